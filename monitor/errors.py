@@ -1,0 +1,128 @@
+"""Every exception of ours, each saying what the caller can do about it. Imports nothing.
+
+MonitorError
+├── ConfigError        the operator must edit a file            exit 78
+├── RulesError         the rule author must edit a file         exit 1
+├── StateError         the database cannot be used              exit 69
+├── BusyError          another instance holds the state         exit 75
+├── EngineError        an embedding model cannot be loaded      exit 69
+├── FetchError         a feed gave no document
+├── ParseError         a document gave no feed
+└── SendError          a message was not, or may not have been, accepted
+    ├── NotAccepted        certainly not: it may be sent again
+    ├── MaybeAccepted      nobody knows: read back before sending again
+    ├── Misconfigured      certainly not, and a person must act (token, channel, scope)
+    └── Unacceptable       certainly not, and these very bytes never will be
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a file that people write."""
+
+    #: the file as the user named it
+    path: str
+    #: 1-based; None where the file as a whole is meant
+    line: int | None
+    #: what is wrong, and what would be right
+    message: str
+    #: a warning is told, but refuses nothing
+    warning: bool = False
+
+    def __str__(self) -> str:
+        where = self.path if self.line is None else f"{self.path}:{self.line}"
+        return f"{where}: {'warning: ' if self.warning else ''}{self.message}"
+
+
+class MonitorError(Exception):
+    """The root of the tree: catching it catches all that we raise on purpose.
+
+    permanent: trying again unchanged cannot help.
+    retry_after: seconds after which trying again may help; None if nobody said.
+    """
+
+    permanent: bool = False
+    retry_after: float | None = None
+
+
+class ProblemsError(MonitorError):
+    """Files written by people are wrong; all problems at once."""
+
+    permanent = True
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class ConfigError(ProblemsError):
+    """The configuration, a secret or a feed list is unusable."""
+
+
+class RulesError(ProblemsError):
+    """A topic file is unusable."""
+
+
+class StateError(MonitorError):
+    """The database cannot be opened, read or written."""
+
+
+class BusyError(MonitorError):
+    """Another instance works on the same state."""
+
+
+class EngineError(MonitorError):
+    """An embedding model cannot be loaded or does not answer."""
+
+    permanent = True
+
+
+class FetchError(MonitorError):
+    """A feed gave no document. `cause` is one word for logs: `timeout`, `dns`, `http 404`, `too large` …"""
+
+    def __init__(self, cause: str, detail: str = "", *, retry_after: float | None = None, weight: float = 1.0) -> None:
+        super().__init__(f"{cause}: {detail}" if detail else cause)
+        self.cause = cause
+        self.retry_after = retry_after
+        #: how much it counts against the feed, 0 to 1 (our own network's faults count little)
+        self.weight = weight
+
+
+class ParseError(MonitorError):
+    """A document is no feed. `cause` is one word: `html`, `empty`, `not a feed` …"""
+
+    def __init__(self, cause: str, detail: str = "") -> None:
+        super().__init__(f"{cause}: {detail}" if detail else cause)
+        self.cause = cause
+
+
+class SendError(MonitorError):
+    """The root of what can go wrong with one message."""
+
+
+class NotAccepted(SendError):
+    """Certainly not accepted, for a passing reason (no connection, 429)."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class MaybeAccepted(SendError):
+    """The answer was lost, or says nothing: the message may stand in the channel."""
+
+
+class Misconfigured(SendError):
+    """Certainly not accepted until a person acts: token revoked, channel gone, scope missing."""
+
+    permanent = True
+
+
+class Unacceptable(SendError):
+    """Certainly not accepted, whatever the number of tries: the payload itself is refused."""
+
+    permanent = True

@@ -1,0 +1,450 @@
+"""Every noun of the monitor, in the order in which the pipeline makes them. Frozen, and free of behaviour that decides.
+
+    Feed ─fetch─▶ Document ─parse─▶ Item ─embed─▶ EmbeddedItem ─match─▶ Match ─group─▶ Placement (Story)
+         ─decide─▶ Decision (Alert) ┃ SQLite ┃ ─render─▶ Message ─send─▶ Delivery
+
+All times are aware and in UTC. Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: float32; unit length where it comes from `embed`
+Vector: TypeAlias = NDArray[np.float32]
+
+#: What an analyst weighs a source by; a feed list that says anything else gets a warning.
+SOURCE_KINDS = ("wire", "state media", "independent", "think tank", "government", "trade press")
+
+# -- topics: what people write --------------------------------------------------------------------
+
+
+class TopicStatus(enum.StrEnum):
+    ACTIVE = "active"
+    SHADOW = "shadow"  # scored and logged, never sent
+    OFF = "off"
+
+
+class Severity(enum.StrEnum):
+    INFO = "info"
+    NOTICE = "notice"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class Followups(enum.StrEnum):
+    THREAD = "thread"
+    BROADCAST = "broadcast"  # in the thread, and shown in the channel too
+    COUNT_ONLY = "count_only"
+
+
+class Mode(enum.StrEnum):
+    INSTANT = "instant"
+    DIGEST = "digest"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Words, phrases and prefixes* as the author wrote them; `match` folds them."""
+
+    always: tuple[str, ...] = ()
+    require: tuple[tuple[str, ...], ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which items a topic looks at; empty means all."""
+
+    languages: frozenset[str] = frozenset()
+    sources: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
+    #: None means the configuration's `alerts.max_age`
+    max_age: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoryPolicy:
+    #: a story takes new items until it has been silent for this long; None means the configuration's
+    window: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    #: None means the configuration's `alerts.channel`
+    channel: str | None = None
+    mode: Mode = Mode.INSTANT
+    followups: Followups = Followups.THREAD
+    daily_budget: int | None = None
+    quiet_hours: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicTest:
+    title: str
+    #: True: must alert; False: must stay silent
+    alert: bool
+    text: str = ""
+    lang: str = ""
+    #: 1-based line in the topic's file
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoryStep:
+    #: since the first step
+    at: timedelta
+    title: str
+    #: root | copy | update
+    expect: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoryTest:
+    name: str
+    steps: tuple[StoryStep, ...]
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One file of `rules/`; the file's stem is its id."""
+
+    id: str
+    title: str
+    description: str
+    theme: str = ""
+    examples: tuple[str, ...] = ()
+    negatives: tuple[str, ...] = ()
+    status: TopicStatus = TopicStatus.ACTIVE
+    severity: Severity = Severity.NOTICE
+    #: share of ordinary items that may score as high as the bar, 0 < noise < 1
+    noise: float = 1 / 2000
+    owner: str = ""
+    terms: Terms = Terms()
+    scope: Scope = Scope()
+    story: StoryPolicy = StoryPolicy()
+    notify: Notify = Notify()
+    tests: tuple[TopicTest, ...] = ()
+    story_tests: tuple[StoryTest, ...] = ()
+    #: the file, as the user named it
+    path: str = ""
+
+
+# -- feed, document, item -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What is polled, and what the feed list says of its source."""
+
+    url: str
+    #: the source's name as analysts know it
+    title: str = ""
+    #: one of SOURCE_KINDS, or empty where nobody said
+    kind: str = ""
+    country: str = ""
+    #: ISO 639-1, the language most of its items are in; empty where nobody said
+    language: str = ""
+    #: the source's page for people
+    site: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.title or self.url
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """What a server gave us to ask "anything new?" with; empty means it gave none. RFC 9110, section 8.8."""
+
+    etag: str = ""
+    last_modified: str = ""
+    #: sha256 of the last body in hex: servers without validators repeat themselves as well
+    body_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """What we remember of polling a feed."""
+
+    feed: Feed
+    validators: Validators = Validators()
+    #: None until the first poll succeeded
+    first_success: datetime | None = None
+    last_success: datetime | None = None
+    last_poll: datetime | None = None
+    #: None means at once
+    next_poll: datetime | None = None
+    #: consecutive failures, each weighted 0 to 1
+    failures: float = 0.0
+    #: one word, e.g. `timeout`; empty after a success
+    last_error: str = ""
+    #: items seen in all
+    items: int = 0
+
+
+class PollOutcome(enum.StrEnum):
+    """What a poll came to, one word for logs, metrics and `status`."""
+
+    NEW = "new"  # items we had not seen
+    NOTHING_NEW = "nothing new"  # a document, all of it known
+    SAME_BODY = "same body"  # 200, byte for byte what we had
+    NOT_MODIFIED = "not modified"  # 304
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One answer of a server that carries a body."""
+
+    feed: Feed
+    #: after redirects
+    url: str
+    #: lower-case names
+    headers: Mapping[str, str]
+    #: decoded from any Content-Encoding
+    body: bytes = field(repr=False)
+    validators: Validators = Validators()
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """A 304, or a 200 with the body we already have."""
+
+    feed: Feed
+    outcome: PollOutcome
+    validators: Validators = Validators()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One piece of news as one feed published it."""
+
+    #: 16 hex digits of sha256 over feed and the publisher's identity of the item (`text.item_id`)
+    id: str
+    feed: Feed
+    #: plain text, one line, never empty
+    title: str
+    #: plain text, may be empty
+    text: str
+    #: as published; empty if none
+    link: str
+    #: the link without what does not name the page (`text.canonical_link`); empty if none
+    canonical_link: str
+    #: ISO 639-1; empty where neither feed nor item says
+    language: str
+    #: what the publisher says, read right; None if it says nothing we can trust
+    published: datetime | None
+    #: when we first saw it
+    first_seen: datetime
+
+    @property
+    def at(self) -> datetime:
+        """The item's effective time: published, but never later than we saw it."""
+        return min(self.published, self.first_seen) if self.published else self.first_seen
+
+    @property
+    def source(self) -> str:
+        return self.feed.name
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedItem:
+    item: Item
+    #: unit length per engine part, joined; shape (engine dimensions summed,)
+    vector: Vector = field(repr=False, compare=False)
+
+
+# -- match ----------------------------------------------------------------------------------------
+
+
+class MatchOutcome(enum.StrEnum):
+    """Why a topic did, or did not, take an item."""
+
+    MATCHED = "matched"  # score at or above the bar, no gate shut
+    MATCHED_TERM = "matched by term"  # one of `terms.always`
+    BELOW_BAR = "below the bar"
+    NO_REQUIRED_TERM = "no required term"
+    EXCLUDED_TERM = "excluded term"
+    NEARER_NEGATIVE = "nearer to a negative"
+    OUT_OF_SCOPE = "out of scope"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One topic's judgement of one item, taken or not."""
+
+    topic: str
+    #: rarity in decades: 3.3 means that one in 10**3.3 = 2,000 ordinary items scores this high
+    score: float
+    #: the topic's `noise` on the same scale
+    bar: float
+    outcome: MatchOutcome
+    #: the example, or the description, that it resembles most
+    nearest: str = ""
+    #: the negative that it resembles most, where that decided
+    negative: str = ""
+    #: terms that were found in it, as the author wrote them
+    terms: tuple[str, ...] = ()
+    #: the gate that is shut, in the author's words
+    gate: str = ""
+
+    @property
+    def matched(self) -> bool:
+        return self.outcome in (MatchOutcome.MATCHED, MatchOutcome.MATCHED_TERM)
+
+
+# -- group ----------------------------------------------------------------------------------------
+
+
+class Relation(enum.StrEnum):
+    ROOT = "root"  # opens a story
+    COPY = "copy"  # the same text from somewhere else
+    UPDATE = "update"  # the same event, told anew
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An item inside a story."""
+
+    embedded: EmbeddedItem
+    story: str
+    relation: Relation
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where an item belongs, and why."""
+
+    story: str
+    relation: Relation
+    #: the item it was joined by; empty for a root
+    parent: str = ""
+    #: likeness to the parent, 0 to 1
+    likeness: float = 0.0
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """An event and the items that tell it, as far as we know them now."""
+
+    id: str
+    #: the root's title
+    title: str
+    opened: datetime
+    latest: datetime
+    #: items, copies included
+    items: int
+    #: distinct sources, copies included, in order of appearance
+    sources: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+
+
+# -- decide ---------------------------------------------------------------------------------------
+
+
+class Verdict(enum.StrEnum):
+    """What came of an item. Every item gets one, and the log, the store and `explain` use these words."""
+
+    ALERT = "alert"  # a new message
+    REPLY = "reply"  # a reply in the story's thread
+    COPY = "copy"  # held back: the same text stands in the channel already
+    COUNTED = "counted"  # held back: the topic wants follow-ups only counted
+    SHADOW = "shadow"  # only topics in shadow took it
+    TOO_OLD = "too old"  # published before `max_age`
+    FIRST_POLL = "first poll"  # stood in the feed before we knew it
+    NO_MATCH = "no match"
+
+
+class AlertKind(enum.StrEnum):
+    ROOT = "root"
+    REPLY = "reply"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something to tell one channel, once."""
+
+    #: uuid5 of channel, story and item: the same decision twice is the same row
+    id: str
+    kind: AlertKind
+    channel: str
+    story: str
+    #: what is told
+    item: Item
+    #: topics that took the item and send to this channel, most severe first; never empty
+    matches: tuple[Match, ...]
+    #: id -> title, for every topic in `matches`
+    titles: Mapping[str, str]
+    severity: Severity
+    created: datetime
+    #: show the reply in the channel as well
+    broadcast: bool = False
+    #: sources of the story when the alert was made, this one included
+    sources: tuple[str, ...] = ()
+    #: the root alert in whose thread a reply belongs; empty for a root
+    parent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    verdict: Verdict
+    because: str
+    #: one for each channel that is told; empty unless the verdict is ALERT or REPLY
+    alerts: tuple[Alert, ...] = ()
+
+
+# -- render, send ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What goes over the wire, frozen when an alert is first claimed: every try sends the same bytes."""
+
+    #: plain text, always there: notifications and clients without blocks show it
+    text: str
+    #: Block Kit, https://docs.slack.dev/reference/block-kit/
+    blocks: tuple[Mapping[str, object], ...]
+    #: the same for a terminal, lines of at most ~100 columns
+    terminal: str
+
+
+class DeliveryState(enum.StrEnum):
+    QUEUED = "queued"
+    SENDING = "sending"  # claimed: a post may be on the wire
+    UNKNOWN = "unknown"  # nobody knows whether it was accepted; read back before resending
+    SENT = "sent"
+    BLOCKED = "blocked"  # a person must act
+    DEAD = "dead"  # refused for good; a person must look
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An alert's row in the outbox."""
+
+    alert: Alert
+    state: DeliveryState
+    #: tries so far
+    attempt: int
+    #: not before this time; None means at once
+    not_before: datetime | None = None
+    #: the try in flight, or the last one, began here
+    sending_at: datetime | None = None
+    #: None until first claimed
+    message: Message | None = None
+    #: where it stands, as the sink names it (Slack's `ts`); empty until sent
+    receipt: str = ""
+    #: receipt of the root in whose thread it belongs; empty for a root
+    thread: str = ""
+    error: str = ""
