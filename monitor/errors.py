@@ -115,6 +115,10 @@ class NotAccepted(SendError):
 class MaybeAccepted(SendError):
     """The answer was lost, or says nothing: the message may stand in the channel."""
 
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
 
 class Misconfigured(SendError):
     """Certainly not accepted until a person acts: token revoked, channel gone, scope missing."""

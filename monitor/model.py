@@ -405,6 +405,19 @@ class Decision:
     alerts: tuple[Alert, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All that came of one item: what one commit writes."""
+
+    embedded: EmbeddedItem
+    #: of the text that was embedded (`text.text_hash`)
+    text_hash: str
+    #: judgements worth keeping, taken or near misses
+    matches: tuple[Match, ...]
+    placement: Placement
+    decision: Decision
+
+
 # -- render, send ---------------------------------------------------------------------------------
 
 

@@ -1,0 +1,280 @@
+"""Builds the real monitor from a configuration: the only place that chooses implementations."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import ParamSpec, TextIO, TypeVar
+
+import numpy as np
+import structlog
+
+from monitor import __version__
+from monitor.archive import read_archive
+from monitor.config import Config, slack_token
+from monitor.decide import Policy
+from monitor.embed import Embedder, open_embedder
+from monitor.errors import ConfigError, EngineError, Problem
+from monitor.fetch import Fetcher, FetchPolicy
+from monitor.match import Background, Matcher, Tail, topic_texts
+from monitor.model import FeedState, PollOutcome, Topic, Vector
+from monitor.pipeline import Clock, Collector, Courier, InThread, Judge, Sink, collect_all, deliver
+from monitor.rules import load_topics
+from monitor.send import SlackSink, TerminalSink
+from monitor.store import Lock, Store
+from monitor.text import gist, script, text_hash
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+#: Where alerts without a channel go when there is no Slack.
+TERMINAL_CHANNEL = "terminal"
+TRANSCRIPT = "transcript.jsonl"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+# -- learning -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """What topics are learnt with; made once, kept across reloads."""
+
+    embedder: Embedder
+    background: Background
+    tail: Tail
+
+    def matcher(self, topics: Sequence[Topic], known: Mapping[str, Vector] | None = None) -> Matcher:
+        """Learn topics. `known` has vectors of texts that need not be embedded again."""
+        vectors = dict(known or {})
+        missing = [text for text in topic_texts(topics) if text not in vectors]
+        vectors |= dict(zip(missing, self.embedder.embed(missing), strict=True))
+        return Matcher(topics, vectors, self.background, self.tail)
+
+
+def open_learning(config: Config, background_file: Path | None = None) -> Learning:
+    """Load the engines and the background. Slow: imports torch.
+
+    Raises: EngineError.
+    """
+    embedder = open_embedder(config.embedding.engines, prompt=config.embedding.prompt)
+    file = background_file or config.background.file
+    background = _embedded_background(embedder, file) if file else _shipped_background(embedder)
+    return Learning(embedder, background, Tail(background))
+
+
+def _embedded_background(embedder: Embedder, file: Path) -> Background:
+    """A background from an archive of ordinary items, one JSON object a line."""
+    items, problems = read_archive(file, now())
+    if not items:
+        raise EngineError(f"{file}: no item in it to learn from" + "".join(f"\n{problem}" for problem in problems[:5]))
+    texts = [gist(item.title, item.text) for item in items]
+    return Background(embedder.embed(texts), [script(text) for text in texts], embedder.parts)
+
+
+def _shipped_background(embedder: Embedder) -> Background:
+    """The background that comes with the monitor: the same items as each shipped engine sees them, side by side."""
+    parts, scripts = [], np.zeros(0)
+    for engine in embedder.engine_ids:
+        file = files("monitor") / "background" / f"{engine.replace('@', '-')}.npz"
+        if not file.is_file():
+            raise EngineError(
+                f"no background is shipped for the engine {engine}: set background.file in monitor.toml to a JSON Lines "
+                "file of some thousand ordinary news items (title, text) from feeds like yours"
+            )
+        with file.open("rb") as opened, np.load(opened) as stored:
+            parts.append(stored["vectors"].astype(np.float32) * stored["scale"])
+            scripts = stored["scripts"]
+    return Background(np.hstack(parts), [str(name) for name in scripts], embedder.parts)
+
+
+# -- the monitor ----------------------------------------------------------------------------------
+
+
+class Monitor:
+    """A monitor at work on one state. Made by `open_monitor`."""
+
+    def __init__(
+        self, config: Config, store: Store, learning: Learning, judge: Judge, collector: Collector, courier: Courier
+    ) -> None:
+        self.config = config
+        self.judge = judge
+        self._store = store
+        self._learning = learning
+        self._collector = collector
+        self._courier = courier
+        self._in_flight: set[str] = set()
+
+    async def poll_due(self) -> list[PollOutcome]:
+        """Poll every feed whose time has come and that is not being polled."""
+        due = await self._collector.in_store(self._store.due_feeds, self._collector.clock())
+        return await self._poll([state for state in due if state.feed.url not in self._in_flight])
+
+    async def poll_all(self) -> list[PollOutcome]:
+        """Poll every feed on the list, due or not."""
+        return await self._poll(await self._collector.in_store(self._store.feeds))
+
+    async def deliver(self) -> int:
+        """Send all that may be sent now; how many messages were accepted."""
+        return await deliver(self._courier)
+
+    async def reload(self) -> list[Problem]:
+        """Read the rules again: all of them hold from the next item on, or, if any is wrong, none does."""
+        topics, problems = load_topics(self.config.rules)
+        if any(not problem.warning for problem in problems):
+            return problems
+        await self._collector.in_engine(self._learn, topics)
+        log.info("rules", topics=len(topics), folder=str(self.config.rules))
+        return problems
+
+    async def tidy(self) -> None:
+        """Let go of stories that are closed."""
+        await self._collector.in_store(
+            self.judge.stories.forget, self._collector.clock() - 2 * self.config.alerts.story_window
+        )
+
+    async def _poll(self, states: Sequence[FeedState]) -> list[PollOutcome]:
+        urls = {state.feed.url for state in states}
+        self._in_flight |= urls
+        try:
+            return await collect_all(states, self.judge, self._collector, self.config.polling.concurrency)
+        finally:
+            self._in_flight -= urls
+
+    def _learn(self, topics: Sequence[Topic]) -> None:
+        self.judge.matcher = self._learning.matcher(topics)
+
+
+@asynccontextmanager
+async def open_monitor(
+    config: Config,
+    env: Mapping[str, str],
+    stream: TextIO,
+    *,
+    colour: bool = False,
+    clock: Clock = now,
+    draw: Callable[[], float] = random.random,
+) -> AsyncIterator[Monitor]:
+    """Open everything, in the order in which a failure is cheapest: lock, database, rules, sink, engines, network.
+
+    Raises: BusyError, StateError, ConfigError, EngineError.
+    """
+    async with AsyncExitStack() as stack:
+        stack.enter_context(Lock(config.state))
+        in_store, in_engine, in_parser, in_sender = (
+            _one_thread(stack, name) for name in ("store", "engine", "parser", "sender")
+        )
+        store = await in_store(Store.open, config.state)
+        stack.push_async_callback(in_store, store.close)
+        topics = _topics_at_start(config)
+        sink, settle, channel = _open_sink(config, env, stream, colour, topics)
+        learning = await in_engine(open_learning, config)
+        matcher = await _learn_with_cache(learning, topics, store, in_store, in_engine, clock)
+        policy = Policy(channel, config.alerts.max_age, config.alerts.backfill)
+        judge = Judge(matcher, learning.background, config.alerts.story_window, policy)
+        since = clock() - 2 * config.alerts.story_window
+        await _embed_again(learning, store, since, in_store, in_engine, clock)
+        judge.rebuild(await in_store(store.members, since, learning.embedder.id))
+        doubts = await in_store(store.doubt_all_sending, clock())
+        await in_store(store.unblock_all, clock())
+        fetcher = await stack.enter_async_context(Fetcher(_fetch_policy(config)))
+        collector = Collector(
+            fetcher, learning.embedder, store, in_store, in_engine, in_parser, clock, draw,
+            config.polling.interval, config.polling.ceiling,
+        )  # fmt: skip
+        courier = Courier(sink, store, in_store, in_sender, clock, settle)
+        log.info("open", state=str(config.state), topics=len(topics), model=learning.embedder.id, sink=sink.name,
+                 open_items=len(judge.stories), doubts=doubts)  # fmt: skip
+        yield Monitor(config, store, learning, judge, collector, courier)
+
+
+def _one_thread(stack: AsyncExitStack, name: str) -> InThread:
+    executor = ThreadPoolExecutor(1, thread_name_prefix=name)
+    stack.callback(executor.shutdown)
+
+    def call(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        return asyncio.get_running_loop().run_in_executor(executor, functools.partial(function, *args, **kwargs))
+
+    return call
+
+
+def _topics_at_start(config: Config) -> list[Topic]:
+    """The good topics: one bad file must not keep the others from watching."""
+    topics, problems = load_topics(config.rules)
+    for problem in problems:
+        (log.warning if problem.warning else log.error)("rules", problem=str(problem))
+    return topics
+
+
+def _open_sink(
+    config: Config, env: Mapping[str, str], stream: TextIO, colour: bool, topics: Iterable[Topic]
+) -> tuple[Sink, timedelta, str]:
+    """The sink, how long its doubts take to settle, and the channel of topics that name none."""
+    token = slack_token(config, env)
+    if token is None:
+        transcript = config.state / TRANSCRIPT
+        return TerminalSink(stream, transcript, colour), timedelta(0), config.alerts.channel or TERMINAL_CHANNEL
+    homeless = sorted(topic.id for topic in topics if not topic.notify.channel)
+    if homeless and not config.alerts.channel:
+        raise ConfigError(
+            [Problem("monitor.toml", None, f"alerts.channel is not set, and {homeless[0]} names no channel of its own")]
+        )
+    sink = SlackSink(token.get_secret_value(), config.slack.base_url, config.slack.timeout.total_seconds())
+    return sink, config.slack.settle, config.alerts.channel
+
+
+async def _learn_with_cache(
+    learning: Learning, topics: Sequence[Topic], store: Store, in_store: InThread, in_engine: InThread, clock: Clock
+) -> Matcher:
+    """Learn the topics, asking the engines only for texts that they have not seen."""
+    texts = {text_hash(text): text for text in topic_texts(topics)}
+    vectors = await in_store(store.vectors, list(texts), learning.embedder.id)
+    missing = [key for key in texts if key not in vectors]
+    made = await in_engine(learning.embedder.embed, [texts[key] for key in missing])
+    fresh = dict(zip(missing, made, strict=True))
+    await in_store(store.keep_vectors, fresh, learning.embedder.id, clock())
+    return await in_engine(learning.matcher, topics, {texts[key]: vector for key, vector in (vectors | fresh).items()})
+
+
+async def _embed_again(
+    learning: Learning, store: Store, since: datetime, in_store: InThread, in_engine: InThread, clock: Clock
+) -> None:
+    """After a change of model: embed the open stories' items with the new one. Vectors of two models never meet."""
+    model = learning.embedder.id
+    before = await in_store(store.fact, "model")
+    if before == model:
+        return
+    texts = {key: gist(item.title, item.text) for item, key, _, _ in await in_store(store.recent_items, since)}
+    known = await in_store(store.vectors, list(texts), model)
+    missing = [key for key in texts if key not in known]
+    if before:
+        log.warning("model changed", before=before, now=model, items_embedded_again=len(missing))
+    made = await in_engine(learning.embedder.embed, [texts[key] for key in missing])
+    await in_store(store.keep_vectors, dict(zip(missing, made, strict=True)), model, clock())
+    await in_store(store.remember, "model", model)
+
+
+def _fetch_policy(config: Config) -> FetchPolicy:
+    polling = config.polling
+    return FetchPolicy(
+        user_agent=polling.user_agent.format(version=__version__),
+        connect_timeout=polling.connect_timeout.total_seconds(),
+        read_timeout=polling.read_timeout.total_seconds(),
+        total_timeout=polling.total_timeout.total_seconds(),
+        max_bytes=polling.max_bytes,
+        per_host=polling.per_host,
+        allow_private=frozenset(polling.allow_private),
+    )

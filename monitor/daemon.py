@@ -1,0 +1,127 @@
+"""The monitor as a process: one tick a second that polls what is due and delivers what waits, signals, systemd.
+
+It reads the clock and decides nothing: what a tick does is `app.Monitor`'s, when a feed is due is the store's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from monitor.app import Monitor
+
+log = structlog.get_logger()
+
+TICK = 1.0  # seconds
+TIDY = 3600.0  # seconds
+#: A post in flight is finished before we go; systemd waits 30 s.
+LAST_POST = 10.0  # seconds
+
+
+async def run(monitor: Monitor, env: Mapping[str, str]) -> None:
+    """Work until SIGTERM or SIGINT; SIGHUP reads the rules again."""
+    stop = asyncio.Event()
+    work = _Work(monitor)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, work.start, "reload", lambda: _reload(monitor, env))
+    # one job that asks SQLite what is due, not a job a feed: a tenth of the cost, and a restart forgets nothing
+    scheduler = AsyncIOScheduler(timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True})
+    scheduler.add_job(work.tick, "interval", seconds=TICK)
+    scheduler.add_job(monitor.tidy, "interval", seconds=TIDY)
+    scheduler.start()
+    notify(env, "READY=1")
+    log.info("running")
+    try:
+        work.tick()
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), timeout=_watchdog_seconds(env))
+            if not work.broken:
+                notify(env, "WATCHDOG=1")
+    finally:
+        notify(env, "STOPPING=1")
+        # its own shutdown cancels running jobs: stop it first, then let the post in flight finish
+        scheduler.pause()
+        await work.drain()
+        scheduler.shutdown(wait=False)
+        log.info("stopped")
+
+
+class _Work:
+    """What is being done beside the tick, at most one of each kind, so that a slow poll never holds up a delivery."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self._polls: set[asyncio.Task[Any]] = set()
+        self._others: dict[str, asyncio.Task[Any]] = {}
+        #: something failed that should never fail: systemd's watchdog is starved and restarts us
+        self.broken = False
+
+    def tick(self) -> None:
+        """Begin what is due. Feeds in flight are not polled again, so ticks may overlap."""
+        task = asyncio.get_running_loop().create_task(self._monitor.poll_due())
+        self._polls.add(task)
+        task.add_done_callback(self._polls.discard)
+        task.add_done_callback(self._done)
+        self.start("deliver", self._monitor.deliver)
+
+    def start(self, name: str, begin: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        if name not in self._others:
+            task = asyncio.get_running_loop().create_task(begin())
+            self._others[name] = task
+            task.add_done_callback(lambda _: self._others.pop(name, None))
+            task.add_done_callback(self._done)
+
+    async def drain(self) -> None:
+        """Give up polls (nothing of them is written yet) and wait for the post in flight."""
+        for task in self._polls:
+            task.cancel()
+        waiting = [*self._polls, *self._others.values()]
+        if waiting:
+            await asyncio.wait(waiting, timeout=LAST_POST)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelled() or not (error := task.exception()):
+            return
+        self.broken = True
+        log.error("failed", error=str(error), exc_info=error)
+
+
+async def _reload(monitor: Monitor, env: Mapping[str, str]) -> None:
+    notify(env, "STATUS=reading the rules again")
+    problems = await monitor.reload()
+    refused = any(not problem.warning for problem in problems)
+    for problem in problems:
+        (log.warning if problem.warning else log.error)("rules", problem=str(problem))
+    if refused:
+        log.error("rules kept", reason="a topic file is wrong: the last good set stays in force")
+    notify(env, "STATUS=rules kept, a topic file is wrong" if refused else "STATUS=running")
+
+
+def notify(env: Mapping[str, str], state: str) -> None:
+    """Tell systemd, if it asked: sd_notify(3), one datagram to $NOTIFY_SOCKET."""
+    address = env.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        # a leading @ means Linux's abstract namespace
+        with contextlib.suppress(OSError):
+            sock.connect("\0" + address[1:] if address.startswith("@") else address)
+            sock.sendall(state.encode())
+
+
+def _watchdog_seconds(env: Mapping[str, str]) -> float:
+    """How often to feed the watchdog: half of what sd_watchdog_enabled(3) gives; 30 where nobody asks."""
+    asked = env.get("WATCHDOG_USEC", "")
+    mine = env.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return int(asked) / 2_000_000 if asked.isdigit() and mine else 30.0

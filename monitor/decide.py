@@ -1,0 +1,158 @@
+"""Whether an item deserves an alert: what the topics said, where it stands in its story, what each channel was told before.
+
+Every item gets a verdict with a reason, also when nothing is sent. Nothing is looked up and nothing is done here.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from monitor.model import (
+    Alert,
+    AlertKind,
+    Decision,
+    Followups,
+    Item,
+    Match,
+    Placement,
+    Relation,
+    Severity,
+    Topic,
+    TopicStatus,
+    Verdict,
+)
+
+#: Alert ids are uuid5 in this namespace: the same decision made twice, after a crash say, is the same row of the outbox.
+_NAMESPACE = uuid.UUID("6d3f7a52-7c1c-5e0b-9f42-0c1e6a5b8d11")
+
+_SEVERITIES = list(Severity)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the configuration says of alerts."""
+
+    #: where a topic sends that names no channel
+    channel: str
+    #: items published longer ago are not alerted on; a topic's scope may say otherwise
+    max_age: timedelta
+    #: on a feed's first poll, items published within this time alert all the same; zero means none do
+    backfill: timedelta
+
+
+def decide(
+    item: Item,
+    matches: Sequence[Match],
+    placement: Placement,
+    topics: Mapping[str, Topic],
+    *,
+    first_poll: bool,
+    told: Mapping[str, str],
+    sources: Sequence[str],
+    policy: Policy,
+    now: datetime,
+) -> Decision:
+    """Decide what to tell, and whom.
+
+    matches: every topic's judgement of the item, taken or not.
+    first_poll: the feed had never been polled successfully before.
+    told: channels that know the story, each with the id of its root alert.
+    sources: the story's sources, the item's own included.
+    """
+    taken = [match for match in matches if match.matched]
+    if not taken:
+        return Decision(Verdict.NO_MATCH, _nearest_miss(matches))
+    active = [match for match in taken if topics[match.topic].status is TopicStatus.ACTIVE]
+    if not active:
+        return Decision(Verdict.SHADOW, f"only topics in shadow took it: {_names(taken)}")
+    age = now - item.at
+    if first_poll and age > policy.backfill:
+        return Decision(Verdict.FIRST_POLL, "it stood in the feed before the monitor knew the feed")
+    fresh = [match for match in active if age <= (topics[match.topic].scope.max_age or policy.max_age)]
+    # a backfill was asked for by name, and its bound is its own
+    if not fresh and not first_poll:
+        return Decision(Verdict.TOO_OLD, f"published {_days(age)} before it was seen")
+    return _tell(item, fresh or active, placement, topics, told, tuple(sources), policy, now)
+
+
+def _tell(
+    item: Item,
+    matches: Sequence[Match],
+    placement: Placement,
+    topics: Mapping[str, Topic],
+    told: Mapping[str, str],
+    sources: tuple[str, ...],
+    policy: Policy,
+    now: datetime,
+) -> Decision:
+    by_channel: dict[str, list[Match]] = {}
+    for match in matches:
+        by_channel.setdefault(topics[match.topic].notify.channel or policy.channel, []).append(match)
+    alerts, held = [], []
+    for channel, group in by_channel.items():
+        if channel not in told:
+            alerts.append(_alert(AlertKind.ROOT, item, group, placement, topics, channel, sources, now))
+        elif placement.relation is Relation.COPY:
+            held.append(Verdict.COPY)
+        elif all(topics[match.topic].notify.followups is Followups.COUNT_ONLY for match in group):
+            held.append(Verdict.COUNTED)
+        else:
+            alerts.append(
+                _alert(AlertKind.REPLY, item, group, placement, topics, channel, sources, now, parent=told[channel])
+            )
+    if any(alert.kind is AlertKind.ROOT for alert in alerts):
+        return Decision(Verdict.ALERT, f"news to its channel: {_names(matches)}", tuple(alerts))
+    if alerts:
+        return Decision(Verdict.REPLY, f"the story is known: {placement.because}", tuple(alerts))
+    if Verdict.COPY in held:
+        return Decision(Verdict.COPY, f"held back: {placement.because}")
+    return Decision(Verdict.COUNTED, "held back: the topic wants follow-ups only counted")
+
+
+def _alert(
+    kind: AlertKind,
+    item: Item,
+    matches: Sequence[Match],
+    placement: Placement,
+    topics: Mapping[str, Topic],
+    channel: str,
+    sources: tuple[str, ...],
+    now: datetime,
+    *,
+    parent: str = "",
+) -> Alert:
+    ranked = sorted(matches, key=lambda m: (-_SEVERITIES.index(topics[m.topic].severity), -m.score, m.topic))
+    return Alert(
+        id=str(uuid.uuid5(_NAMESPACE, f"{channel}|{placement.story}|{item.id}")),
+        kind=kind,
+        channel=channel,
+        story=placement.story,
+        item=item,
+        matches=tuple(ranked),
+        titles={match.topic: topics[match.topic].title for match in ranked},
+        severity=topics[ranked[0].topic].severity,
+        created=now,
+        broadcast=kind is AlertKind.REPLY
+        and any(topics[match.topic].notify.followups is Followups.BROADCAST for match in ranked),
+        sources=sources,
+        parent=parent,
+    )
+
+
+def _nearest_miss(matches: Sequence[Match]) -> str:
+    if not matches:
+        return "there are no topics"
+    best = max(matches, key=lambda match: match.score - match.bar)
+    return f"nearest topic {best.topic}: {best.outcome}"
+
+
+def _names(matches: Sequence[Match]) -> str:
+    return ", ".join(match.topic for match in matches)
+
+
+def _days(age: timedelta) -> str:
+    hours = age / timedelta(hours=1)
+    return f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} hours"

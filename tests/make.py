@@ -1,0 +1,124 @@
+"""Make model objects for tests: sane defaults, any field by keyword. Nothing here is random and no clock is read.
+
+For example `make.item(title="Troops seen near Kursk", feed=make.feed(kind="state media"))`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from monitor.model import (
+    Alert,
+    AlertKind,
+    Delivery,
+    DeliveryState,
+    Feed,
+    Item,
+    Match,
+    MatchOutcome,
+    Message,
+    Severity,
+    Topic,
+)
+
+#: a Tuesday
+NOW = datetime(2024, 10, 29, 14, 30, tzinfo=UTC)
+CHANNEL = "C0NEWS"
+
+
+def feed(**fields: Any) -> Feed:
+    defaults = {
+        "url": "https://harbourwire.example/feed.xml",
+        "title": "Harbour Wire",
+        "kind": "wire",
+        "country": "United Kingdom",
+        "language": "en",
+        "site": "https://harbourwire.example/",
+    }
+    return Feed(**(defaults | fields))
+
+
+def item(**fields: Any) -> Item:
+    """An item published ten minutes ago and seen six minutes later; its id follows from feed, title and link."""
+    defaults = {
+        "feed": feed(),
+        "title": "North Korean troops seen near Kursk, Seoul says",
+        "text": "South Korea's intelligence service told lawmakers that 3,000 soldiers had been moved west.",
+        "link": "https://harbourwire.example/2024/10/29/troops",
+        "published": NOW - timedelta(minutes=10),
+        "first_seen": NOW - timedelta(minutes=4),
+    }
+    values = defaults | fields
+    values.setdefault("canonical_link", values["link"])
+    values.setdefault("language", values["feed"].language)
+    identity = f"{values['feed'].url}\n{values['title']}\n{values['link']}"
+    values.setdefault("id", hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:16])
+    return Item(**values)
+
+
+def topic(**fields: Any) -> Topic:
+    defaults = {
+        "id": "dprk-troops",
+        "title": "North Korean troops in Russia",
+        "description": "North Korea sends soldiers to fight for Russia against Ukraine.",
+        "examples": ("North Korean soldiers arrive in Russia for training",),
+        "severity": Severity.HIGH,
+    }
+    return Topic(**(defaults | fields))
+
+
+def match(**fields: Any) -> Match:
+    """A match that was taken: 10**4.1 is 1 in 12,589."""
+    defaults = {
+        "topic": "dprk-troops",
+        "score": 4.1,
+        "bar": 3.3,
+        "outcome": MatchOutcome.MATCHED,
+        "nearest": "North Korean soldiers arrive in Russia for training",
+        "terms": ("troops",),
+    }
+    return Match(**(defaults | fields))
+
+
+def alert(**fields: Any) -> Alert:
+    """A root alert for one topic; its id follows from channel, story and item."""
+    defaults = {
+        "kind": AlertKind.ROOT,
+        "channel": CHANNEL,
+        "story": "story-1",
+        "item": item(),
+        "matches": (match(),),
+        "titles": {"dprk-troops": "North Korean troops in Russia"},
+        "severity": Severity.HIGH,
+        "created": NOW,
+    }
+    values = defaults | fields
+    values.setdefault("sources", (values["item"].source,))
+    identity = f"{values['channel']}|{values['story']}|{values['item'].id}"
+    values.setdefault("id", str(uuid.uuid5(uuid.NAMESPACE_URL, identity)))
+    return Alert(**values)
+
+
+def message(**fields: Any) -> Message:
+    section = {"type": "section", "text": {"type": "plain_text", "text": "Troops seen near Kursk"}}
+    defaults = {
+        "text": "HIGH: Troops seen near Kursk",
+        "blocks": (section,),
+        "terminal": "● HIGH  North Korean troops in Russia\n  Troops seen near Kursk",
+    }
+    return Message(**(defaults | fields))
+
+
+def delivery(**fields: Any) -> Delivery:
+    """A delivery as a sink gets it: claimed, and at its first try."""
+    defaults = {
+        "alert": alert(),
+        "state": DeliveryState.SENDING,
+        "attempt": 1,
+        "sending_at": NOW,
+        "message": message(),
+    }
+    return Delivery(**(defaults | fields))

