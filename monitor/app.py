@@ -101,6 +101,12 @@ def _shipped_background(embedder: Embedder) -> Background:
     return Background(np.hstack(parts), [str(name) for name in scripts], embedder.parts)
 
 
+def open_judge(config: Config, learning: Learning, topics: Sequence[Topic]) -> Judge:
+    """The pure steps for asking "what if": topics learnt, no story open, nobody told."""
+    policy = Policy(config.alerts.channel or TERMINAL_CHANNEL, config.alerts.max_age, config.alerts.backfill)
+    return Judge(learning.matcher(topics), learning.background, config.alerts.story_window, policy)
+
+
 # -- the monitor ----------------------------------------------------------------------------------
 
 
@@ -131,6 +137,10 @@ class Monitor:
         """Send all that may be sent now; how many messages were accepted."""
         return await deliver(self._courier)
 
+    async def ask(self, question: Callable[[Store], T]) -> T:
+        """Ask the store something, in its thread: `await monitor.ask(Store.totals)`."""
+        return await self._collector.in_store(question, self._store)
+
     async def reload(self) -> list[Problem]:
         """Read the rules again: all of them hold from the next item on, or, if any is wrong, none does."""
         topics, problems = load_topics(self.config.rules)
@@ -141,10 +151,8 @@ class Monitor:
         return problems
 
     async def tidy(self) -> None:
-        """Let go of stories that are closed."""
-        await self._collector.in_store(
-            self.judge.stories.forget, self._collector.clock() - 2 * self.config.alerts.story_window
-        )
+        """Let go of what no new item can be compared with."""
+        await self._collector.in_store(self.judge.stories.forget)
 
     async def _poll(self, states: Sequence[FeedState]) -> list[PollOutcome]:
         urls = {state.feed.url for state in states}
@@ -185,9 +193,8 @@ async def open_monitor(
         matcher = await _learn_with_cache(learning, topics, store, in_store, in_engine, clock)
         policy = Policy(channel, config.alerts.max_age, config.alerts.backfill)
         judge = Judge(matcher, learning.background, config.alerts.story_window, policy)
-        since = clock() - 2 * config.alerts.story_window
-        await _embed_again(learning, store, since, in_store, in_engine, clock)
-        judge.rebuild(await in_store(store.members, since, learning.embedder.id))
+        await _embed_again(learning, store, judge.stories.span, in_store, in_engine, clock)
+        judge.rebuild(await in_store(store.members, judge.stories.span, learning.embedder.id))
         doubts = await in_store(store.doubt_all_sending, clock())
         await in_store(store.unblock_all, clock())
         fetcher = await stack.enter_async_context(Fetcher(_fetch_policy(config)))
@@ -250,14 +257,14 @@ async def _learn_with_cache(
 
 
 async def _embed_again(
-    learning: Learning, store: Store, since: datetime, in_store: InThread, in_engine: InThread, clock: Clock
+    learning: Learning, store: Store, span: timedelta, in_store: InThread, in_engine: InThread, clock: Clock
 ) -> None:
     """After a change of model: embed the open stories' items with the new one. Vectors of two models never meet."""
     model = learning.embedder.id
     before = await in_store(store.fact, "model")
     if before == model:
         return
-    texts = {key: gist(item.title, item.text) for item, key, _, _ in await in_store(store.recent_items, since)}
+    texts = {key: gist(item.title, item.text) for item, key, _, _ in await in_store(store.recent_items, span)}
     known = await in_store(store.vectors, list(texts), model)
     missing = [key for key in texts if key not in known]
     if before:

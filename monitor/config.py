@@ -145,9 +145,9 @@ class Embedding(_Section):
 class Alerts(_Section):
     #: empty: a topic without a channel of its own has nowhere to send to
     channel: Channel = ""
-    max_age: Annotated[Duration, between("1h", "90d")] = parse_duration("3d")
+    max_age: Annotated[Duration, between("1h", "3650d")] = parse_duration("3d")
     #: zero: nothing that stood in a feed before we knew it
-    backfill: Annotated[Duration, between("0s", "90d")] = parse_duration("0s")
+    backfill: Annotated[Duration, between("0s", "3650d")] = parse_duration("0s")
     story_window: Annotated[Duration, between("1h", "30d")] = parse_duration("72h")
 
 

@@ -113,11 +113,11 @@ def notify(env: Mapping[str, str], state: str) -> None:
     address = env.get("NOTIFY_SOCKET", "")
     if not address:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+    kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
+    with socket.socket(socket.AF_UNIX, kind) as sock, contextlib.suppress(OSError):
         # a leading @ means Linux's abstract namespace
-        with contextlib.suppress(OSError):
-            sock.connect("\0" + address[1:] if address.startswith("@") else address)
-            sock.sendall(state.encode())
+        sock.connect("\0" + address[1:] if address.startswith("@") else address)
+        sock.sendall(state.encode())
 
 
 def _watchdog_seconds(env: Mapping[str, str]) -> float:

@@ -12,7 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TypeVar
 
 import numpy as np
@@ -66,7 +66,7 @@ class OpenStories:
     """The items of the last `window`, ready to be compared with.
 
     It changes only by `add` and `forget`; `place` looks and says. What a restart reads back from the store and adds in the
-    order of effective time gives the same answers.
+    order in which they were seen gives the same answers.
     """
 
     def __init__(self, centre: Centre, window: timedelta) -> None:
@@ -136,9 +136,17 @@ class OpenStories:
         self._norms[count] = math.sqrt(sum(self._rarity(word) for word in traits.words) or 1.0)
         self._sources.setdefault(member.story, {})[member.embedded.item.source] = None
 
-    def forget(self, before: datetime) -> None:
-        """Let go of items whose effective time is earlier."""
-        kept = [member for member in self._members if member.embedded.item.at >= before]
+    @property
+    def span(self) -> timedelta:
+        """How far back from the newest item, by when they were seen, items are kept: late ones must find their story."""
+        return 2 * self.window
+
+    def forget(self) -> None:
+        """Let go of items that were seen longer ago than `span` before the newest."""
+        if not self._members:
+            return
+        before = max(member.embedded.item.first_seen for member in self._members) - self.span
+        kept = [member for member in self._members if member.embedded.item.first_seen >= before]
         if len(kept) < len(self):
             self._reset()
             for member in kept:

@@ -52,8 +52,8 @@ class Background:
         self.dimension = int(parts[-1])
         names = np.array(scripts)
         self._all = vectors.mean(axis=0)
-        self._means = {str(name): vectors[names == name].mean(axis=0) for name in np.unique(names)}
-        self._rows = {name: vectors[names == name] - mean for name, mean in self._means.items()}
+        self._means: dict[str, Vector] = {str(name): vectors[names == name].mean(axis=0) for name in np.unique(names)}
+        self._rows: dict[str, Matrix] = {name: vectors[names == name] - mean for name, mean in self._means.items()}
         self._alive = {name: self._parts_alive(rows) for name, rows in self._rows.items()}
         self._precisions: dict[tuple[bool, ...], Matrix] = {}
 
@@ -79,13 +79,13 @@ class Background:
 
     def unit(self, vector: Vector, name: str) -> Vector:
         """Centred, each living part of equal length, the whole of length 1: here a cosine means something."""
-        out = self.centred(vector, name)
+        out: Vector = self.centred(vector, name)
         start = 0
         for end in self.parts:
             out[start:end] /= np.linalg.norm(out[start:end]) or 1.0
             start = end
-        norm = np.float32(np.linalg.norm(out) or 1.0)
-        return out / norm
+        out /= np.linalg.norm(out) or 1.0
+        return out
 
     def discriminant(self, positives: Matrix, alive: tuple[bool, ...]) -> Vector:
         """The direction that tells a topic from the background, for items of which these parts are alive.

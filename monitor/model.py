@@ -461,3 +461,16 @@ class Delivery:
     #: receipt of the root in whose thread it belongs; empty for a root
     thread: str = ""
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What is remembered of one item."""
+
+    item: Item
+    matches: tuple[Match, ...]
+    placement: Placement
+    story: Story
+    verdict: Verdict
+    because: str
+    deliveries: tuple[Delivery, ...]

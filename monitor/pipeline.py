@@ -92,7 +92,7 @@ class Memory(Protocol):
 
     def unseen(self, item_ids: Sequence[str]) -> set[str]: ...
     def vectors(self, text_hashes: Sequence[str], model: str) -> dict[str, Vector]: ...
-    def members(self, since: datetime, model: str) -> list[Member]: ...
+    def members(self, span: timedelta, model: str) -> list[Member]: ...
     def roots(self, story_id: str) -> dict[str, str]: ...
     def commit_poll(
         self,
@@ -138,7 +138,7 @@ class Judge:
         self.policy = policy
         self._window = window
         self._background = background
-        self.stories = OpenStories(self._unit, window)
+        self.stories = self.no_stories()
 
     def judge(
         self,
@@ -172,9 +172,13 @@ class Judge:
         kept = tuple(match for match in matches if match.matched or match.score >= KEPT_RARITY)
         return Record(embedded, text_hash(gist(item.title, item.text)), kept, placement, decision)
 
+    def no_stories(self, window: timedelta | None = None) -> OpenStories:
+        """Make a set of stories with nothing in it."""
+        return OpenStories(self._unit, window or self._window)
+
     def rebuild(self, members: Sequence[Member]) -> None:
         """Start from the stories that the store knows to be open."""
-        self.stories = OpenStories(self._unit, self._window)
+        self.stories = self.no_stories()
         for member in members:
             self.stories.add(member)
 
@@ -296,7 +300,7 @@ def _judge_and_commit(
         edges.memory.commit_poll(state.feed, records, validators, edges.embed.id, again, now)
     except BaseException:
         # what was put in stories was not written down: go back to what was
-        judge.rebuild(edges.memory.members(now - judge.stories.window, edges.embed.id))
+        judge.rebuild(edges.memory.members(judge.stories.span, edges.embed.id))
         raise
     return records
 

@@ -58,7 +58,7 @@ def replay(
     for start in range(0, len(items), CHUNK):
         chunk = items[start : start + CHUNK]
         vectors = learning.embedder.embed([gist(item.title, item.text) for item in chunk])
-        judge.stories.forget(min(item.at for item in chunk) - 2 * judge.stories.window)
+        judge.stories.forget()
         for item, vector in zip(chunk, vectors, strict=True):
             embedded = EmbeddedItem(item, vector)
             matches = tuple(matcher.judge(embedded))

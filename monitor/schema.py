@@ -68,7 +68,7 @@ def m001_spine(db: Database) -> None:
         verdict TEXT NOT NULL,
         verdict_because TEXT NOT NULL
     ) STRICT;
-    CREATE INDEX items_at ON items (at);
+    CREATE INDEX items_first_seen ON items (first_seen);
     CREATE INDEX items_story ON items (story_id);
     CREATE INDEX items_feed ON items (feed_url);
     CREATE INDEX items_link ON items (canonical_link);

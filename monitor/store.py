@@ -14,7 +14,6 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +29,7 @@ from monitor.model import (
     Delivery,
     DeliveryState,
     EmbeddedItem,
+    Explained,
     Feed,
     FeedState,
     Item,
@@ -52,19 +52,6 @@ Row = dict[str, Any]
 
 FILE = "monitor.sqlite3"
 LOCK = "monitor.lock"
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """What is remembered of one item."""
-
-    item: Item
-    matches: tuple[Match, ...]
-    placement: Placement
-    story: Story
-    verdict: Verdict
-    because: str
-    deliveries: tuple[Delivery, ...]
 
 
 class Lock:
@@ -282,14 +269,21 @@ class Store:
 
     # -- stories ----------------------------------------------------------------------------------
 
-    def recent_items(self, since: datetime) -> list[tuple[Item, str, str, Relation]]:
-        """Items whose effective time is at or after `since`, oldest first: item, hash of its text, story, relation."""
-        rows = self._rows(f"{_ITEMS} WHERE i.at >= ? ORDER BY i.at, i.rowid", _text(since))
+    def recent_items(self, span: timedelta) -> list[tuple[Item, str, str, Relation]]:
+        """Items seen within `span` of the newest, in the order seen: item, hash of its text, story, relation.
+
+        Measured from the newest item, not from the clock: a pause or a jump of the clock closes no story.
+        """
+        newest = self._one("SELECT max(first_seen) AS at FROM items")
+        if newest is None or newest["at"] is None:
+            return []
+        since = _need_time(newest["at"]) - span
+        rows = self._rows(f"{_ITEMS} WHERE i.first_seen >= ? ORDER BY i.rowid", _text(since))
         return [(_item(row), row["text_hash"], row["story_id"], Relation(row["relation"])) for row in rows]
 
-    def members(self, since: datetime, model: str) -> list[Member]:
-        """The items of stories that are open since `since` for which this model has given a vector, oldest first."""
-        items = self.recent_items(since)
+    def members(self, span: timedelta, model: str) -> list[Member]:
+        """The recent items for which this model has given a vector, in the order seen."""
+        items = self.recent_items(span)
         vectors = self.vectors({text_hash for _, text_hash, _, _ in items}, model)
         return [
             Member(EmbeddedItem(item, vectors[text_hash]), story, relation)
@@ -455,10 +449,15 @@ class Store:
                 ORDER BY i.first_seen DESC LIMIT 1""",
             *[wanted] * 5,
         )
-        if row is None:
-            return None
+        return self._explained(row) if row else None
+
+    def with_verdict(self, verdict: Verdict) -> list[Explained]:
+        """The items that came to this verdict, in the order seen."""
+        return [self._explained(row) for row in self._rows(f"{_ITEMS} WHERE i.verdict = ? ORDER BY i.rowid", verdict)]
+
+    def _explained(self, row: Row) -> Explained:
         story = self.story(row["story_id"])
-        if story is None:
+        if story is None:  # a foreign key forbids it
             raise StateError(f"item {row['id']} stands in a story that is not in the database")
         matches = self._rows("SELECT * FROM matches WHERE item_id = ? ORDER BY score DESC", row["id"])
         told = self._rows(f"{_DELIVERIES} WHERE o.item_id = ? ORDER BY o.created", row["id"])
@@ -485,11 +484,19 @@ class Store:
         """Rows of the main tables, and items that a topic took."""
         row = self._one(
             """SELECT (SELECT count(*) FROM feeds WHERE active = 1) AS feeds, (SELECT count(*) FROM items) AS items,
-                      (SELECT count(*) FROM stories) AS stories, (SELECT count(*) FROM outbox) AS alerts,
+                      (SELECT count(*) FROM stories) AS stories, (SELECT count(DISTINCT story_id) FROM outbox) AS told,
+                      (SELECT count(*) FROM outbox) AS alerts,
                       (SELECT count(DISTINCT item_id) FROM matches WHERE outcome IN (?, ?)) AS matched""",
             MatchOutcome.MATCHED, MatchOutcome.MATCHED_TERM,
         )  # fmt: skip
         return dict(row or {})
+
+    def alerted_topics(self) -> list[str]:
+        """Topics that some alert names, by their ids' order."""
+        rows = self._rows(
+            "SELECT DISTINCT json_extract(m.value, '$.topic') AS topic FROM outbox, json_each(matches) m ORDER BY topic"
+        )
+        return [row["topic"] for row in rows]
 
     def fact(self, key: str) -> str:
         """What was remembered under a key; empty if nothing was."""

@@ -215,7 +215,7 @@ def text_hash(text: str) -> str:
 
 
 #: Characters of an item's text that stand for it beside the title: the lead of a report says what it is about.
-LEAD = 400
+LEAD = 300
 
 
 def gist(title: str, text: str) -> str:

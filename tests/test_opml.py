@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.model import SOURCE_KINDS, Feed
@@ -182,6 +182,7 @@ FEEDS = st.lists(
 )
 
 
+@settings(deadline=None)  # the machine is shared
 @given(feeds=FEEDS, title=WORDS)
 def test_a_written_list_reads_back_as_it_was(feeds: list[Feed], title: str) -> None:
     found, problems = read_opml(write_opml(feeds, title), "feeds.opml")
@@ -189,6 +190,7 @@ def test_a_written_list_reads_back_as_it_was(feeds: list[Feed], title: str) -> N
     assert sorted(found, key=lambda feed: feed.url) == sorted(feeds, key=lambda feed: feed.url)
 
 
+@settings(deadline=None)  # the machine is shared
 @given(feeds=FEEDS)
 def test_a_list_that_was_read_is_written_the_same_again(feeds: list[Feed]) -> None:
     written = write_opml(feeds, "Feeds")

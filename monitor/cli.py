@@ -1,0 +1,503 @@
+"""The commands. Data on stdout, talk on stderr; exit codes as in the table below. What a command needs is imported when it
+runs, so that the quick ones are quick.
+
+    0 well · 1 failed, or found something · 2 usage · 69 a needed service is unavailable (database, model)
+    75 another instance runs · 78 bad configuration
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+
+import click
+from tabulate import tabulate
+
+from monitor import __version__
+from monitor.config import Config, find, load
+from monitor.errors import (
+    BusyError,
+    ConfigError,
+    EngineError,
+    MonitorError,
+    Problem,
+    RulesError,
+    StateError,
+)
+from monitor.log import set_up as set_up_log
+from monitor.model import SOURCE_KINDS, DeliveryState, Feed, FeedState, TopicStatus
+
+if TYPE_CHECKING:
+    from monitor.app import Learning
+    from monitor.pipeline import Judge
+    from monitor.store import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+EXIT_CODES: dict[type[MonitorError], int] = {
+    ConfigError: 78,
+    RulesError: 1,
+    StateError: 69,
+    EngineError: 69,
+    BusyError: 75,
+}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="monitor")
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path),
+    help="The configuration file [default: $MONITOR_CONFIG, ./monitor.toml, /etc/news-monitor/monitor.toml, or none].",
+)  # fmt: skip
+@click.pass_context
+def main(context: click.Context, config_file: Path | None) -> None:
+    """Watch news feeds and tell analysts, once per story, what their topics call for."""
+    context.obj = config_file
+
+
+def _command(function: Callable[P, T]) -> Callable[P, T]:
+    """Turn what we raise on purpose into a message and an exit code."""
+
+    @functools.wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except MonitorError as error:
+            click.echo(f"monitor: {error}", err=True)
+            sys.exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1))
+
+    return guarded
+
+
+def _config(context: click.Context) -> Config:
+    config = load(context.find_root().obj, os.environ)
+    set_up_log(config.log.level, config.log.format)
+    return config
+
+
+# -- the daemon -----------------------------------------------------------------------------------
+
+
+@main.command()
+@click.pass_context
+@_command
+def run(context: click.Context) -> None:
+    """Run the daemon: poll, match, alert, until stopped. SIGHUP reads the rules again."""
+    from monitor import daemon
+    from monitor.app import open_monitor
+
+    config = _config(context)
+    _say_where_alerts_go(config)
+
+    async def work() -> None:
+        async with open_monitor(config, os.environ, sys.stdout, colour=sys.stdout.isatty()) as monitor:
+            await daemon.run(monitor, os.environ)
+
+    asyncio.run(work())
+
+
+@main.command()
+@click.option("--all", "every", is_flag=True, help="Poll every feed, also those that are not due.")
+@click.pass_context
+@_command
+def once(context: click.Context, every: bool) -> None:
+    """Poll the feeds that are due, deliver what waits, and exit: 1 if an alert could not be delivered."""
+    from monitor.app import open_monitor
+    from monitor.store import Store
+
+    config = _config(context)
+    _say_where_alerts_go(config)
+
+    async def work() -> dict[str, int]:
+        async with open_monitor(config, os.environ, sys.stdout, colour=sys.stdout.isatty()) as monitor:
+            await (monitor.poll_all() if every else monitor.poll_due())
+            await monitor.deliver()
+            return await monitor.ask(Store.outbox_counts)
+
+    waiting = {state: n for state, n in asyncio.run(work()).items() if state != DeliveryState.SENT}
+    if waiting:
+        told = ", ".join(f"{n} {state}" for state, n in waiting.items())
+        click.echo(f"monitor: not everything is delivered: {told}", err=True)
+        sys.exit(1)
+
+
+def _say_where_alerts_go(config: Config) -> None:
+    from monitor.config import slack_token
+
+    if slack_token(config, os.environ) is None:
+        click.echo(
+            "monitor: no Slack token: alerts go to this terminal (deploy/README.md says how to change that)", err=True
+        )
+
+
+@main.command()
+@click.option("--state", type=click.Path(path_type=Path), default=Path("state/demo"), show_default=True,
+              help="Where the demo keeps its state; what an earlier demo left there is removed.")  # fmt: skip
+@click.option("--serve", is_flag=True, help="Only serve the sample feeds, for a monitor in another terminal.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Of the feed server; 0: any."
+)
+@_command
+def demo(state: Path, serve: bool, port: int) -> None:
+    """Run the monitor on its sample feeds, served on this machine, and show what an analyst would get."""
+    from monitor import demo as show
+
+    set_up_log("warning", "text")
+    if serve:
+        show.serve(state, port)
+    else:
+        asyncio.run(show.run(state, port, sys.stdout))
+
+
+# -- asking ---------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.pass_context
+@_command
+def check(context: click.Context) -> None:
+    """Check the configuration, the topic files and the feed list: 78 for the first, 1 for the others."""
+    from monitor.rules import check_topics
+
+    file = find(context.find_root().obj, os.environ)
+    config = _config(context)
+    click.echo(f"configuration: {file or 'defaults (no file)'}")
+    topics, problems = check_topics(config.rules)
+    click.echo(f"topics: {len(topics)} in {config.rules}")
+    state = _open_store_to_read(config)
+    feeds = state.feeds() if state else []
+    click.echo(f"feeds: {len(feeds)}" + ("" if feeds else " (add some: monitor feeds import deploy/feeds.opml)"))
+    _tell(problems)
+    if not topics:
+        click.echo(f"monitor: no topic in {config.rules}: nothing would ever alert", err=True)
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("item", required=False)
+@click.option("--text", help="Explain this text instead of an item that was seen.")
+@click.option("--title", default="", help="The headline over --text.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@_command
+def explain(context: click.Context, item: str | None, text: str | None, title: str, as_json: bool) -> None:
+    """Say why an ITEM (its id, the beginning of it, or its link), or any text, alerted or not."""
+    from monitor import explain as words
+
+    if (item is None) == (text is None):
+        raise click.UsageError("give an item's id or link, or --text")
+    config = _config(context)
+    if text is not None:
+        learning, judge = _learn(config)
+        embedded = _embed_text(learning, title, text)
+        matches = judge.matcher.judge(embedded)
+        click.echo(json.dumps(words.as_data(matches), ensure_ascii=False, indent=2) if as_json
+                   else words.explain_text(embedded.item.title, matches))  # fmt: skip
+        return
+    store = _open_store_to_read(config)
+    known = store.explain(item or "") if store else None
+    if known is None:
+        click.echo(f"monitor: no item {item!r} was seen; for any text at all: monitor explain --text …", err=True)
+        sys.exit(1)
+    click.echo(
+        json.dumps(words.explained_data(known), ensure_ascii=False, indent=2) if as_json else words.explain(known)
+    )
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@_command
+def status(context: click.Context, as_json: bool) -> None:
+    """Show feeds, items, stories and the outbox; 1 if an alert is stuck."""
+    config = _config(context)
+    store = _open_store_to_read(config)
+    totals = store.totals() if store else {}
+    outbox = store.outbox_counts() if store else {}
+    failing = [state for state in (store.feeds() if store else []) if state.last_error]
+    stuck = outbox.get(DeliveryState.BLOCKED, 0) + outbox.get(DeliveryState.DEAD, 0)
+    if as_json:
+        data = {
+            "totals": totals, "outbox": outbox, "verdicts": store.verdict_counts() if store else {},
+            "failing": [{"feed": s.feed.url, "cause": s.last_error, "failures": s.failures} for s in failing],
+            "model": store.fact("model") if store else "",
+        }  # fmt: skip
+        click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+    elif store is None:
+        click.echo(f"nothing yet in {config.state}: `monitor run` or `monitor once` begins")
+    else:
+        rows = [*totals.items(), *((f"outbox: {state}", n) for state, n in outbox.items())]
+        click.echo(tabulate(rows, tablefmt="plain"))
+        if failing:
+            click.echo(f"\n{len(failing)} feeds failing")
+            click.echo(_feed_table(failing))
+    if stuck:
+        click.echo(f"monitor: {stuck} alerts are stuck", err=True)
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("items", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--rules", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="The folder of topics [default: the configuration's].")  # fmt: skip
+@click.option("--stories", type=click.Choice(["all", "matched", "none"]), default="matched", show_default=True,
+              help="Which items are put in stories.")  # fmt: skip
+@click.option("--scores", is_flag=True, help="Print every topic's score for every item.")
+@click.option("--background", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Ordinary items, in the same form, to learn from what is rare.")  # fmt: skip
+@click.pass_context
+@_command
+def replay(
+    context: click.Context, items: Path, folder: Path | None, stories: Literal["all", "matched", "none"],
+    scores: bool, background: Path | None,
+) -> None:  # fmt: skip
+    """Put an archive (JSON Lines, gzipped or not) through the same steps; print a JSON line an item. Sends nothing."""
+    from monitor.app import now, open_judge, open_learning
+    from monitor.archive import read_archive
+    from monitor.replay import replay as replayed
+    from monitor.rules import load_rules
+
+    config = _config(context)
+    topics = load_rules(folder or config.rules)
+    archive, problems = read_archive(items, now())
+    learning = open_learning(config, background)
+    judge = open_judge(config, learning, topics)
+    for number, done in enumerate(replayed(archive, learning, judge, stories, with_scores=scores), 1):
+        sys.stdout.write(json.dumps(done.row(with_scores=scores), ensure_ascii=False) + "\n")
+        if sys.stderr.isatty() and (number % 100 == 0 or number == len(archive)):
+            click.echo(f"\r{number} of {len(archive)}", err=True, nl=number == len(archive))
+    for problem in problems:
+        click.echo(f"monitor: {problem}", err=True)
+    if problems:
+        click.echo(f"monitor: {len(problems)} lines skipped", err=True)
+        sys.exit(1)
+
+
+# -- rules ----------------------------------------------------------------------------------------
+
+
+@main.group()
+def rules() -> None:
+    """The topics: list, check, test."""
+
+
+@rules.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@_command
+def rules_list(context: click.Context, as_json: bool) -> None:
+    """List the topics."""
+    from monitor.rules import load_topics
+
+    config = _config(context)
+    topics, problems = load_topics(config.rules)
+    if as_json:
+        data = [
+            {"id": t.id, "title": t.title, "theme": t.theme, "status": t.status, "severity": t.severity,
+             "noise": f"1/{round(1 / t.noise)}", "owner": t.owner, "tests": len(t.tests), "file": t.path}
+            for t in topics
+        ]  # fmt: skip
+        click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+    else:
+        rows = [
+            (t.id, t.title, t.theme, t.status if t.status is not TopicStatus.ACTIVE else "", t.severity,
+             f"1/{round(1 / t.noise)}", len(t.examples), len(t.tests))
+            for t in topics
+        ]  # fmt: skip
+        click.echo(tabulate(rows, ["id", "title", "theme", "", "severity", "noise", "examples", "tests"], "simple"))
+    _tell([problem for problem in problems if not problem.warning])
+
+
+@rules.command("check")
+@click.pass_context
+@_command
+def rules_check(context: click.Context) -> None:
+    """Check every topic file; every problem at once, with its line."""
+    from monitor.rules import check_topics
+
+    config = _config(context)
+    topics, problems = check_topics(config.rules)
+    click.echo(f"{len(topics)} topics are well in {config.rules}")
+    _tell(problems)
+
+
+@rules.command("test")
+@click.option("--run", "pattern", default="", help="Only topics whose id matches this regular expression.")
+@click.pass_context
+@_command
+def rules_test(context: click.Context, pattern: str) -> None:
+    """Run the tests inside the topic files; 1 if one fails."""
+    import re
+
+    from monitor.rules import load_rules
+    from monitor.trial import run_tests
+
+    config = _config(context)
+    try:
+        wanted = re.compile(pattern)
+    except re.error as error:
+        raise click.UsageError(f"--run: {error}") from error
+    topics = [topic for topic in load_rules(config.rules) if wanted.search(topic.id)]
+    learning, judge = _learn(config, topics)
+    trials = list(run_tests(topics, learning, judge))
+    failed = [trial for trial in trials if not trial.passed]
+    for trial in failed:
+        click.echo(f"{Problem(trial.topic.path, trial.line, f'“{trial.name}”: {trial.because}')}")
+    click.echo(f"{len(trials) - len(failed)} passed, {len(failed)} failed")
+    if failed:
+        sys.exit(1)
+
+
+# -- feeds ----------------------------------------------------------------------------------------
+
+
+@main.group()
+def feeds() -> None:
+    """The feed list."""
+
+
+@feeds.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@_command
+def feeds_list(context: click.Context, as_json: bool) -> None:
+    """List the feeds and how their last polls went."""
+    store = _open_store_to_read(_config(context))
+    states = store.feeds() if store else []
+    if as_json:
+        data = [
+            {**asdict(s.feed), "last_poll": _iso(s.last_poll), "last_success": _iso(s.last_success),
+             "next_poll": _iso(s.next_poll), "failures": s.failures, "last_error": s.last_error, "items": s.items}
+            for s in states
+        ]  # fmt: skip
+        click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+    else:
+        click.echo(_feed_table(states) if states else "no feeds yet: monitor feeds import deploy/feeds.opml")
+
+
+@feeds.command("add")
+@click.argument("url")
+@click.option("--title", default="", help="The source's name as analysts know it.")
+@click.option("--kind", default="", help=f"One of: {', '.join(SOURCE_KINDS)}.")
+@click.option("--country", default="")
+@click.option("--language", default="", help="ISO 639-1, e.g. uk.")
+@click.pass_context
+@_command
+def feeds_add(context: click.Context, url: str, title: str, kind: str, country: str, language: str) -> None:
+    """Add a feed, or correct what the list says of it."""
+    if not url.startswith(("http://", "https://")):
+        raise click.UsageError(f"{url!r} is no address of a feed: it must begin with http:// or https://")
+    if kind and kind not in SOURCE_KINDS:
+        raise click.UsageError(f"--kind must be one of: {', '.join(SOURCE_KINDS)}")
+    new = _open_store(_config(context)).add_feed(Feed(url, title, kind, country, language), _now())
+    click.echo(f"{'added' if new else 'corrected'}: {title or url}")
+
+
+@feeds.command("remove")
+@click.argument("url")
+@click.pass_context
+@_command
+def feeds_remove(context: click.Context, url: str) -> None:
+    """Take a feed off the list; the items it brought stay."""
+    if not _open_store(_config(context)).remove_feed(url):
+        click.echo(f"monitor: {url} is not on the list", err=True)
+        sys.exit(1)
+    click.echo(f"removed: {url}")
+
+
+@feeds.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.pass_context
+@_command
+def feeds_import(context: click.Context, file: Path) -> None:
+    """Add all feeds of an OPML file."""
+    from monitor.opml import read_opml
+
+    found, problems = read_opml(file.read_bytes(), str(file))
+    store = _open_store(_config(context))
+    new = sum(store.add_feed(feed, _now()) for feed in found)
+    click.echo(f"{new} feeds added, {len(found) - new} were on the list")
+    _tell(problems)
+
+
+@feeds.command("export")
+@click.pass_context
+@_command
+def feeds_export(context: click.Context) -> None:
+    """Write the feed list as OPML to stdout."""
+    from monitor.opml import write_opml
+
+    store = _open_store_to_read(_config(context))
+    sys.stdout.buffer.write(write_opml([s.feed for s in store.feeds()] if store else [], "news-monitor"))
+
+
+# -- helpers of the commands ----------------------------------------------------------------------
+
+
+def _tell(problems: Sequence[Problem]) -> None:
+    """Print problems; exit 1 if one is more than a warning."""
+    for problem in problems:
+        click.echo(str(problem))
+    if any(not problem.warning for problem in problems):
+        sys.exit(1)
+
+
+def _open_store(config: Config) -> Store:
+    from monitor.store import Store
+
+    return Store.open(config.state)
+
+
+def _open_store_to_read(config: Config) -> Store | None:
+    """The store, or None if nothing was ever written: asking must not make one."""
+    from monitor.store import FILE
+
+    return _open_store(config) if (config.state / FILE).exists() else None
+
+
+def _learn(config: Config, topics: Any = None) -> tuple[Learning, Judge]:
+    from monitor.app import open_judge, open_learning
+    from monitor.rules import load_rules
+
+    topics = load_rules(config.rules) if topics is None else topics
+    learning = open_learning(config)
+    return learning, open_judge(config, learning, topics)
+
+
+def _embed_text(learning: Learning, title: str, text: str) -> Any:
+    from monitor.model import EmbeddedItem, Item
+    from monitor.text import gist, plain, text_hash
+
+    title, text = (plain(title), plain(text)) if title else (plain(text), "")
+    item = Item(text_hash(title), Feed("text:"), title or "-", text, "", "", "", None, _now())
+    return EmbeddedItem(item, learning.embedder.embed([gist(item.title, item.text)])[0])
+
+
+def _feed_table(states: Sequence[FeedState]) -> str:
+    rows = [
+        (s.feed.name[:40], s.feed.kind, s.feed.country, s.feed.language, s.items, _short(s.last_success),
+         f"{s.last_error} ({s.failures:g})" if s.last_error else "")
+        for s in states
+    ]  # fmt: skip
+    return tabulate(rows, ["feed", "kind", "country", "lang", "items", "last success", "trouble"], "simple")
+
+
+def _short(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M}" if time else "never"
+
+
+def _iso(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,75 @@
+"""The tests inside topic files, run through the real steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from monitor.app import Learning
+from monitor.explain import judgement
+from monitor.match import Matcher
+from monitor.model import EmbeddedItem, Feed, Item, Member, StoryTest, Topic, TopicTest
+from monitor.pipeline import Judge
+from monitor.text import gist, text_hash
+
+#: Any time does: tests of topics have no clock.
+_START = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One test and how it went."""
+
+    topic: Topic
+    #: the test's title or name
+    name: str
+    line: int | None
+    passed: bool
+    #: what was expected, what came, and why; for a person who must mend the topic
+    because: str
+
+
+def run_tests(topics: Sequence[Topic], learning: Learning, judge: Judge) -> Iterator[Trial]:
+    """Run every test of every topic, in the order of the files."""
+    tests = [(topic, test) for topic in topics for test in topic.tests]
+    items = [_item(test.title, test.text, test.lang, _START, n) for n, (_, test) in enumerate(tests)]
+    vectors = learning.embedder.embed([gist(item.title, item.text) for item in items])
+    for (topic, test), item, vector in zip(tests, items, vectors, strict=True):
+        yield _topic_test(topic, test, EmbeddedItem(item, vector), judge.matcher)
+    for topic in topics:
+        for story in topic.story_tests:
+            yield _story_test(topic, story, learning, judge)
+
+
+def _topic_test(topic: Topic, test: TopicTest, embedded: EmbeddedItem, matcher: Matcher) -> Trial:
+    match = next(match for match in matcher.judge(embedded) if match.topic == topic.id)
+    wanted = "alert" if test.alert else "silent"
+    return Trial(
+        topic,
+        test.title,
+        test.line,
+        match.matched is test.alert,
+        f"expected {wanted}: {match.outcome}; {judgement(match)}",
+    )
+
+
+def _story_test(topic: Topic, test: StoryTest, learning: Learning, judge: Judge) -> Trial:
+    stories = judge.no_stories(topic.story.window)
+    vectors = learning.embedder.embed([gist(step.title, step.text) for step in test.steps])
+    for n, (step, vector) in enumerate(zip(test.steps, vectors, strict=True)):
+        embedded = EmbeddedItem(_item(step.title, step.text, "", _START + step.at, n), vector)
+        placement = stories.place(embedded)
+        if placement.relation != step.expect:
+            why = (
+                f"step {n + 1}, “{step.title}”: expected {step.expect}, came {placement.relation}: {placement.because}"
+            )
+            return Trial(topic, test.name, test.line, False, why)
+        stories.add(Member(embedded, placement.story, placement.relation))
+    return Trial(topic, test.name, test.line, True, "")
+
+
+def _item(title: str, text: str, language: str, at: datetime, number: int) -> Item:
+    # each from a source of its own: within one source a near copy is no copy
+    feed = Feed(url=f"test:{number}")
+    return Item(text_hash(f"{number} {title}"), feed, title, text, "", "", language, at, at)

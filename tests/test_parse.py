@@ -1,0 +1,571 @@
+import csv
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.errors import ParseError
+from monitor.model import Document, Feed, Item
+from monitor.parse import MAX_ITEMS, MAX_TEXT, ParsedFeed, parse, parse_date
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+FEED = Feed("https://news.example/feed.xml", "News")
+FIXTURES = Path(__file__).parents[2] / "shared" / "fixtures"
+TITLE = "Войска КНДР замечены под Курском"
+
+
+def read(body: str | bytes, *, feed: Feed = FEED, **headers: str) -> ParsedFeed:
+    body = body.encode() if isinstance(body, str) else body
+    return parse(
+        Document(feed, feed.url, {name.replace("_", "-"): value for name, value in headers.items()}, body), NOW
+    )
+
+
+def rss(*items: str, channel: str = "", encoding: str = "UTF-8") -> str:
+    return (
+        f'<?xml version="1.0" encoding="{encoding}"?><rss version="2.0" xmlns:dc="http://purl.org/dc/elements/1.1/"'
+        ' xmlns:content="http://purl.org/rss/1.0/modules/content/"><channel><title>News</title>'
+        f"{channel}{''.join(f'<item>{item}</item>' for item in items)}</channel></rss>"
+    )
+
+
+def only(*items: str, channel: str = "") -> Item:
+    """The single item of an RSS document."""
+    (item,) = read(rss(*items, channel=channel)).items
+    return item
+
+
+def titles(feed: ParsedFeed) -> list[str]:
+    return [item.title for item in feed.items]
+
+
+def ids(*items: str) -> list[str]:
+    return [item.id for item in read(rss(*items)).items]
+
+
+def cause(body: str | bytes) -> str:
+    with pytest.raises(ParseError) as caught:
+        read(body)
+    return caught.value.cause
+
+
+# -- the formats ----------------------------------------------------------------------------------
+
+
+def test_rss_2() -> None:
+    feed = read(
+        rss(
+            "<title>Troops &amp;amp; trains</title><link>https://news.example/1?utm_source=rss</link>"
+            "<guid isPermaLink='false'>g1</guid><description>&lt;p&gt;Seoul says.&lt;/p&gt;</description>"
+            "<pubDate>Tue, 17 Feb 2026 18:03:07 +0800</pubDate>",
+            channel="<language>en-us</language>",
+        )
+    )
+    assert (feed.title, feed.language, feed.warnings) == ("News", "en", ())
+    assert feed.items == (
+        Item(
+            id="41253db578e7687f",
+            feed=FEED,
+            title="Troops & trains",
+            text="Seoul says.",
+            link="https://news.example/1?utm_source=rss",
+            canonical_link="https://news.example/1",
+            language="en",
+            published=datetime(2026, 2, 17, 10, 3, 7, tzinfo=UTC),
+            first_seen=NOW,
+        ),
+    )
+
+
+def test_rss_1() -> None:
+    feed = read(
+        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns="http://purl.org/rss/1.0/"'
+        ' xmlns:dc="http://purl.org/dc/elements/1.1/"><channel rdf:about="x"><title>News</title></channel>'
+        '<item rdf:about="https://news.example/1"><title>One</title><link>https://news.example/1</link>'
+        "<dc:date>2026-02-17T18:03Z</dc:date><dc:language>ru</dc:language></item></rdf:RDF>"
+    )
+    (item,) = feed.items
+    assert (item.title, item.link, item.language) == ("One", "https://news.example/1", "ru")
+    assert item.published == datetime(2026, 2, 17, 18, 3, tzinfo=UTC)
+
+
+def test_atom() -> None:
+    feed = read(
+        '<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="de"><title>News</title><entry xml:lang="uk"><id>tag:1</id>'
+        '<title type="html">One &amp;lt;b&gt;</title><link rel="enclosure" href="/a.mp3"/><link href="/1"/>'
+        '<updated>2026-02-17T18:03:00Z</updated><summary type="text">a &lt; b</summary></entry></feed>'
+    )
+    (item,) = feed.items
+    assert (item.link, item.text, item.language) == ("https://news.example/1", "a < b", "uk")
+    assert item.published == datetime(2026, 2, 17, 18, 3, tzinfo=UTC)
+
+
+def test_json_feed() -> None:
+    feed = read(
+        json.dumps(
+            {
+                "version": "https://jsonfeed.org/version/1.1",
+                "title": "News",
+                "language": "zh-Hans",
+                "items": [
+                    {
+                        "id": 7,
+                        "url": "/1",
+                        "title": "One",
+                        "content_html": "<p>Text</p>",
+                        "date_published": "2026-02-17T18:03:00Z",
+                    },
+                    {
+                        "id": "8",
+                        "external_url": "https://b.example/2",
+                        "content_text": "a <b> c. More",
+                        "language": "ru",
+                    },
+                    "no item",
+                ],
+            }
+        )
+    )
+    assert [(item.title, item.text, item.link, item.language) for item in feed.items] == [
+        ("One", "Text", "https://news.example/1", "zh"),
+        ("a c. More", "a c. More", "https://b.example/2", "ru"),
+    ]
+    assert feed.items[0].published == datetime(2026, 2, 17, 18, 3, tzinfo=UTC)
+
+
+def test_a_feed_without_items_is_a_feed() -> None:
+    assert read(rss()) == ParsedFeed((), "News", "")
+
+
+# -- no feed --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        (b"", "empty"),
+        (b" \r\n", "empty"),
+        ("\ufeff".encode(), "empty"),
+        ("<!DOCTYPE html><html><body>Just a moment...</body></html>", "html"),
+        ("<!-- x -->" * 40 + "<HTML><head><title>404</title></head></HTML>", "html"),
+        ("Internal Server Error", "not a feed"),
+        ("<opml version='2.0'><body/></opml>", "not a feed"),
+        ('{"error": "not found"}', "not a feed"),
+        ('{"version": "https://jsonfeed.org/version/1", "items": [{"id', "not a feed"),
+        ('{"version": 1, "items": {}}', "not a feed"),
+        ("{" * 100_000, "not a feed"),
+        (b"\x00\x01\x02\xff" * 50, "not a feed"),
+        ("<rss version='2.0'><channel><title>&#1114112;</title><item></channel></rss>", "crash"),
+    ],
+)
+def test_what_is_no_feed_is_named(body: str | bytes, word: str) -> None:
+    assert cause(body) == word
+
+
+def test_a_file_name_is_not_opened() -> None:
+    assert cause(str(Path(__file__))) == "not a feed"
+
+
+# -- encodings ------------------------------------------------------------------------------------
+
+ITEM = f"<title>{TITLE}</title><link>https://news.example/1</link>"
+BROKEN = rss(ITEM).encode().replace(" под ".encode(), b" \xa9 ")
+
+
+@pytest.mark.parametrize(
+    ("body", "language", "content_type"),
+    [
+        (rss(ITEM).encode(), "", ""),
+        (rss(ITEM).encode("utf-8-sig"), "", ""),
+        (rss(ITEM, encoding="UTF-16").encode("utf-16"), "", ""),
+        (rss(ITEM, encoding="UTF-16").encode("utf-16-le"), "", ""),
+        (rss(ITEM, encoding="UTF-16").encode(), "", ""),
+        (rss(ITEM, encoding="windows-1251").encode("cp1251"), "", ""),
+        (rss(ITEM, encoding="koi8-r").encode("koi8-r"), "", ""),
+        (rss(ITEM, encoding="windows-1251").encode(), "", ""),
+        (rss(ITEM).encode(), "", "text/xml; charset=iso-8859-1"),
+        (rss(ITEM).encode("cp1251"), "", "text/xml; charset=windows-1251"),
+        (rss(ITEM, encoding="windows-1251").encode("cp1251"), "", "text/xml; charset=iso-8859-1"),
+        (rss(ITEM).encode("cp1251"), "ru", ""),
+        (rss(ITEM, encoding="klingon").encode(), "", ""),
+        (rss(ITEM, encoding="base64").encode(), "", ""),
+        (rss(ITEM, encoding="unicode_escape").encode(), "", ""),
+        (rss(ITEM).encode(), "", "text/xml; charset=punycode"),
+    ],
+)
+def test_letters_survive_what_is_claimed_of_them(body: bytes, language: str, content_type: str) -> None:
+    feed = read(body, feed=Feed(FEED.url, language=language), content_type=content_type)
+    assert titles(feed) == [TITLE]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "title"),
+    [("gb2312", "习近平会见普京"), ("euc-kr", "북한군 파병"), ("iso-2022-jp", "プーチン氏が訪朝")],
+)
+def test_east_asian_encodings_are_read(encoding: str, title: str) -> None:
+    assert titles(read(rss(f"<title>{title}</title>", encoding=encoding).encode(encoding))) == [title]
+
+
+def test_one_bad_byte_spoils_one_letter_and_is_told() -> None:
+    feed = read(BROKEN)
+    assert titles(feed) == ["Войска КНДР замечены \ufffd Курском"]
+    assert feed.warnings == ("bytes that are no utf-8 replaced",)
+
+
+def test_a_bad_byte_does_not_make_the_item_new() -> None:
+    assert read(BROKEN).items[0].id == read(rss(ITEM)).items[0].id
+
+
+def test_a_guessed_encoding_is_told() -> None:
+    feed = read(rss(ITEM).encode("cp1251"), feed=Feed(FEED.url, language="ru"))
+    assert feed.warnings == ("encoding guessed: cp1251",)
+
+
+def test_the_feeds_own_language_helps_the_guess() -> None:
+    feed = read(rss(ITEM, channel="<language>ru</language>").encode("cp1251"))
+    assert titles(feed) == [TITLE]
+
+
+def test_windows_quotes_in_undeclared_latin_are_read() -> None:
+    assert titles(read(rss("<title>It’s over</title>").encode("cp1252"))) == ["It’s over"]
+
+
+# -- damage ---------------------------------------------------------------------------------------
+
+
+def test_a_document_cut_between_items_gives_what_is_there() -> None:
+    body = rss("<title>One</title><guid>1</guid>", "<title>Two</title><guid>2</guid>")
+    feed = read(body[: body.index("</channel>")])
+    assert (titles(feed), feed.warnings) == (["One", "Two"], ("truncated",))
+
+
+def test_half_an_item_is_not_told() -> None:
+    body = rss("<title>One</title><guid>1</guid>", "<title>Two and a half</title><guid>2</guid>")
+    feed = read(body[: body.index(" and a half")])
+    assert (titles(feed), feed.warnings) == (["One"], ("truncated",))
+
+
+@pytest.mark.parametrize(
+    "damage", ["Q & A", "a\x0bb", "&nbsp;", "<b>unclosed"], ids=["ampersand", "control", "entity", "markup"]
+)
+def test_a_malformed_document_keeps_its_items(damage: str) -> None:
+    feed = read(rss(f"<title>One</title><description>{damage}</description>", "<title>Two</title>"))
+    assert titles(feed) == ["One", "Two"]
+
+
+@pytest.mark.parametrize("before", ["\n\n", "<br />\n<b>Warning</b>: mysql_connect() in /index.php\n", "\ufeff\ufeff"])
+def test_what_stands_before_the_document_does_not_hide_it(before: str) -> None:
+    assert titles(read(before + rss("<title>One</title>"))) == ["One"]
+
+
+def test_an_item_that_says_nothing_is_skipped_and_counted() -> None:
+    feed = read(rss("<title>One</title>", "<link>https://news.example/2</link>", "<title> </title>"))
+    assert (titles(feed), feed.warnings) == (["One"], ("2 items without title or text skipped",))
+
+
+def test_a_document_gives_so_many_items_and_no_more() -> None:
+    feed = read(rss(*(f"<title>{n}</title>" for n in range(MAX_ITEMS + 5))))
+    assert len(feed.items) == MAX_ITEMS
+    assert feed.warnings == ("5 items beyond the first 1000 skipped",)
+
+
+# -- title and text -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "title"),
+    [
+        ("AT&amp;T &amp; Q&amp;amp;A", "AT&T & Q&A"),
+        ("&lt;b&gt;Bold&lt;/b&gt; claim", "Bold claim"),
+        ("Tom &amp;amp; Jerry &amp;lt;b&amp;gt;met&amp;lt;/b&amp;gt;", "Tom & Jerry met"),
+        ("<![CDATA[<i>It</i> &#8217;s]]>", "It ’s"),
+        ("Senate passes &lt;Freedom&gt; bill", "Senate passes <Freedom> bill"),
+        ("5 &lt; 6", "5 < 6"),
+    ],
+)
+def test_a_title_is_read_as_people_would(written: str, title: str) -> None:
+    assert only(f"<title>{written}</title>").title == title
+
+
+def test_without_a_title_the_first_sentence_stands_in() -> None:
+    item = only("<description>Seoul says so. Moscow denies.</description>")
+    assert (item.title, item.text) == ("Seoul says so.", "Seoul says so. Moscow denies.")
+
+
+def test_the_longer_of_summary_and_content_is_the_text() -> None:
+    item = only(
+        "<title>One</title><description>Short.</description>"
+        "<content:encoded>&lt;p&gt;A longer text.&lt;/p&gt;</content:encoded>"
+    )
+    assert item.text == "A longer text."
+
+
+def test_markup_does_not_make_a_text_longer() -> None:
+    item = only(
+        "<title>One</title><description>Longer to read.</description>"
+        "<content:encoded>&lt;p class='a-very-long-class-name'&gt;Short.&lt;/p&gt;</content:encoded>"
+    )
+    assert item.text == "Longer to read."
+
+
+def test_a_long_text_is_clipped() -> None:
+    assert len(only(f"<title>One</title><description>{'word ' * 2000}</description>").text) <= MAX_TEXT
+
+
+# -- links ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("elements", "link"),
+    [
+        ("<link>https://a.example/1</link>", "https://a.example/1"),
+        ("<link>/world/1</link>", "https://news.example/world/1"),
+        ("<link>//cdn.example/1</link>", "https://cdn.example/1"),
+        ("<link>\n  https://a.example/\n1 </link>", "https://a.example/1"),
+        ("<link>/world/1</link><guid>/world/1</guid>", "https://news.example/world/1"),
+        ("<guid>https://a.example/1</guid>", "https://a.example/1"),
+        ("<guid isPermaLink='false'>https://a.example/1</guid>", "https://a.example/1"),
+        ("<guid>abc</guid>", ""),
+        ("<link>javascript:alert(1)</link>", ""),
+        ("<link>http://[::1</link>", ""),
+        ("", ""),
+    ],
+)
+def test_a_link_can_be_opened_or_is_empty(elements: str, link: str) -> None:
+    assert only(f"<title>One</title>{elements}").link == link
+
+
+# -- identity -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("<guid>g1</guid><title>One</title>", "<guid>g1</guid><title>One, corrected</title>"),
+        ("<guid>g1</guid><title>One</title>", "<guid>g1</guid><title>One</title><link>https://a.example/moved</link>"),
+        ("<guid>http://a.example/1</guid><title>One</title>", "<guid>https://a.example/1</guid><title>One</title>"),
+        (
+            "<guid>https://a.example/1#0</guid><title>One</title>",
+            "<guid>https://a.example/1#3</guid><title>One</title>",
+        ),
+        (
+            "<guid>https://a.example/1?maca=en-rss</guid><title>One</title>",
+            "<guid>https://a.example/1?utm_source=x</guid><title>One</title>",
+        ),
+        (
+            "<link>http://a.example/1</link><title>One</title>",
+            "<link>https://a.example/1?utm_source=x#top</link><title>One, corrected</title>",
+        ),
+        (
+            "<title>One</title><pubDate>Mon</pubDate>",
+            "<title>One</title><pubDate>Mon</pubDate><description>D</description>",
+        ),
+    ],
+    ids=["guid", "guid, moved", "https", "BBC revision", "tracking", "link", "title and date"],
+)
+def test_an_item_that_comes_again_keeps_its_id(one: str, other: str) -> None:
+    assert ids(one) == ids(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("<guid>g1</guid><title>One</title>", "<guid>g2</guid><title>One</title>"),
+        ("<guid>https://a.example/live#post-1</guid><title>One</title>", "<guid>https://a.example/live#post-2</guid><title>One</title>"),
+        ("<guid>https://a.example/?t=1</guid><title>One</title>", "<guid>https://a.example/?t=2</guid><title>One</title>"),
+        ("<guid>g1</guid><link>https://a.example/</link><title>One</title>", "<guid>g2</guid><link>https://a.example/</link><title>One</title>"),
+        ("<guid>N/A</guid><link>https://a.example/1</link><title>One</title>", "<guid>N/A</guid><link>https://a.example/2</link><title>One</title>"),
+        ("<guid>N/A</guid><title>One</title>", "<guid>N/A</guid><title>Two</title>"),
+        ("<guid>https://a.example/</guid><title>One</title>", "<guid>https://a.example/</guid><title>Two</title>"),
+        ("<link>https://a.example/live</link><title>One</title>", "<link>https://a.example/live</link><title>Two</title>"),
+        ("<title>One</title><pubDate>Mon</pubDate>", "<title>One</title><pubDate>Tue</pubDate>"),
+    ],
+)  # fmt: skip
+def test_items_that_differ_in_one_document_are_told_apart(one: str, other: str) -> None:
+    assert len(set(ids(one, other))) == 2
+
+
+@pytest.mark.parametrize(
+    "revised",
+    [
+        "<guid>g1</guid><title>One</title>",
+        "<guid>https://a.example/1#1</guid><link>https://a.example/1</link><title>One, revised</title>",
+    ],
+)
+def test_an_item_repeated_in_one_document_is_told_once(revised: str) -> None:
+    feed = read(
+        rss(
+            "<guid>g1</guid><title>One</title>",
+            "<guid>https://a.example/1#0</guid><link>https://a.example/1</link><title>One</title>",
+            revised,
+        )
+    )
+    assert (titles(feed), feed.warnings) == (["One", "One"], ("1 repeated items skipped",))
+
+
+def test_a_repeated_item_keeps_the_id_it_has_alone() -> None:
+    item = "<guid>g1</guid><title>One</title><link>https://a.example/1</link>"
+    assert ids(item, item) == ids(item)
+
+
+def test_two_feeds_with_one_guid_have_two_items() -> None:
+    body = rss("<guid>g1</guid><title>One</title>")
+    assert read(body).items[0].id != read(body, feed=Feed("https://b.example/feed")).items[0].id
+
+
+# -- language -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("item", "channel", "language"),
+    [
+        ("<dc:language>uk</dc:language>", "<language>ru</language>", "uk"),
+        ("", "<language>zh-CN</language>", "zh"),
+        ("", "<language>nonsense</language>", "fr"),
+        ("", "", "fr"),
+    ],
+)
+def test_the_nearest_word_on_language_counts(item: str, channel: str, language: str) -> None:
+    feed = Feed(FEED.url, language="fr")
+    assert read(rss(f"<title>One</title>{item}", channel=channel), feed=feed).items[0].language == language
+
+
+# -- dates ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        ("Tue, 17 Feb 2026 18:03:07 GMT", "2026-02-17T18:03:07"),
+        ("Tue, 17 Feb 2026 18:03:07 +0000", "2026-02-17T18:03:07"),
+        ("Tue, 17 Feb 2026 18:03:07 Z", "2026-02-17T18:03:07"),
+        ("17 Feb 2026 18:03 UT", "2026-02-17T18:03:00"),
+        ("Tue, 17 Feb 2026 18:03:07 EST", "2026-02-17T23:03:07"),
+        ("Tue, 17 Feb 2026 18:03:07 pdt", "2026-02-18T01:03:07"),
+        ("Tue, 17 Feb 2026 18:03:07 MSK", "2026-02-17T15:03:07"),
+        ("Tue, 17 Feb 2026 18:03:07 KST", "2026-02-17T09:03:07"),
+        ("Tue, 17 Feb 2026 18:03:07 JST", "2026-02-17T09:03:07"),
+        ("Tue, 17 Feb 2026 18:03:07 +0530", "2026-02-17T12:33:07"),
+        ("Tue, 17 Feb 2026 18:03:07 -03:30", "2026-02-17T21:33:07"),
+        ("Thu,28 Jul 2022 4:35:5 GMT+9", "2022-07-27T19:35:05"),
+        ("Tuesday, 17-Feb-26 18:03:07 GMT", "2026-02-17T18:03:07"),
+        ("Вт, 17 Feb 2026 18:03:07 +0300", "2026-02-17T15:03:07"),
+        ("Tue, 17 February 2026 18:03:07 +0300 (MSK)", "2026-02-17T15:03:07"),
+        ("2026-02-17T18:03:07Z", "2026-02-17T18:03:07"),
+        ("2026-02-17t18:03:07.123456789z", "2026-02-17T18:03:07.123456"),
+        ("2026-02-17T17:36:36-0500", "2026-02-17T22:36:36"),
+        ("2026-02-17 17:36:36 +03:00", "2026-02-17T14:36:36"),
+        ("2026-02-17 17:36:36 UTC", "2026-02-17T17:36:36"),
+        ("20260217T180307Z", "2026-02-17T18:03:07"),
+        ("1771374614", "2026-02-18T00:30:14"),
+        (" Sat, 21 Nov\n2026 12:09:00 GMT ", "2026-11-21T12:09:00"),
+    ],
+)
+def test_a_date_is_read_in_its_zone(written: str, right: str) -> None:
+    assert parse_date(written, NOW) == datetime.fromisoformat(right).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "yesterday",
+        "Tue, 17 Feb 2026 18:03:07",
+        "2026-02-17 17:36:36",
+        "2026-02-17",
+        "17.02.2026 18:03",
+        "Tue, 17 Feb 2026 18:03:07 CST",
+        "Tue, 17 Feb 2026 18:03:07 IST",
+        "Tue, 17 Feb 2026 18:03:07 XYZ",
+        "Tue, 17 Feb 2026 18:03:07 +9900",
+        "Tue, 31 Feb 2026 10:00:00 GMT",
+        "Tue, 17 Feb 2026 25:00:00 GMT",
+        "Tue, 17 Foo 2026 10:00:00 GMT",
+        "2016/6/29 15:07:41",
+        "2026년 2월 17일",
+        "0000-00-00T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "Mon, 01 Jan 0001 00:00:00 +0000",
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+        "Sat, 31 Dec 1994 23:59:59 GMT",
+        "Sat, 21 Nov 2026 12:11:00 GMT",
+        "Fri, 17 Feb 2126 18:03:07 GMT",
+        "9999999999",
+    ],
+)
+def test_a_date_that_cannot_be_trusted_is_none(written: str) -> None:
+    assert parse_date(written, NOW) is None
+
+
+def test_an_item_without_a_good_date_falls_back_to_the_next() -> None:
+    item = only(
+        "<title>One</title><pubDate>Tue, 17 Feb 2026 18:03:07</pubDate><dc:date>2026-02-17T18:03:07+03:00</dc:date>"
+    )
+    assert item.published == datetime(2026, 2, 17, 15, 3, 7, tzinfo=UTC)
+
+
+def test_an_item_without_a_date_has_none() -> None:
+    assert only("<title>One</title>").published is None
+
+
+@given(
+    st.text() | st.from_regex(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [A-Z+-]{1,4}\d{0,4}") | st.datetimes().map(str)
+)
+def test_no_date_is_an_invention(written: str) -> None:
+    when = parse_date(written, NOW)
+    assert when is None or datetime(1995, 1, 1, tzinfo=UTC) <= when <= NOW + timedelta(minutes=10)
+
+
+# -- the collected wild ---------------------------------------------------------------------------
+
+
+def measured_dates() -> Iterator[tuple[str, str]]:
+    for path in sorted((FIXTURES / "measured").glob("dates*.tsv")):
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file, delimiter="\t"):
+                yield row["pubDate"] or "", row["right_answer"]
+
+
+#: Cyrillic months, and IST, which is not India's alone: their right answer is known, and we rather have none.
+NOT_READ = {"Вт, 17 фев 2026 18:03:07 +0300", "Tue, 17 Feb 2026 18:03:07 IST", "2016/6/29 15:07:41", "2026년 2월 17일"}
+
+
+@pytest.mark.parametrize(("written", "right"), list(measured_dates()))
+def test_measured_dates_are_read_right_or_not_at_all(written: str, right: str) -> None:
+    is_answer = right.endswith("Z") and written not in NOT_READ
+    assert parse_date(written, NOW) == (datetime.fromisoformat(right) if is_answer else None)
+
+
+@settings(deadline=None)  # the machine is shared
+@given(
+    damage=st.lists(st.tuples(st.integers(0, 2_000), st.integers(0, 8), st.binary(max_size=4)), max_size=6),
+    encoding=st.sampled_from(["utf-8", "cp1251", "utf-16"]),
+)
+def test_no_damage_breaks_the_parser(damage: list[tuple[int, int, bytes]], encoding: str) -> None:
+    item = f"{ITEM}<guid>1</guid><description>&lt;p&gt;Text&lt;/p&gt;</description><pubDate>Mon</pubDate>"
+    body = rss(item, item, encoding=encoding).encode(encoding)
+    for start, length, put in damage:
+        body = body[:start] + put + body[start + length :]
+    try:
+        feed = read(body)
+    except ParseError:
+        return
+    assert all(item.title and item.id for item in feed.items)
+
+
+CORPORA = ("feedparser", "others", "measured/mutants", "real_feeds", "edited_items")
+
+
+@pytest.mark.parametrize("corpus", [name for name in CORPORA if (FIXTURES / name).exists()])
+def test_nothing_that_was_collected_breaks_the_parser(corpus: str) -> None:
+    for path in sorted((FIXTURES / corpus).rglob("*")):
+        if path.is_file():
+            try:
+                feed = read(path.read_bytes())
+            except ParseError:
+                continue
+            assert all(item.title and item.id for item in feed.items), path
