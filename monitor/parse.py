@@ -196,7 +196,7 @@ def _first_tolerable(tries: Iterable[tuple[float, str, str]]) -> tuple[float, st
 
 # -- text to what the publisher wrote -------------------------------------------------------------
 
-_HTML = re.compile(r"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+_HTML = re.compile(r"<(?:!doctype\s+)?html\b", re.IGNORECASE)
 _ROOT_END = re.compile(r"</(?:\w+:)?(?:rss|feed|rdf|channel)\s*>", re.IGNORECASE)
 _ITEM_TAG = re.compile(r"<(/?)(?:\w+:)?(?:item|entry)\b[^<>]*?(/?)>", re.IGNORECASE)
 
@@ -290,7 +290,10 @@ def _plain_field(found: Mapping[str, Any], name: str) -> str:
 
 def _string(value: object) -> str:
     """Give a string or a number (JSON feeds have numbers for ids) as a string, anything else as nothing."""
-    return str(value).strip() if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    # JSON can carry lone surrogates, which no database takes.
+    return str(value).encode("utf-8", "replace").decode().strip()
 
 
 # -- what the publisher wrote to items ------------------------------------------------------------
@@ -371,7 +374,7 @@ def _is_web(url: str) -> bool:
 def _absolute(base: str, link: str) -> str:
     """Resolve a link against the document's URL; empty unless the result can be opened in a browser."""
     try:
-        url = urljoin(base, "".join(link.split())) if link else ""
+        url = urljoin(base, re.sub(r"[\x00-\x20\x7f]", "", link)) if link else ""
         return url if _is_web(url) and urlsplit(url).hostname else ""
     except ValueError:
         return ""

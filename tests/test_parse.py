@@ -137,6 +137,14 @@ def test_json_feed() -> None:
     assert feed.items[0].published == datetime(2026, 2, 17, 18, 3, tzinfo=UTC)
 
 
+def test_what_no_database_takes_is_not_passed_on() -> None:
+    item = {"id": "\ud800", "title": "One\ud800", "url": "https://a.example/\x001\ud8002", "summary": "Text\udfff"}
+    feed = read(json.dumps({"version": "https://jsonfeed.org/version/1", "items": [item]}))
+    assert [(found.title, found.text, found.link) for found in feed.items] == [
+        ("One?", "Text?", "https://a.example/1?2")
+    ]
+
+
 def test_a_feed_without_items_is_a_feed() -> None:
     assert read(rss()) == ParsedFeed((), "News", "")
 

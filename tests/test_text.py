@@ -1,3 +1,4 @@
+import time
 import unicodedata
 
 import pytest
@@ -69,6 +70,13 @@ def test_plain_text_is_one_clean_line(written: str) -> None:
     text = plain(written)
     assert text == " ".join(text.split())
     assert not any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
+
+
+@pytest.mark.parametrize("hostile", ["<div>", "<", "&", "<b ", "<![CDATA[", "a\u200d", "<script>", "&lt;p", ". ", "."])
+def test_hostile_text_is_read_in_no_time(hostile: str) -> None:
+    start = time.process_time()
+    sentences(plain("Text" + hostile * 50_000))
+    assert time.process_time() - start < 1.0
 
 
 @pytest.mark.parametrize(
