@@ -24,7 +24,7 @@ from monitor.decide import Policy
 from monitor.embed import Embedder, open_embedder
 from monitor.errors import ConfigError, EngineError, Problem
 from monitor.fetch import Fetcher, FetchPolicy
-from monitor.match import Background, Matcher, Tail, topic_texts
+from monitor.match import Background, Matcher, topic_texts
 from monitor.model import FeedState, PollOutcome, Topic, Vector
 from monitor.pipeline import Clock, Collector, Courier, InThread, Judge, Sink, collect_all, deliver
 from monitor.rules import load_topics
@@ -55,14 +55,13 @@ class Learning:
 
     embedder: Embedder
     background: Background
-    tail: Tail
 
     def matcher(self, topics: Sequence[Topic], known: Mapping[str, Vector] | None = None) -> Matcher:
         """Learn topics. `known` has vectors of texts that need not be embedded again."""
         vectors = dict(known or {})
         missing = [text for text in topic_texts(topics) if text not in vectors]
         vectors |= dict(zip(missing, self.embedder.embed(missing), strict=True))
-        return Matcher(topics, vectors, self.background, self.tail)
+        return Matcher(topics, vectors, self.background)
 
 
 def open_learning(config: Config, background_file: Path | None = None) -> Learning:
@@ -73,7 +72,7 @@ def open_learning(config: Config, background_file: Path | None = None) -> Learni
     embedder = open_embedder(config.embedding.engines, prompt=config.embedding.prompt)
     file = background_file or config.background.file
     background = _embedded_background(embedder, file) if file else _shipped_background(embedder)
-    return Learning(embedder, background, Tail(background))
+    return Learning(embedder, background)
 
 
 def _embedded_background(embedder: Embedder, file: Path) -> Background:

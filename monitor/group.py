@@ -26,14 +26,24 @@ from monitor.text import fold, gist, script
 COPY_OVERLAP = 0.85
 COPY_WINDOW = timedelta(hours=48)
 SHINGLE = 5
+#: Characters of the text, beside the title, in which a copy must agree.
+COMPARED = 1_000
+#: Candidates for a copy: the most alike in words.
+CANDIDATES = 8
 
-#: An update is at least this like a member of the story. Both measured: DESIGN.md, "Stories".
-SAME_STORY = 0.45
-SAME_STORY_ACROSS_SCRIPTS = 0.60
-#: Weight of likeness in meaning against likeness in words, where both texts are in one script.
-MEANING = 0.5
+#: Weight of likeness in meaning against likeness in words; across languages meaning alone counts.
+#: What a window's distance in time takes off. All measured: DESIGN.md, "Stories".
+MEANING, MEANING_ACROSS = 0.6, 1.05
+FADING = 0.1
+#: A story's likeness to an item is that of its nearest member and the mean of its nearest ten, so weighted (one member
+#: alone chains stories that merely touch); an update joins from the bar on.
+NEAREST, MEMBERS = 0.3, 10
+SAME_STORY = 0.40
+#: Stories that are looked at: those of the most alike members.
+SHORTLIST = 12
 
-#: Gives an item's vector in the space where a cosine means something: centred on its script, of unit length.
+#: Gives an item's vector in the space where a cosine means something: centred on its script, each engine's part of length
+#: 1, or zero where the engine does not read the script.
 Centre = Callable[[EmbeddedItem], Vector]
 
 Number = TypeVar("Number", np.float32, np.float64)
@@ -41,25 +51,28 @@ Number = TypeVar("Number", np.float32, np.float64)
 _WORD = re.compile(r"\w+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _HAN = re.compile(r"[\u3400-\u9fff]")
+#: What an outlet puts before a headline that it sends again.
 _REISSUE = re.compile(
     r"^\s*(?:update[ds]?\s*\d*|breaking|urgent|exclusive|flash|срочно|молния|обновлено|дополнено|оновлено|терміново|快讯|更新)"
     r"\s*[-–—:：.]\s*",
     re.IGNORECASE,
 )
+#: Agencies whose name other outlets put after what they reprint; an item's own outlet is known from its feed.
+_AGENCIES = (
+    "Reuters", "AP", "Associated Press", "AFP", "Bloomberg", "DPA", "UPI", "Kyodo", "Yonhap", "Xinhua", "TASS", "Interfax",
+    "RIA Novosti", "Ukrinform", "Укрінформ", "Укринформ", "УНІАН", "УНИАН", "ТАСС", "РИА Новости", "Интерфакс", "Рейтер",
+    "新华社", "中新社", "路透社", "法新社", "美联社", "中央社",
+)  # fmt: skip
 _NEGATIONS = frozenset({"no", "not", "never", "без", "не", "нет", "ні", "немає", "不", "没", "無", "无", "未"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Traits:
-    """What of an item is compared, made once."""
+    """What of an item is compared in words, made once."""
 
     words: frozenset[str]
-    script: str
-    numbers: frozenset[str]
-    #: the text without what an outlet puts around it, its case kept
-    bare: str
-    folded: str
-    shingles: frozenset[str]
+    #: the language, or the script where nobody says the language: only within one do words compare
+    tongue: str
 
 
 class OpenStories:
@@ -84,6 +97,8 @@ class OpenStories:
         self._vectors = np.zeros((0, 0), dtype=np.float32)
         self._times = np.zeros(0, dtype=np.float64)
         self._norms = np.zeros(0, dtype=np.float32)
+        #: how many engines read the member
+        self._parts = np.zeros(0, dtype=np.float32)
 
     def __len__(self) -> int:
         return len(self._members)
@@ -101,23 +116,46 @@ class OpenStories:
             return Placement(item.id, Relation.ROOT, because="nothing is open")
         traits = _traits(item)
         words = self._likeness_in_words(traits)[near]
-        for position in np.argsort(-words, kind="stable")[:8]:
+        for position in np.argsort(-words, kind="stable")[:CANDIDATES]:
             n = int(near[position])
-            if why := _copy(item, traits, self._members[n].embedded.item, self._traits[n]):
+            if why := _copy(item, self._members[n].embedded.item):
                 return self._joined(n, Relation.COPY, float(words[position]), why)
-        meaning = (self._vectors[:count] @ self._centre(embedded))[near]
-        across = np.array([self._traits[n].script != traits.script for n in near])
-        likeness = np.where(across, meaning, MEANING * meaning + (1 - MEANING) * words)
-        bars = np.where(across, SAME_STORY_ACROSS_SCRIPTS, SAME_STORY)
-        best = int(np.argmax(likeness - bars))
-        found, bar, n = float(likeness[best]), float(bars[best]), int(near[best])
-        other = self._members[n].embedded.item
-        if found < bar:
-            because = f"nothing open is like it; the nearest is “{other.title}” ({found:.2f} of {bar:.2f})"
+        likeness = self._likeness(embedded, traits, near, words)
+        best, found = self._nearest_story(near, likeness)
+        other = self._members[best].embedded.item
+        if found < SAME_STORY:
+            because = f"nothing open is like it; the nearest is “{other.title}” ({found:.2f} of {SAME_STORY:.2f})"
             return Placement(item.id, Relation.ROOT, likeness=found, because=because)
         return self._joined(
-            n, Relation.UPDATE, found, f"the same event as “{other.title}” ({other.source}; likeness {found:.2f})"
+            best, Relation.UPDATE, found, f"the same event as “{other.title}” ({other.source}; likeness {found:.2f})"
         )
+
+    def _likeness(
+        self, embedded: EmbeddedItem, traits: _Traits, near: NDArray[np.int64], words: Vector
+    ) -> NDArray[np.float64]:
+        vector = self._centre(embedded)
+        shared = np.minimum(self._parts[near], np.round(vector @ vector))
+        meaning = (self._vectors[: len(self)] @ vector)[near] / np.maximum(shared, 1)
+        across = np.array([self._traits[n].tongue != traits.tongue for n in near])
+        likeness = np.where(across, MEANING_ACROSS * meaning, MEANING * meaning + (1 - MEANING) * words)
+        away = np.abs(self._times[near] - embedded.item.at.timestamp()) / self.window.total_seconds()
+        faded: NDArray[np.float64] = likeness - FADING * away
+        return faded
+
+    def _nearest_story(self, near: NDArray[np.int64], likeness: NDArray[np.float64]) -> tuple[int, float]:
+        """The most alike member of the most alike story, and how alike the story is."""
+        stories: dict[str, list[int]] = {}
+        for position in np.argsort(-likeness, kind="stable"):
+            story = self._members[near[position]].story
+            if story in stories or len(stories) < SHORTLIST:
+                stories.setdefault(story, []).append(int(position))
+
+        def alike(positions: list[int]) -> float:
+            values = likeness[positions[:MEMBERS]]
+            return float(NEAREST * values[0] + (1 - NEAREST) * values.mean())
+
+        best = max(stories.values(), key=alike)
+        return int(near[best[0]]), alike(best)
 
     def add(self, member: Member) -> None:
         """Put an item where it was placed."""
@@ -127,11 +165,13 @@ class OpenStories:
             self._vectors = _grown(self._vectors, (room, len(vector)))
             self._times = _grown(self._times, (room,))
             self._norms = _grown(self._norms, (room,))
+            self._parts = _grown(self._parts, (room,))
         for word in traits.words:
             self._postings[word].append(count)
         self._members.append(member)
         self._traits.append(traits)
         self._vectors[count] = vector
+        self._parts[count] = np.round(vector @ vector)
         self._times[count] = member.embedded.item.at.timestamp()
         self._norms[count] = math.sqrt(sum(self._rarity(word) for word in traits.words) or 1.0)
         self._sources.setdefault(member.story, {})[member.embedded.item.source] = None
@@ -182,29 +222,8 @@ def _grown(column: NDArray[Number], shape: tuple[int, ...]) -> NDArray[Number]:
 
 
 def _traits(item: Item) -> _Traits:
-    bare = _bare(item)
-    folded = fold(bare)
-    squeezed = " ".join(_WORD.findall(folded))
-    return _Traits(
-        words=frozenset(_words(folded)),
-        script=script(bare),
-        numbers=frozenset(_NUMBER.findall(bare)),
-        bare=bare,
-        folded=squeezed,
-        shingles=frozenset(squeezed[n : n + SHINGLE] for n in range(max(1, len(squeezed) - SHINGLE + 1))),
-    )
-
-
-def _bare(item: Item) -> str:
-    """The text without "UPDATE 1-" before the headline and " - Outlet" after it."""
-    title = _REISSUE.sub("", item.title)
-    head, mark, tail = title.rpartition(" - ")
-    if not mark:
-        head, mark, tail = title.rpartition(" | ")
-    # an outlet's name is short and carries no figures; a clause is longer or has them
-    if mark and len(tail.split()) <= 4 and not _NUMBER.search(tail) and len(head) > 3 * len(tail):
-        title = head
-    return gist(title, item.text)
+    text = gist(_REISSUE.sub("", item.title), item.text)
+    return _Traits(frozenset(_words(fold(text))), item.language or script(text))
 
 
 def _words(folded: str) -> list[str]:
@@ -218,20 +237,44 @@ def _words(folded: str) -> list[str]:
     return words
 
 
-def _copy(item: Item, mine: _Traits, other: Item, theirs: _Traits) -> str:
+# -- copies ---------------------------------------------------------------------------------------
+
+
+def _copy(item: Item, other: Item) -> str:
     """Why an item is a copy of another; empty if it is none."""
     if abs(item.at - other.at) > COPY_WINDOW:
         return ""
-    if mine.folded == theirs.folded:
+    mine, theirs = (_bare(one, (item.source, other.source)) for one in (item, other))
+    if _squeezed(mine) == _squeezed(theirs):
         return f"the same text as “{other.title}” ({other.source})"
     same_page = bool(item.canonical_link) and item.canonical_link == other.canonical_link
     # publishers reuse their own templates: within one source only the same page is a copy
     if item.feed.url == other.feed.url and not same_page:
         return ""
-    overlap = len(mine.shingles & theirs.shingles) / len(mine.shingles | theirs.shingles)
-    if overlap < COPY_OVERLAP or mine.numbers != theirs.numbers or _names_differ(mine.bare, theirs.bare):
+    one, two = _shingles(_squeezed(mine)), _shingles(_squeezed(theirs))
+    overlap = len(one & two) / len(one | two)
+    if (
+        overlap < COPY_OVERLAP
+        or set(_NUMBER.findall(mine)) != set(_NUMBER.findall(theirs))
+        or _names_differ(mine, theirs)
+    ):
         return ""
     return f"{overlap:.0%} the same text as “{other.title}” ({other.source}), with the same numbers and names"
+
+
+def _bare(item: Item, outlets: tuple[str, ...]) -> str:
+    """The text without "UPDATE 1-" before it and without the names of the outlets after headline and text."""
+    names = "|".join(re.escape(name) for name in (*_AGENCIES, *outlets) if name)
+    credit = re.compile(rf"\s*[-–—|(（«\"“]+\s*[(（«\"“]*(?:{names})[)）»\"”]*\s*$", re.IGNORECASE)
+    return f"{credit.sub('', _REISSUE.sub('', item.title))}\n{credit.sub('', item.text[:COMPARED])}"
+
+
+def _squeezed(text: str) -> str:
+    return " ".join(_WORD.findall(fold(text)))
+
+
+def _shingles(text: str) -> frozenset[str]:
+    return frozenset(text[n : n + SHINGLE] for n in range(max(1, len(text) - SHINGLE + 1)))
 
 
 def _names_differ(one: str, other: str) -> bool:
