@@ -215,11 +215,8 @@ class Matcher:
     vectors: text -> vector for each topic's description, examples and negatives.
     """
 
-    def __init__(
-        self, topics: Iterable[Topic], vectors: Mapping[str, Vector], background: Background, tail: Tail
-    ) -> None:
+    def __init__(self, topics: Iterable[Topic], vectors: Mapping[str, Vector], background: Background) -> None:
         self._background = background
-        self._tail = tail
         self.topics = {topic.id: topic for topic in topics if topic.status is not TopicStatus.OFF}
         self._learnt = [_Learnt.of(topic, vectors, background) for topic in self.topics.values()]
         self._views: dict[str, _View] = {}
