@@ -20,6 +20,7 @@ from monitor.model import (
     Placement,
     Relation,
     Severity,
+    Story,
     Topic,
     TopicStatus,
     Verdict,
@@ -47,11 +48,11 @@ def decide(
     item: Item,
     matches: Sequence[Match],
     placement: Placement,
+    story: Story,
     topics: Mapping[str, Topic],
     *,
     first_poll: bool,
     told: Mapping[str, str],
-    sources: Sequence[str],
     policy: Policy,
     now: datetime,
 ) -> Decision:
@@ -60,7 +61,7 @@ def decide(
     matches: every topic's judgement of the item, taken or not.
     first_poll: the feed had never been polled successfully before.
     told: channels that know the story, each with the id of its root alert.
-    sources: the story's sources, the item's own included.
+    story: as it is with the item in it.
     """
     taken = [match for match in matches if match.matched]
     if not taken:
@@ -75,16 +76,16 @@ def decide(
     # a backfill was asked for by name, and its bound is its own
     if not fresh and not first_poll:
         return Decision(Verdict.TOO_OLD, f"published {_days(age)} before it was seen")
-    return _tell(item, fresh or active, placement, topics, told, tuple(sources), policy, now)
+    return _tell(item, fresh or active, placement, story, topics, told, policy, now)
 
 
 def _tell(
     item: Item,
     matches: Sequence[Match],
     placement: Placement,
+    story: Story,
     topics: Mapping[str, Topic],
     told: Mapping[str, str],
-    sources: tuple[str, ...],
     policy: Policy,
     now: datetime,
 ) -> Decision:
@@ -94,15 +95,13 @@ def _tell(
     alerts, held = [], []
     for channel, group in by_channel.items():
         if channel not in told:
-            alerts.append(_alert(AlertKind.ROOT, item, group, placement, topics, channel, sources, now))
+            alerts.append(_alert(AlertKind.ROOT, item, group, story, topics, channel, now))
         elif placement.relation is Relation.COPY:
             held.append(Verdict.COPY)
         elif all(topics[match.topic].notify.followups is Followups.COUNT_ONLY for match in group):
             held.append(Verdict.COUNTED)
         else:
-            alerts.append(
-                _alert(AlertKind.REPLY, item, group, placement, topics, channel, sources, now, parent=told[channel])
-            )
+            alerts.append(_alert(AlertKind.REPLY, item, group, story, topics, channel, now, parent=told[channel]))
     if any(alert.kind is AlertKind.ROOT for alert in alerts):
         return Decision(Verdict.ALERT, f"news to its channel: {_names(matches)}", tuple(alerts))
     if alerts:
@@ -116,20 +115,20 @@ def _alert(
     kind: AlertKind,
     item: Item,
     matches: Sequence[Match],
-    placement: Placement,
+    story: Story,
     topics: Mapping[str, Topic],
     channel: str,
-    sources: tuple[str, ...],
     now: datetime,
     *,
     parent: str = "",
 ) -> Alert:
     ranked = sorted(matches, key=lambda m: (-_SEVERITIES.index(topics[m.topic].severity), -m.score, m.topic))
     return Alert(
-        id=str(uuid.uuid5(_NAMESPACE, f"{channel}|{placement.story}|{item.id}")),
+        id=str(uuid.uuid5(_NAMESPACE, f"{channel}|{story.id}|{item.id}")),
         kind=kind,
         channel=channel,
-        story=placement.story,
+        story=story.id,
+        story_title=story.title,
         item=item,
         matches=tuple(ranked),
         titles={match.topic: topics[match.topic].title for match in ranked},
@@ -137,7 +136,7 @@ def _alert(
         created=now,
         broadcast=kind is AlertKind.REPLY
         and any(topics[match.topic].notify.followups is Followups.BROADCAST for match in ranked),
-        sources=sources,
+        sources=story.sources,
         parent=parent,
     )
 

@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.model import EmbeddedItem, Item, Member, Placement, Relation, Vector
+from monitor.model import EmbeddedItem, Item, Member, Placement, Relation, Story, Vector
 from monitor.text import fold, gist, script
 
 #: A copy shares this much of its shingles with its original: what two different events on one template share is 0.59 to
@@ -90,7 +90,7 @@ class OpenStories:
     def _reset(self) -> None:
         self._members: list[Member] = []
         self._traits: list[_Traits] = []
-        self._sources: dict[str, dict[str, None]] = {}
+        self._by_story: dict[str, list[int]] = {}
         #: word -> the members that have it
         self._postings: dict[str, list[int]] = defaultdict(list)
         # columns beside the members, grown by doubling
@@ -174,7 +174,7 @@ class OpenStories:
         self._parts[count] = np.round(vector @ vector)
         self._times[count] = member.embedded.item.at.timestamp()
         self._norms[count] = math.sqrt(sum(self._rarity(word) for word in traits.words) or 1.0)
-        self._sources.setdefault(member.story, {})[member.embedded.item.source] = None
+        self._by_story.setdefault(member.story, []).append(count)
 
     @property
     def span(self) -> timedelta:
@@ -192,9 +192,21 @@ class OpenStories:
             for member in kept:
                 self.add(member)
 
-    def sources(self, story: str) -> tuple[str, ...]:
-        """Who has told a story, in order of appearance; empty for a story that is not open."""
-        return tuple(self._sources.get(story, ()))
+    def story(self, story_id: str) -> Story:
+        """What the open items tell of a story.
+
+        Raises: KeyError if none is open.
+        """
+        items = [self._members[n].embedded.item for n in self._by_story[story_id]]
+        return Story(
+            id=story_id,
+            title=items[0].title,
+            opened=min(item.at for item in items),
+            latest=max(item.at for item in items),
+            items=len(items),
+            sources=tuple(dict.fromkeys(item.source for item in items)),
+            languages=tuple(dict.fromkeys(item.language for item in items if item.language)),
+        )
 
     def _joined(self, n: int, relation: Relation, likeness: float, why: str) -> Placement:
         member = self._members[n]

@@ -381,6 +381,8 @@ class Alert:
     kind: AlertKind
     channel: str
     story: str
+    #: the headline that opened the story
+    story_title: str
     #: what is told
     item: Item
     #: topics that took the item and send to this channel, most severe first; never empty

@@ -162,10 +162,10 @@ class Judge:
             item,
             matches,
             placement,
+            self.stories.story(placement.story),
             self.matcher.topics,
             first_poll=first_poll,
             told=told(placement.story),
-            sources=self.stories.sources(placement.story),
             policy=self.policy,
             now=now,
         )

@@ -193,7 +193,8 @@ def _reply_terminal(alert: Alert) -> str:
     link = _link(alert.item.link)
     return "\n".join(
         [
-            *_wrap(f"↳ {_title(alert.item)}", indent="  ", hanging="    "),
+            *_wrap(f"↳ in the thread of “{_clip(_line(alert.story_title), QUOTE_LIMIT)}”", indent="  ", hanging="    "),
+            *_wrap(_title(alert.item), indent="    "),
             *_wrap(f"{_source(alert.item)} · {_when(alert, dated=True)}", indent="    "),
             *_wrap(_topics(alert), indent="    "),
             *([f"    {link}"] if link else []),

@@ -419,6 +419,7 @@ class Store:
             kind=AlertKind(row["kind"]),
             channel=row["channel"],
             story=row["story_id"],
+            story_title=row["story_title"],
             item=_item(item),
             matches=tuple(_match(match) for match in json.loads(row["matches"])),
             titles=json.loads(row["titles"]),
@@ -538,9 +539,8 @@ _FEED_STATES = "SELECT f.*, (SELECT count(*) FROM items i WHERE i.feed_url = f.u
 _ITEMS = """SELECT i.*, f.title AS feed_title, f.kind AS feed_kind, f.country AS feed_country, f.language AS feed_language,
     f.site AS feed_site FROM items i JOIN feeds f ON f.url = i.feed_url"""
 
-_DELIVERIES = (
-    "SELECT o.*, p.receipt AS thread FROM outbox o LEFT JOIN outbox p ON p.id = o.parent_id AND o.parent_id <> ''"
-)
+_DELIVERIES = """SELECT o.*, s.title AS story_title, p.receipt AS thread
+    FROM outbox o JOIN stories s ON s.id = o.story_id LEFT JOIN outbox p ON p.id = o.parent_id AND o.parent_id <> ''"""
 
 
 def _chunks(values: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:

@@ -89,6 +89,7 @@ def alert(**fields: Any) -> Alert:
         "kind": AlertKind.ROOT,
         "channel": CHANNEL,
         "story": "story-1",
+        "story_title": "North Korean troops seen near Kursk, Seoul says",
         "item": item(),
         "matches": (match(),),
         "titles": {"dprk-troops": "North Korean troops in Russia"},

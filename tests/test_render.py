@@ -296,8 +296,8 @@ def test_language_without_a_name_is_told_by_its_code():
 def test_chinese_text_wraps_by_columns():
     terminal = render(make.alert(kind=AlertKind.REPLY, item=make.item(title="朝" * 60))).terminal
 
-    assert terminal.split("\n")[:3] == [
-        "  ↳ " + "朝" * 48,
+    assert terminal.split("\n")[1:4] == [
+        "    " + "朝" * 48,
         "    " + "朝" * 12,
         "    Harbour Wire · wire, United Kingdom · published 14:20 UTC 29 Oct, seen 6 min later",
     ]
