@@ -141,11 +141,15 @@ class Monitor:
         return await self._collector.in_store(question, self._store)
 
     async def reload(self) -> list[Problem]:
-        """Read the rules again: all of them hold from the next item on, or, if any is wrong, none does."""
+        """Read the rules again: all of them hold from the next item on, or, if any is wrong, none does.
+
+        A person who asks for it may have mended what blocked alerts as well: they are tried again.
+        """
         topics, problems = load_topics(self.config.rules)
         if any(not problem.warning for problem in problems):
             return problems
         await self._collector.in_engine(self._learn, topics)
+        await self._collector.in_store(self._store.unblock_all, self._collector.clock())
         log.info("rules", topics=len(topics), folder=str(self.config.rules))
         return problems
 
@@ -188,6 +192,10 @@ async def open_monitor(
         stack.push_async_callback(in_store, store.close)
         topics = _topics_at_start(config)
         sink, settle, channel = _open_sink(config, env, stream, colour, topics)
+        if isinstance(sink, SlackSink):
+            channels = sorted({topic.notify.channel or channel for topic in topics})
+            for problem in await in_sender(sink.check, channels):
+                log.error("slack", problem=problem)
         learning = await in_engine(open_learning, config)
         matcher = await _learn_with_cache(learning, topics, store, in_store, in_engine, clock)
         policy = Policy(channel, config.alerts.max_age, config.alerts.backfill)

@@ -25,6 +25,7 @@ from monitor.errors import (
     NotAccepted,
     ParseError,
     SendError,
+    StateError,
     Unacceptable,
 )
 from monitor.group import OpenStories
@@ -238,7 +239,14 @@ async def collect_all(
 
     async def guarded(state: FeedState) -> PollOutcome:
         async with gate:
-            return await collect(state, judge, edges)
+            try:
+                return await collect(state, judge, edges)
+            except StateError:
+                raise  # nothing can be written down, nor this
+            except Exception as error:  # a fault of ours: loud, but the feed must not be asked again every second
+                log.exception("poll", feed=state.feed.url, outcome=PollOutcome.FAILED.value, cause="our fault")
+                await _write_failure(state, FetchError("our fault", str(error)), edges)
+                return PollOutcome.FAILED
 
     return await asyncio.gather(*(guarded(state) for state in states))
 
