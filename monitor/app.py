@@ -29,7 +29,7 @@ from monitor.model import FeedState, PollOutcome, Topic, Vector
 from monitor.pipeline import Clock, Collector, Courier, InThread, Judge, Sink, collect_all, deliver
 from monitor.rules import load_topics
 from monitor.send import SlackSink, TerminalSink
-from monitor.store import Lock, Store
+from monitor.store import FILE, Lock, Store
 from monitor.text import gist, script, text_hash
 
 P = ParamSpec("P")
@@ -101,9 +101,23 @@ def _shipped_background(embedder: Embedder) -> Background:
 
 
 def open_judge(config: Config, learning: Learning, topics: Sequence[Topic]) -> Judge:
-    """The pure steps for asking "what if": topics learnt, no story open, nobody told."""
+    """The pure steps for asking "what if": topics learnt, no story open, nobody told.
+
+    Texts of topics that the state knows are not embedded again; a state is not made for asking.
+    """
+    texts = {text_hash(text): text for text in topic_texts(topics)}
+    known: dict[str, Vector] = {}
+    if (config.state / FILE).exists():
+        store = Store.open(config.state)
+        known = store.vectors(list(texts), learning.embedder.id)
+        missing = [key for key in texts if key not in known]
+        made = dict(zip(missing, learning.embedder.embed([texts[key] for key in missing]), strict=True))
+        store.keep_vectors(made, learning.embedder.id, now())
+        store.close()
+        known |= made
+    matcher = learning.matcher(topics, {texts[key]: vector for key, vector in known.items()})
     policy = Policy(config.alerts.channel or TERMINAL_CHANNEL, config.alerts.max_age, config.alerts.backfill)
-    return Judge(learning.matcher(topics), learning.background, config.alerts.story_window, policy)
+    return Judge(matcher, learning.background, config.alerts.story_window, policy)
 
 
 # -- the monitor ----------------------------------------------------------------------------------
@@ -122,6 +136,7 @@ class Monitor:
         self._collector = collector
         self._courier = courier
         self._in_flight: set[str] = set()
+        self._stopping = False
 
     async def poll_due(self) -> list[PollOutcome]:
         """Poll every feed whose time has come and that is not being polled."""
@@ -134,21 +149,27 @@ class Monitor:
 
     async def deliver(self) -> int:
         """Send all that may be sent now; how many messages were accepted."""
-        return await deliver(self._courier)
+        return await deliver(self._courier, lambda: not self._stopping)
+
+    def stop_sending(self) -> None:
+        """Let the post in flight be the last one."""
+        self._stopping = True
 
     async def ask(self, question: Callable[[Store], T]) -> T:
         """Ask the store something, in its thread: `await monitor.ask(Store.totals)`."""
         return await self._collector.in_store(question, self._store)
 
     async def reload(self) -> list[Problem]:
-        """Read the rules again: all of them hold from the next item on, or, if any is wrong, none does.
+        """Read the rules again: all of them hold from the next poll on, or, if any is wrong, none does.
 
         A person who asks for it may have mended what blocked alerts as well: they are tried again.
         """
         topics, problems = load_topics(self.config.rules)
         if any(not problem.warning for problem in problems):
             return problems
-        await self._collector.in_engine(self._learn, topics)
+        matcher = await self._collector.in_engine(self._learning.matcher, topics)
+        # in the store's thread, where items are judged: no item meets two sets of topics
+        await self._collector.in_store(self._take_up, matcher)
         await self._collector.in_store(self._store.unblock_all, self._collector.clock())
         log.info("rules", topics=len(topics), folder=str(self.config.rules))
         return problems
@@ -165,8 +186,8 @@ class Monitor:
         finally:
             self._in_flight -= urls
 
-    def _learn(self, topics: Sequence[Topic]) -> None:
-        self.judge.matcher = self._learning.matcher(topics)
+    def _take_up(self, matcher: Matcher) -> None:
+        self.judge.matcher = matcher
 
 
 @asynccontextmanager

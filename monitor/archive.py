@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,12 +35,12 @@ def read_archive(path: Path, now: datetime) -> tuple[list[Item], list[Problem]]:
                 continue
             try:
                 item = _item(line, clock)
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 problems.append(Problem(str(path), number, f"skipped: {error}"))
                 continue
             clock = item.first_seen
             items.append(item)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise StateError(f"{path}: cannot be read: {error}") from error
     return items, problems
 
@@ -47,7 +48,7 @@ def read_archive(path: Path, now: datetime) -> tuple[list[Item], list[Problem]]:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     with path.open("rb") as file:
         unpacked = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
-        with io.TextIOWrapper(unpacked, encoding="utf-8", errors="replace", newline="\n") as lines:
+        with io.TextIOWrapper(unpacked, encoding="utf-8-sig", errors="replace", newline="\n") as lines:
             yield from enumerate(lines, 1)
 
 
@@ -63,6 +64,7 @@ def _item(line: str, clock: datetime) -> Item:
         raise ValueError("no title")
     if not isinstance(row.get("id"), str | int) or row["id"] == "":
         raise ValueError("no id")
+    str(row["id"]).encode()  # it is printed again: a lone surrogate, a ValueError, could not be
     published = _time(texts["published"]) if texts["published"] else None
     return Item(
         id=str(row["id"]),
@@ -82,4 +84,7 @@ def _time(text: str) -> datetime:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"published is no ISO 8601 time: {text!r}") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    try:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError(f"published is before the year 1 or after 9999: {text!r}") from None

@@ -42,7 +42,7 @@ async def run(monitor: Monitor, env: Mapping[str, str]) -> None:
     notify(env, "READY=1")
     log.info("running")
     try:
-        work.tick()
+        await work.tick()
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), timeout=_watchdog_seconds(env))
@@ -67,8 +67,11 @@ class _Work:
         #: something failed that should never fail: systemd's watchdog is starved and restarts us
         self.broken = False
 
-    def tick(self) -> None:
-        """Begin what is due. Feeds in flight are not polled again, so ticks may overlap."""
+    async def tick(self) -> None:
+        """Begin what is due, and return at once. Feeds in flight are not polled again, so ticks may overlap.
+
+        A coroutine, though it awaits nothing: the scheduler would run a plain function in a thread.
+        """
         task = asyncio.get_running_loop().create_task(self._monitor.poll_due())
         self._polls.add(task)
         task.add_done_callback(self._polls.discard)
@@ -84,6 +87,7 @@ class _Work:
 
     async def drain(self) -> None:
         """Give up polls (nothing of them is written yet) and wait for the post in flight."""
+        self._monitor.stop_sending()
         for task in self._polls:
             task.cancel()
         waiting = [*self._polls, *self._others.values()]
@@ -124,4 +128,4 @@ def _watchdog_seconds(env: Mapping[str, str]) -> float:
     """How often to feed the watchdog: half of what sd_watchdog_enabled(3) gives; 30 where nobody asks."""
     asked = env.get("WATCHDOG_USEC", "")
     mine = env.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-    return int(asked) / 2_000_000 if asked.isdigit() and mine else 30.0
+    return (int(asked) / 2_000_000 if asked.isdecimal() and mine else 0.0) or 30.0

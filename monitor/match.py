@@ -137,6 +137,8 @@ class Background:
 
         Only rows in which all these parts live count. Shape (living dimensions, the same).
         """
+        if not any(alive):
+            return np.zeros((0, 0), dtype=np.float32)
         covariance = self._covariance(np.concatenate(list(self._rows.values())), alive)
         own = self._covariance(pack, alive) if pack is not None else np.zeros_like(covariance)
         if spread := float(np.trace(own)):
@@ -223,8 +225,9 @@ class Matcher:
 
     def rarities(self, vector: Vector, script_name: str) -> Vector:
         """How rare an item is among ordinary ones, in each topic's sense; decades, in the order of `topics`."""
-        if not self._learnt:
-            return np.zeros(0, dtype=np.float32)
+        # an engine that reads the script is needed; without one, terms alone can take an item
+        if not self._learnt or not any(self._background.alive(script_name)):
+            return np.zeros(len(self._learnt), dtype=np.float32)
         view = self._view(script_name)
         score = view.directions @ self._background.centred(vector, script_name)
         return view.tail.rarity((score - view.location) / view.spread)
@@ -398,6 +401,8 @@ def _outside(topic: Topic, item: Item) -> str:
 # -- terms ----------------------------------------------------------------------------------------
 
 _PUNCTUATION = re.compile(r"[^\w*]+")
+#: Characters of scripts that put no space beside a word of another script ("金砖BRICS峰会", "BRICS가").
+_HAN, _HANGUL = "\u3005-\u3007\u3041-\u3096\u30a1-\u30fc\u3400-\u9fff\uf900-\ufaff", "\u1100-\u11ff\uac00-\ud7a3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,13 +431,17 @@ def _terms(written: Iterable[str]) -> tuple[Term, ...]:
 
 def _pattern(term: str) -> re.Pattern[str]:
     """Words whole unless they end in *; Han, which has no spaces, wherever it stands."""
-    words = []
+    pattern, after_han = "", False
     for word in _squeezed(term).split():
         stem, star = word.rstrip("*"), word.endswith("*")
-        end = "" if script(stem) == "Han" else r"\w*" if star else r"(?!\w)"
-        start = "" if script(stem) == "Han" else r"(?<!\w)"
-        words.append(start + re.escape(stem) + end)
-    return re.compile(" ".join(words))
+        han = script(stem) == "Han"
+        letter = rf"[^\W{_HAN}]" if script(stem) == "Hangul" else rf"[^\W{_HAN}{_HANGUL}]"
+        start = "" if han else rf"(?<!{letter})"
+        end = "" if han else rf"{letter}*" if star else rf"(?!{letter})"
+        space = (" ?" if han or after_han else " ") if pattern else ""
+        pattern += space + start + re.escape(stem) + end
+        after_han = han
+    return re.compile(pattern)
 
 
 def _squeezed(text: str) -> str:

@@ -248,7 +248,12 @@ async def collect_all(
                 await _write_failure(state, FetchError("our fault", str(error)), edges)
                 return PollOutcome.FAILED
 
-    return await asyncio.gather(*(guarded(state) for state in states))
+    outcomes = await asyncio.gather(*(guarded(state) for state in states), return_exceptions=True)
+    # raised when all are done: whoever polls again must not meet one of these still at work
+    for error in outcomes:
+        if isinstance(error, BaseException):
+            raise error
+    return [outcome for outcome in outcomes if isinstance(outcome, PollOutcome)]
 
 
 async def _write_failure(state: FeedState, error: FetchError | ParseError, edges: Collector) -> None:
@@ -329,14 +334,14 @@ class Courier:
     settle: timedelta
 
 
-async def deliver(edges: Courier) -> int:
+async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> int:
     """Send all that may be sent now, settling doubts first; how many messages were accepted.
 
-    A channel that was told to wait waits; the others go on.
+    A channel that was told to wait waits; the others go on. `go_on` is asked before each message.
     """
     await _settle_doubts(edges)
     sent = 0
-    while delivery := await edges.in_store(edges.memory.next_queued, edges.clock()):
+    while go_on() and (delivery := await edges.in_store(edges.memory.next_queued, edges.clock())):
         message = delivery.message or render(delivery.alert)
         now = edges.clock()
         if await edges.in_store(edges.memory.claim, delivery.alert.id, message, now):

@@ -74,13 +74,14 @@ class Outlet:
 
 
 def outlets() -> list[Outlet]:
-    """The sample outlets, in the order of their names."""
+    """The sample outlets, those in English first: whoever reads the demo reads English."""
     folder = files("monitor") / "samples"
-    return [
+    found = [
         _outlet(file.name.removesuffix(".toml"), tomllib.loads(file.read_text(encoding="utf-8")))
-        for file in sorted(folder.iterdir(), key=lambda file: file.name)
+        for file in folder.iterdir()
         if file.name.endswith(".toml")
     ]
+    return sorted(found, key=lambda outlet: (outlet.language != "en", outlet.slug))
 
 
 def _outlet(slug: str, table: dict[str, object]) -> Outlet:

@@ -58,8 +58,11 @@ class Lock:
     """A folder of state belongs to one process that writes alerts; the kernel lets go when that process dies."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = (folder / LOCK).open("a+")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = (folder / LOCK).open("a+")
+        except OSError as error:
+            raise StateError(f"{folder}: cannot be used as the monitor's folder of state: {error}") from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -377,11 +380,16 @@ class Store:
     def unblock_all(self, now: datetime) -> int:
         """After a person may have acted (a start, a reload): try again what configuration had stopped."""
         with self._writing():
-            done = self._connection.execute(
-                "UPDATE outbox SET state = ?, updated = ? WHERE state = ?",
-                (DeliveryState.QUEUED, _text(now), DeliveryState.BLOCKED),
-            )
-        return done.rowcount
+            rows = self._rows("SELECT id FROM outbox WHERE state = ?", DeliveryState.BLOCKED)
+            for row in rows:
+                self._connection.execute(
+                    "UPDATE outbox SET state = ?, updated = ? WHERE id = ?",
+                    (DeliveryState.QUEUED, _text(now), row["id"]),
+                )
+                self._write_event(
+                    row["id"], DeliveryState.BLOCKED, DeliveryState.QUEUED, "a person may have acted", now
+                )
+        return len(rows)
 
     def doubtful(self, now: datetime, settle: timedelta) -> list[Delivery]:
         """Alerts of which nobody knows whether they were accepted, whose answer had time to show in the channel."""
@@ -446,9 +454,9 @@ class Store:
     def explain(self, wanted: str) -> Explained | None:
         """The newest item with this id, the beginning of an id (6 digits or more), or this link."""
         row = self._one(
-            f"""{_ITEMS} WHERE i.id = ? OR (length(?) >= 6 AND i.id GLOB ? || '*') OR i.link = ? OR i.canonical_link = ?
-                ORDER BY i.first_seen DESC LIMIT 1""",
-            *[wanted] * 5,
+            f"""{_ITEMS} WHERE i.id = ? OR (length(?) >= 6 AND substr(i.id, 1, length(?)) = ?) OR i.link = ?
+                OR i.canonical_link = ? ORDER BY i.first_seen DESC LIMIT 1""",
+            *[wanted] * 6,
         )
         return self._explained(row) if row else None
 
@@ -516,22 +524,33 @@ class Store:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """A transaction that holds the write lock from its first statement; rolled back if the block raises."""
-        try:
+        with _told("written"):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a full disk has rolled it back already
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            raise StateError(f"the database cannot be written: {error}") from error
 
     def _rows(self, sql: str, *values: object) -> list[Row]:
-        return list(self._database.query(sql, values))
+        with _told("read"):
+            return list(self._database.query(sql, values))
 
     def _one(self, sql: str, *values: object) -> Row | None:
         return next(iter(self._rows(sql, *values)), None)
+
+
+@contextlib.contextmanager
+def _told(done: str) -> Iterator[None]:
+    """Turn what SQLite says of the database's state into an error of ours; what it says of our SQL and rows is a bug."""
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        raise
+    except sqlite3.DatabaseError as error:
+        raise StateError(f"the database cannot be {done}: {error}") from error
 
 
 _FEED_STATES = "SELECT f.*, (SELECT count(*) FROM items i WHERE i.feed_url = f.url) AS items FROM feeds f"

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import gzip
+import hashlib
+import re
 import socket
 import struct
 import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
+
+import numpy as np
+
+from monitor.errors import SendError
+from monitor.match import Background
+from monitor.model import Delivery, Document, Feed, NotModified, PollOutcome, Validators, Vector
+from monitor.text import fold
 
 
 @dataclass(frozen=True)
@@ -164,3 +175,105 @@ def _is_known(answer: Answer, request: Request) -> bool:
         (answer.etag and request.headers.get("if-none-match") == answer.etag)
         or (answer.last_modified and request.headers.get("if-modified-since") == answer.last_modified)
     )
+
+
+# -- the edges of the pipeline --------------------------------------------------------------------
+
+
+class FakeFetch:
+    """Gives each feed's scripted answers in order, the last one again and again.
+
+    An answer is a body, the word of a `NotModified`, or an error to raise. A feed without answers has an empty body.
+    """
+
+    def __init__(self) -> None:
+        #: URL and validators of every request
+        self.requests: list[tuple[str, Validators]] = []
+        #: URL -> seconds before its answer
+        self.delays: dict[str, float] = {}
+        self._answers: dict[str, list[bytes | PollOutcome | Exception]] = {}
+
+    def script(self, url: str, *answers: bytes | PollOutcome | Exception) -> None:
+        self._answers[url] = list(answers)
+
+    async def fetch(self, feed: Feed, validators: Validators) -> Document | NotModified:
+        self.requests.append((feed.url, validators))
+        await asyncio.sleep(self.delays.get(feed.url, 0.0))
+        answers = self._answers.get(feed.url) or [b""]
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, PollOutcome):
+            return NotModified(feed, answer, validators)
+        body_hash = hashlib.sha256(answer).hexdigest()
+        return Document(feed, feed.url, {}, answer, Validators(etag=f'"{body_hash[:8]}"', body_hash=body_hash))
+
+
+class FakeEmbedder:
+    """A text is the bag of its words, each thrown into one of 64 dimensions: like words, like vectors."""
+
+    dimension = 64
+    parts = (64,)
+
+    def __init__(self, name: str = "bag@1") -> None:
+        self.id = name
+        self.engine_ids = (name,)
+        #: all that it was ever asked to embed
+        self.texts: list[str] = []
+
+    def embed(self, texts: Sequence[str]) -> Vector:
+        self.texts += texts
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for row, text in zip(vectors, texts, strict=True):
+            for word in re.findall(r"\w+", fold(text)):
+                number = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big")
+                row[number % self.dimension] += 1.0 if number & 0x8000_0000 else -1.0
+            row /= np.linalg.norm(row) or 1.0
+        return vectors.astype(np.float16).astype(np.float32)
+
+
+@functools.cache
+def background() -> Background:
+    """Two hundred items of words that nothing else in the tests uses, as a `FakeEmbedder` sees them."""
+    texts = [" ".join(f"ordinary{(n * 7 + k * 13) % 97}" for k in range(9)) for n in range(200)]
+    return Background(FakeEmbedder().embed(texts), ["Latin"] * len(texts), FakeEmbedder.parts)
+
+
+@dataclass(frozen=True)
+class Landed:
+    """The message stands in the channel, and yet the sender gets this error."""
+
+    error: SendError
+
+
+class FakeSink:
+    """A channel in memory. Each send takes the next word of the script: an error, `Landed(error)`, or None for well."""
+
+    name = "fake"
+
+    def __init__(self, *script: SendError | Landed | None) -> None:
+        self.outcomes = list(script)
+        #: what stands in the channel, in order
+        self.messages: list[Delivery] = []
+        #: every call of `send`, and of `find`
+        self.tries: list[Delivery] = []
+        self.looks: list[Delivery] = []
+        #: the channel cannot be read while this is set
+        self.unreadable: SendError | None = None
+
+    def send(self, delivery: Delivery) -> str:
+        self.tries.append(delivery)
+        outcome = self.outcomes.pop(0) if self.outcomes else None
+        if isinstance(outcome, SendError):
+            raise outcome
+        self.messages.append(delivery)
+        if isinstance(outcome, Landed):
+            raise outcome.error
+        return f"ts{len(self.messages)}"
+
+    def find(self, delivery: Delivery) -> str | None:
+        self.looks.append(delivery)
+        if self.unreadable:
+            raise self.unreadable
+        positions = (n for n, known in enumerate(self.messages, 1) if known.alert.id == delivery.alert.id)
+        return next((f"ts{n}" for n in positions), None)

@@ -8,20 +8,31 @@ from __future__ import annotations
 import hashlib
 import uuid
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
+from xml.sax.saxutils import escape
+
+import numpy as np
 
 from monitor.model import (
     Alert,
     AlertKind,
+    Decision,
     Delivery,
     DeliveryState,
+    EmbeddedItem,
     Feed,
     Item,
     Match,
     MatchOutcome,
     Message,
+    Placement,
+    Record,
+    Relation,
     Severity,
+    Story,
     Topic,
+    Verdict,
 )
 
 #: a Tuesday
@@ -123,3 +134,57 @@ def delivery(**fields: Any) -> Delivery:
         "message": message(),
     }
     return Delivery(**(defaults | fields))
+
+
+def record(**fields: Any) -> Record:
+    """An item that opened a story and came to no alert; `item` and `vector` may be given, the rest follows from them."""
+    told = fields.pop("item", None) or item()
+    vector = fields.pop("vector", np.array([0.6, 0.8], dtype=np.float32))
+    defaults = {
+        "embedded": EmbeddedItem(told, vector),
+        "text_hash": f"hash of {told.id}",
+        "matches": (),
+        "placement": Placement(told.id, Relation.ROOT, because="nothing is open"),
+        "decision": Decision(Verdict.NO_MATCH, "there are no topics"),
+    }
+    return Record(**(defaults | fields))
+
+
+def alert_record(**fields: Any) -> Record:
+    """A record of one alert, whose fields may be given; the item's story is the alert's."""
+    told = alert(**fields)
+    verdict = Verdict.ALERT if told.kind is AlertKind.ROOT else Verdict.REPLY
+    return record(
+        item=told.item,
+        matches=told.matches,
+        placement=Placement(told.story, Relation(told.kind.value.replace("reply", "update"))),
+        decision=Decision(verdict, "news to its channel", (told,)),
+    )
+
+
+def story(**fields: Any) -> Story:
+    defaults = {
+        "id": "story-1",
+        "title": "North Korean troops seen near Kursk, Seoul says",
+        "opened": NOW - timedelta(minutes=10),
+        "latest": NOW - timedelta(minutes=10),
+        "items": 1,
+        "sources": ("Harbour Wire",),
+        "languages": ("en",),
+    }
+    return Story(**(defaults | fields))
+
+
+def rss(*articles: tuple[str, str], published: datetime = NOW, link: str = "") -> bytes:
+    """An RSS document of (title, text), all published at one time; guid and link follow from the title."""
+    items = "".join(
+        f"<item><title>{escape(title)}</title><description>{escape(text)}</description>"
+        f'<guid isPermaLink="false">{escape(title)}</guid><link>{link or _link(title)}</link>'
+        f"<pubDate>{format_datetime(published)}</pubDate></item>"
+        for title, text in articles
+    )
+    return f'<?xml version="1.0"?><rss version="2.0"><channel><title>Outlet</title>{items}</channel></rss>'.encode()
+
+
+def _link(title: str) -> str:
+    return f"https://outlet.example/{hashlib.sha256(title.encode()).hexdigest()[:8]}"

@@ -1,0 +1,705 @@
+"""The process: ticks, signals, systemd, and above all its sudden end, at every moment. With real models: marked `model`.
+
+Run as a program, this file is the process that dies (`python test_daemon.py terminal FOLDER`, or `… slack FOLDER URL`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from itertools import count
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any, ParamSpec, TypeVar
+
+import make
+import pytest
+from fakes import FakeEmbedder, FakeFetch, background
+from slack_server import FakeSlack
+
+from monitor import daemon
+from monitor.daemon import _watchdog_seconds, notify
+from monitor.decide import Policy
+from monitor.errors import Problem
+from monitor.match import Matcher, topic_texts
+from monitor.model import Delivery, Terms
+from monitor.pipeline import Collector, Courier, Judge, Sink, collect_all, deliver
+from monitor.sample_feeds import SampleServer
+from monitor.send import SlackSink, TerminalSink
+from monitor.store import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# -- dying at every moment: the process that dies -------------------------------------------------
+
+DIED = 137
+WIRE = make.feed(url="https://wire.example/rss", title="Wire")
+GAZETTE = make.feed(url="https://gazette.example/rss", title="Gazette")
+WEATHER = ("Rain expected over the long weekend", "Umbrellas are advised on Saturday.")
+TROOPS = ("North Korean troops seen near Kursk", "Seoul's spy agency told lawmakers that soldiers were moved west.")
+RETOLD = ("Seoul: North Korean troops near Kursk", "The spy agency told lawmakers that soldiers were moved west by train.")
+SHIPS = ("Warships sail for drills in the Baltic", "Two frigates and a corvette left harbour this morning.")
+TELLS = sorted(title for title, _ in (TROOPS, RETOLD, SHIPS))
+
+#: An alert is due to a term alone, whatever the models would say.
+TOPICS = (
+    make.topic(id="troops", terms=Terms(always=("north korean",)), noise=1e-9),
+    make.topic(id="ships", terms=Terms(always=("warship*",)), noise=1e-9),
+)
+
+
+class Reaper:
+    """Counts moments, and ends the process at one of them; at none, for 0."""
+
+    def __init__(self, moment: int) -> None:
+        self._moment = moment
+        self._passed = 0
+
+    def tick(self, _: object = None) -> None:
+        self._passed += 1
+        if self._passed == self._moment:
+            os._exit(DIED)
+
+    def statement(self, sql: str) -> None:
+        """Before the statements that matter; to die at another is to die at the next of these."""
+        if sql.startswith(("BEGIN", "COMMIT", "UPDATE", "INSERT INTO items", "INSERT INTO outbox")):
+            self.tick()
+
+
+class MortalStore(Store):
+    def listen(self, reaper: Reaper) -> None:
+        self._connection.execute("PRAGMA synchronous = OFF")  # the process dies here, not the machine
+        self._connection.set_trace_callback(reaper.statement)
+
+    def readdress(self, channel: str) -> None:
+        self._connection.execute("UPDATE outbox SET channel = ?", (channel,))
+
+
+class MortalFetch(FakeFetch):
+    def __init__(self, reaper: Reaper) -> None:
+        super().__init__()
+        self._reaper = reaper
+
+    async def fetch(self, *asked: Any) -> Any:
+        answer = await super().fetch(*asked)
+        self._reaper.tick()
+        return answer
+
+
+class MortalSink:
+    """A real sink, with a moment before it sends and one after."""
+
+    name = "mortal"
+
+    def __init__(self, sink: Sink, reaper: Reaper) -> None:
+        self._sink = sink
+        self._reaper = reaper
+
+    def send(self, delivery: Delivery) -> str:
+        self._reaper.tick()
+        receipt = self._sink.send(delivery)
+        self._reaper.tick()
+        return receipt
+
+    def find(self, delivery: Delivery) -> str | None:
+        return self._sink.find(delivery)
+
+
+async def at_once(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    return function(*args, **kwargs)
+
+
+@functools.cache
+def matcher() -> Matcher:
+    texts = topic_texts(TOPICS)
+    return Matcher(TOPICS, dict(zip(texts, FakeEmbedder().embed(texts), strict=True)), background())
+
+
+async def live(folder: Path, sink: Sink | None, edition: int, later: float = 0, moment: int = 0) -> None:
+    """One life of a monitor: open the state as `app` does, poll both feeds (0: neither), deliver if there is a sink."""
+    reaper = Reaper(moment)
+
+    def clock() -> datetime:
+        return datetime.now(UTC) + timedelta(minutes=later)
+
+    store = MortalStore.open(folder)
+    store.listen(reaper)
+    policy = Policy(make.CHANNEL, max_age=timedelta(days=3), backfill=timedelta(0))
+    judge = Judge(matcher(), background(), timedelta(hours=72), policy)
+    judge.rebuild(store.members(judge.stories.span, FakeEmbedder().id))
+    store.doubt_all_sending(clock())
+    store.unblock_all(clock())
+    fetch = MortalFetch(reaper)
+    fetch.script(WIRE.url, make.rss(*[WEATHER, TROOPS, SHIPS][: 1 if edition == 1 else 3], published=datetime.now(UTC)))
+    fetch.script(GAZETTE.url, make.rss(*[WEATHER, RETOLD][:edition], published=datetime.now(UTC)))
+    collector = Collector(
+        fetch, FakeEmbedder(), store, at_once, at_once, at_once, clock, lambda: 0.5,
+        interval=timedelta(minutes=10), ceiling=timedelta(hours=6),
+    )  # fmt: skip
+    if edition:
+        await collect_all(store.feeds(), judge, collector, concurrency=1)
+    if sink:
+        settle = timedelta(seconds=60 if isinstance(sink, SlackSink) else 0)
+        await deliver(Courier(MortalSink(sink, reaper), store, at_once, at_once, clock, settle))
+    store.close()
+
+
+def die_at_every_moment(kind: str, folder: Path, url: str) -> None:
+    """Print, for each moment of a life, what came of it after the restarts: a JSON object a line.
+
+    On Slack only delivering is lived: what comes before does not know where alerts go.
+    """
+    before = folder / "before"
+    store = Store.open(before)
+    store.add_feed(WIRE, datetime.now(UTC))
+    store.add_feed(GAZETTE, datetime.now(UTC))
+    store.close()
+    asyncio.run(live(before, None, edition=1))
+    edition = 2
+    if kind == "slack":
+        asyncio.run(live(before, None, edition=2))
+        edition = 0
+    for moment in count(1):
+        state, channel = folder / str(moment), f"C{moment:04}"
+        shutil.copytree(before, state)
+        store = MortalStore.open(state)
+        store.readdress(channel)
+        transcript = state / "transcript.jsonl"
+        sink: Sink = TerminalSink(StringIO(), transcript, colour=False)
+        if kind == "slack":
+            sink = SlackSink(FakeSlack.token, url)
+        if _in_child(functools.partial(live, state, sink, edition, moment=moment)) != DIED:
+            return  # it lived to its end: there are no more moments
+        for later in (2, 4, 6):
+            asyncio.run(live(state, sink, edition, later))
+            if store.outbox_counts() == {"sent": 3}:
+                break
+        told = [json.loads(line)["id"] for line in transcript.read_text().splitlines()] if kind == "terminal" else []
+        rows = [(d.alert.id, d.alert.item.title, d.state, d.attempt) for d in store.deliveries()]
+        print(json.dumps({"channel": channel, "transcript": told, "outbox": rows}))  # noqa: T201 - it is a program
+        store.close()
+        shutil.rmtree(state)
+
+
+def _in_child(life: Callable[[], Any]) -> int:
+    sys.stdout.flush()
+    child = os.fork()
+    if not child:
+        try:
+            asyncio.run(life())
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+# -- dying at every moment: what comes of it ------------------------------------------------------
+
+
+def lives(kind: str, folder: Path, url: str = "") -> list[dict[str, Any]]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent), "NO_PROXY": "*"}
+    program = [sys.executable, __file__, kind, str(folder), url]
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+@pytest.fixture(scope="module")
+def on_terminal(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    return lives("terminal", tmp_path_factory.mktemp("terminal"))
+
+
+@pytest.fixture(scope="module")
+def on_slack(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], FakeSlack]:
+    with FakeSlack() as slack:
+        return lives("slack", tmp_path_factory.mktemp("slack"), slack.url), slack
+
+
+def test_there_are_many_moments_to_die_at(on_terminal: list[dict[str, Any]]) -> None:
+    assert len(on_terminal) > 40
+
+
+def test_whenever_it_dies_every_event_is_in_the_outbox(on_terminal: list[dict[str, Any]]) -> None:
+    assert [sorted(title for _, title, *_ in life["outbox"]) for life in on_terminal] == [TELLS] * len(on_terminal)
+
+
+def test_whenever_it_dies_the_outbox_is_sent_after_the_restart(on_terminal: list[dict[str, Any]]) -> None:
+    assert {state for life in on_terminal for _, _, state, _ in life["outbox"]} == {"sent"}
+
+
+def test_whenever_it_dies_every_alert_stands_in_the_transcript_once(on_terminal: list[dict[str, Any]]) -> None:
+    for life in on_terminal:
+        assert sorted(life["transcript"]) == sorted(id for id, *_ in life["outbox"])
+
+
+def test_there_are_many_moments_of_delivering_to_die_at(
+    on_slack: tuple[list[dict[str, Any]], FakeSlack],
+) -> None:
+    lived, _ = on_slack
+    assert len(lived) > 30
+
+
+def test_whenever_it_dies_the_outbox_is_sent_to_slack_after_the_restart(
+    on_slack: tuple[list[dict[str, Any]], FakeSlack],
+) -> None:
+    lived, _ = on_slack
+    assert {state for life in lived for _, _, state, _ in life["outbox"]} == {"sent"}
+
+
+def test_whenever_it_dies_every_alert_stands_in_its_channel_once(
+    on_slack: tuple[list[dict[str, Any]], FakeSlack],
+) -> None:
+    lived, slack = on_slack
+    stand: dict[str, list[str]] = {}
+    for message in slack.messages:
+        stand.setdefault(message["channel"], []).append(message["metadata"]["event_payload"]["delivery_id"])
+    for life in lived:
+        assert sorted(stand[life["channel"]]) == sorted(id for id, *_ in life["outbox"])
+
+
+def test_whenever_it_dies_the_reply_stands_in_the_thread_of_its_root(
+    on_slack: tuple[list[dict[str, Any]], FakeSlack],
+) -> None:
+    lived, slack = on_slack
+    ids = {life["channel"]: {title: id for id, title, *_ in life["outbox"]} for life in lived}
+    by_id = {message["metadata"]["event_payload"]["delivery_id"]: message for message in slack.messages}
+    for told in ids.values():
+        assert by_id[told[RETOLD[0]]]["thread_ts"] == by_id[told[TROOPS[0]]]["ts"]
+
+
+# -- systemd --------------------------------------------------------------------------------------
+
+
+class Systemd:
+    """Hears what the daemon tells it, in a thread: its socket holds ten words, and then the daemon waits."""
+
+    def __init__(self, address: str) -> None:
+        self._words: list[str] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(address)
+        self._thread = Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        while word := self._socket.recv(1000).decode():
+            self._words.append(word)
+
+    def heard(self) -> list[str]:
+        """All words so far, in order. Call it once, at the end."""
+        address = self._socket.getsockname()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", address)
+        self._thread.join(5)
+        self._socket.close()
+        return self._words
+
+
+def test_systemd_is_told_at_a_path(tmp_path: Path) -> None:
+    systemd = Systemd(str(tmp_path / "notify"))
+    notify({"NOTIFY_SOCKET": str(tmp_path / "notify")}, "READY=1")
+    assert systemd.heard() == ["READY=1"]
+
+
+def test_systemd_is_told_in_the_abstract_namespace() -> None:
+    name = f"monitor-test-{os.getpid()}"
+    systemd = Systemd(f"\0{name}")
+    notify({"NOTIFY_SOCKET": f"@{name}"}, "STOPPING=1")
+    assert systemd.heard() == ["STOPPING=1"]
+
+
+@pytest.mark.parametrize("env", [{}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "/nowhere/notify"}])
+def test_nobody_listens_and_nothing_happens(env: dict[str, str]) -> None:
+    notify(env, "READY=1")
+
+
+MINE = str(os.getpid())
+#: environment -> seconds between two words to the watchdog
+WATCHDOGS = [
+    ({}, 30.0),
+    ({"WATCHDOG_USEC": "120000000"}, 60.0),
+    ({"WATCHDOG_USEC": "120000000", "WATCHDOG_PID": MINE}, 60.0),
+    ({"WATCHDOG_USEC": "120000000", "WATCHDOG_PID": "1"}, 30.0),
+    ({"WATCHDOG_USEC": "soon"}, 30.0),
+    ({"WATCHDOG_USEC": "-1"}, 30.0),
+    ({"WATCHDOG_USEC": "0"}, 30.0),
+    ({"WATCHDOG_USEC": ""}, 30.0),
+]
+
+
+@pytest.mark.parametrize(("env", "seconds"), WATCHDOGS)
+def test_watchdog_is_fed_at_half_its_time(env: dict[str, str], seconds: float) -> None:
+    assert _watchdog_seconds(env) == seconds
+
+
+# -- ticks and signals, with a monitor that only counts -------------------------------------------
+
+
+@dataclass
+class FakeMonitor:
+    """Counts what the daemon asks of it."""
+
+    asked: Counter[str] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+    #: seconds that each takes
+    poll_takes: float = 0.0
+    post_takes: float = 0.0
+    bug: Exception | None = None
+
+    async def poll_due(self) -> None:
+        self.asked["polls begun"] += 1
+        await asyncio.sleep(self.poll_takes)
+        self.asked["polls done"] += 1
+
+    async def deliver(self) -> None:
+        self.asked["posts begun"] += 1
+        if self.bug:
+            raise self.bug
+        await asyncio.sleep(self.post_takes)
+        self.asked["posts done"] += 1
+
+    async def reload(self) -> list[Problem]:
+        self.asked["reloads"] += 1
+        return self.problems
+
+    async def tidy(self) -> None:
+        self.asked["tidied"] += 1
+
+    def stop_sending(self) -> None:
+        self.asked["stops"] += 1
+
+
+async def run_for(monitor: FakeMonitor, seconds: float, tmp_path: Path, *signals: signal.Signals) -> list[str]:
+    """Run the daemon, send it the signals, and after so many seconds SIGTERM; what systemd heard."""
+    systemd = Systemd(str(tmp_path / "notify"))
+    env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "40000"}
+    work = asyncio.create_task(daemon.run(monitor, env))  # type: ignore[arg-type]  # it counts, and that is all
+    await asyncio.sleep(0.05)
+    for number in signals:
+        os.kill(os.getpid(), number)
+    await asyncio.sleep(seconds)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(work, 5)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().remove_signal_handler(number)
+    return systemd.heard()
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "TICK", 0.03)
+
+
+async def test_each_tick_polls_and_delivers(tmp_path: Path) -> None:
+    monitor = FakeMonitor()
+    await run_for(monitor, 0.2, tmp_path)
+    assert monitor.asked["polls done"] >= 3
+    assert monitor.asked["posts done"] >= 3
+
+
+async def test_slow_poll_holds_up_no_delivery(tmp_path: Path) -> None:
+    monitor = FakeMonitor(poll_takes=60)
+    await run_for(monitor, 0.2, tmp_path)
+    assert monitor.asked["posts done"] >= 3
+
+
+async def test_deliveries_do_not_overlap(tmp_path: Path) -> None:
+    monitor = FakeMonitor(post_takes=0.15)
+    await run_for(monitor, 0.05, tmp_path)
+    assert monitor.asked["posts begun"] == 1
+
+
+async def test_sigterm_waits_for_the_post_in_flight(tmp_path: Path) -> None:
+    monitor = FakeMonitor(post_takes=0.4)
+    await run_for(monitor, 0.0, tmp_path)
+    assert (monitor.asked["posts begun"], monitor.asked["posts done"]) == (1, 1)
+
+
+async def test_sigterm_lets_no_other_post_begin(tmp_path: Path) -> None:
+    monitor = FakeMonitor()
+    await run_for(monitor, 0.0, tmp_path)
+    assert monitor.asked["stops"] == 1
+
+
+async def test_sigterm_does_not_wait_for_polls(tmp_path: Path) -> None:
+    monitor = FakeMonitor(poll_takes=60)
+    await run_for(monitor, 0.0, tmp_path)
+    assert monitor.asked["polls done"] == 0
+
+
+async def test_systemd_hears_of_the_beginning_and_the_end(tmp_path: Path) -> None:
+    words = await run_for(FakeMonitor(), 0.1, tmp_path)
+    assert (words[0], words[-1]) == ("READY=1", "STOPPING=1")
+
+
+async def test_watchdog_is_fed(tmp_path: Path) -> None:
+    words = await run_for(FakeMonitor(), 0.2, tmp_path)
+    assert words.count("WATCHDOG=1") >= 3
+
+
+async def test_watchdog_is_starved_after_a_bug(tmp_path: Path) -> None:
+    words = await run_for(FakeMonitor(bug=ZeroDivisionError("a bug")), 0.2, tmp_path)
+    assert words.count("WATCHDOG=1") <= 1
+
+
+async def test_sighup_reads_the_rules_again(tmp_path: Path) -> None:
+    monitor = FakeMonitor()
+    await run_for(monitor, 0.05, tmp_path, signal.SIGHUP)
+    assert monitor.asked["reloads"] == 1
+
+
+#: what is wrong with the rules -> systemd's status line
+RELOADS = [
+    ([], "STATUS=running"),
+    ([Problem("a.toml", 1, "no tests", warning=True)], "STATUS=running"),
+    ([Problem("a.toml", 1, "unknown key")], "STATUS=rules kept, a topic file is wrong"),
+]
+
+
+@pytest.mark.parametrize(("problems", "status"), RELOADS)
+async def test_systemd_hears_how_a_reload_went(
+    tmp_path: Path, problems: list[Problem], status: str
+) -> None:
+    words = await run_for(FakeMonitor(problems=problems), 0.05, tmp_path, signal.SIGHUP)
+    assert [word for word in words if word.startswith("STATUS")][-1] == status
+
+
+# -- the real process, with real models -----------------------------------------------------------
+
+ROOT = Path(__file__).parents[1]
+RULES = ("north-korean-troops.toml", "brics-clear.toml")
+SETTINGS = """\
+state = "state"
+rules = "rules"
+[polling]
+allow_private = ["127.0.0.1"]
+concurrency = 1
+[alerts]
+max_age = "3650d"
+backfill = "3650d"
+"""
+SLACK = """\
+channel = "C0NEWS"
+[slack]
+base_url = "{url}"
+settle = "0s"
+"""
+
+
+class Process:
+    """A `monitor run` whose two streams are read in threads."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        hidden = ("SLACK_BOT_TOKEN", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "MONITOR_CONFIG")
+        inherited = {name: value for name, value in os.environ.items() if name not in hidden}
+        self.process = subprocess.Popen(  # noqa: S603 - ours
+            [sys.executable, "-m", "monitor", "--config", str(folder / "monitor.toml"), "run"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,
+            env=inherited | {"NO_PROXY": "*"} | environment,
+        )  # fmt: skip
+        self.out: Queue[str] = Queue()
+        self.talk: Queue[str] = Queue()
+        for stream, queue in ((self.process.stdout, self.out), (self.process.stderr, self.talk)):
+            Thread(target=self._read, args=(stream, queue), daemon=True).start()
+
+    def _read(self, stream: Any, queue: Queue[str]) -> None:
+        with stream:
+            for line in stream:
+                queue.put(line)
+
+    def hears(self, queue: Queue[str], word: str, seconds: float = 60) -> str:
+        """Wait for a line with this word in it."""
+        end = time.monotonic() + seconds
+        heard = []
+        while (left := end - time.monotonic()) > 0:
+            try:
+                heard.append(queue.get(timeout=left))
+            except Empty:
+                break
+            if word in heard[-1]:
+                return heard[-1]
+        raise AssertionError(f"never said {word!r}, but: {''.join(heard)}")
+
+    def end(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+
+def set_up(folder: Path, server: SampleServer, more: str = "") -> Path:
+    """A folder with a configuration, two topics and the sample feeds."""
+    (folder / "rules").mkdir(parents=True)
+    for name in RULES:
+        shutil.copy(ROOT / "rules" / name, folder / "rules")
+    (folder / "monitor.toml").write_text(SETTINGS + more, encoding="utf-8")
+    store = Store.open(folder / "state")
+    for feed in server.feeds():
+        store.add_feed(feed, datetime.now(UTC))
+    store.close()
+    return folder
+
+
+def until_sent(folder: Path, seconds: float = 60) -> dict[str, int]:
+    """Wait until every feed was polled and nothing waits in the outbox; its counts."""
+    store = Store.open(folder / "state")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.1)
+        counts = store.outbox_counts()
+        if all(feed.last_success for feed in store.feeds()) and set(counts) == {"sent"}:
+            break
+    store.close()
+    return counts
+
+
+def transcript(folder: Path) -> list[str]:
+    lines = (folder / "state" / "transcript.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["id"] for line in lines]
+
+
+def outbox(folder: Path) -> list[str]:
+    store = Store.open(folder / "state")
+    ids = [delivery.alert.id for delivery in store.deliveries()]
+    store.close()
+    return ids
+
+
+@pytest.fixture(scope="module")
+def samples() -> Iterator[SampleServer]:
+    with SampleServer(0, edition=2) as server:
+        yield server
+
+
+@dataclass
+class Seen:
+    """What a day in the life of a daemon showed."""
+
+    folder: Path
+    first_alert: str = ""
+    second: tuple[int, str] = (0, "")
+    refused: str = ""
+    kept: str = ""
+    ready: list[str] = field(default_factory=list)
+    exit_code: int = -1
+    seconds_to_exit: float = 0
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory, samples: SampleServer) -> Seen:
+    """Start, alert, be started a second time, read a broken topic, be told to stop."""
+    folder = set_up(tmp_path_factory.mktemp("day"), samples)
+    seen = Seen(folder)
+    systemd = Systemd(str(folder / "notify"))
+    monitor = Process(folder, NOTIFY_SOCKET=str(folder / "notify"))
+    seen.first_alert = monitor.hears(monitor.out, "●")
+    second = Process(folder)
+    seen.second = second.process.wait(60), second.hears(second.talk, "another monitor")
+    until_sent(folder)
+    (folder / "rules" / "brics-clear.toml").write_text('titel = "BRICS Clear"\n', encoding="utf-8")
+    monitor.process.send_signal(signal.SIGHUP)
+    seen.refused = monitor.hears(monitor.talk, "brics-clear.toml:1")
+    seen.kept = monitor.hears(monitor.talk, "rules kept")
+    began = time.monotonic()
+    seen.exit_code = monitor.end(signal.SIGTERM)
+    seen.seconds_to_exit = time.monotonic() - began
+    seen.ready = systemd.heard()
+    return seen
+
+
+@pytest.mark.model
+def test_alerts_come_on_stdout(day: Seen) -> None:
+    assert day.first_alert.startswith("● ")
+
+
+@pytest.mark.model
+def test_every_alert_stands_in_the_transcript_once(day: Seen) -> None:
+    assert sorted(transcript(day.folder)) == sorted(outbox(day.folder))
+    assert len(transcript(day.folder)) > 1
+
+
+@pytest.mark.model
+def test_second_instance_on_the_same_state_ends_with_75(day: Seen) -> None:
+    assert day.second[0] == 75
+
+
+@pytest.mark.model
+def test_broken_topic_is_named_with_its_line(day: Seen) -> None:
+    assert "titel" in day.refused
+
+
+@pytest.mark.model
+def test_broken_topic_leaves_the_last_good_set_in_force(day: Seen) -> None:
+    assert "the last good set stays in force" in day.kept
+
+
+@pytest.mark.model
+def test_sigterm_ends_well(day: Seen) -> None:
+    assert day.exit_code == 0
+
+
+@pytest.mark.model
+def test_sigterm_ends_soon(day: Seen) -> None:
+    assert day.seconds_to_exit < 5
+
+
+@pytest.mark.model
+def test_systemd_hears_the_real_process_begin_reload_and_end(day: Seen) -> None:
+    words = [word for word in day.ready if word != "WATCHDOG=1"]
+    assert words == [
+        "READY=1",
+        "STATUS=reading the rules again",
+        "STATUS=rules kept, a topic file is wrong",
+        "STOPPING=1",
+    ]
+
+
+@pytest.mark.model
+def test_killed_process_repeats_nothing_and_loses_nothing(
+    tmp_path: Path, samples: SampleServer, day: Seen
+) -> None:
+    folder = set_up(tmp_path / "killed", samples)
+    first = Process(folder)
+    first.hears(first.out, "●")
+    assert first.end(signal.SIGKILL) == -signal.SIGKILL
+    second = Process(folder)
+    second.hears(second.talk, "running")
+    time.sleep(0.7)
+    second.end(signal.SIGKILL)
+    last = Process(folder)
+    assert set(until_sent(folder)) == {"sent"}
+    last.end(signal.SIGTERM)
+    assert sorted(transcript(folder)) == sorted(outbox(folder))
+    # what is told does not depend on how often it died
+    assert sorted(outbox(folder)) == sorted(outbox(day.folder))
+
+
+@pytest.mark.model
+def test_slack_gets_every_alert_and_replies_in_threads(tmp_path: Path, samples: SampleServer) -> None:
+    with FakeSlack() as slack:
+        folder = set_up(tmp_path / "slack", samples, SLACK.format(url=slack.url))
+        monitor = Process(folder, SLACK_BOT_TOKEN=slack.token)
+        assert set(until_sent(folder)) == {"sent"}
+        monitor.end(signal.SIGTERM)
+        assert sorted(slack.delivery_ids()) == sorted(outbox(folder))
+        roots = {message["ts"] for message in slack.messages if "thread_ts" not in message}
+        threads = {message["thread_ts"] for message in slack.messages if "thread_ts" in message}
+        assert threads
+        assert threads <= roots
+
+
+if __name__ == "__main__":
+    die_at_every_moment(sys.argv[1], Path(sys.argv[2]), sys.argv[3])

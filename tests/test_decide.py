@@ -1,0 +1,310 @@
+"""Happenings, and what is told to whom: the decision alone, with nothing faked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import make
+import pytest
+
+from monitor.decide import Policy, decide
+from monitor.model import (
+    Alert,
+    AlertKind,
+    Decision,
+    Followups,
+    Item,
+    Match,
+    MatchOutcome,
+    Notify,
+    Placement,
+    Relation,
+    Scope,
+    Severity,
+    Topic,
+    TopicStatus,
+    Verdict,
+)
+
+HERE, THERE = "C0NEWS", "C0OTHER"
+POLICY = Policy(channel=HERE, max_age=timedelta(days=3), backfill=timedelta(0))
+
+TOPICS = {
+    topic.id: topic
+    for topic in (
+        make.topic(id="troops", title="Troops", severity=Severity.HIGH),
+        make.topic(id="grain", title="Grain", severity=Severity.INFO),
+        make.topic(id="nukes", title="Nuclear arms", severity=Severity.CRITICAL),
+        make.topic(id="elsewhere", notify=Notify(channel=THERE)),
+        make.topic(id="quiet", notify=Notify(followups=Followups.COUNT_ONLY)),
+        make.topic(id="loud", notify=Notify(followups=Followups.BROADCAST)),
+        make.topic(id="trial", status=TopicStatus.SHADOW),
+        make.topic(id="brief", scope=Scope(max_age=timedelta(hours=1))),
+        make.topic(id="patient", scope=Scope(max_age=timedelta(days=30))),
+    )
+}
+
+ROOT = Placement("story-1", Relation.ROOT, because="nothing open is like it")
+UPDATE = Placement("story-1", Relation.UPDATE, "parent", 0.6, "the same event as “Troops”")
+COPY = Placement("story-1", Relation.COPY, "parent", 0.9, "the same text as “Troops” (Gazette)")
+
+
+def old(**age: float) -> Item:
+    """An item published so long ago."""
+    return make.item(published=make.NOW - timedelta(**age), first_seen=make.NOW)
+
+
+def took(*topics: str) -> tuple[Match, ...]:
+    return tuple(make.match(topic=topic) for topic in topics)
+
+
+def decided(
+    *topics: str,
+    item: Item | None = None,
+    placement: Placement = ROOT,
+    told: Mapping[str, str] | None = None,
+    first_poll: bool = False,
+    policy: Policy = POLICY,
+    matches: tuple[Match, ...] = (),
+) -> Decision:
+    """Decide on an item that these topics took, ten minutes old unless given."""
+    return decide(
+        item or make.item(), matches + took(*topics), placement, make.story(), TOPICS,
+        first_poll=first_poll, told=told or {}, policy=policy, now=make.NOW,
+    )  # fmt: skip
+
+
+def alert(*topics: str, **changes: object) -> Alert:
+    """The only alert of what `decided` gives."""
+    [told] = decided(*topics, **changes).alerts  # type: ignore[arg-type]  # handed through
+    return told
+
+
+# -- the table ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Case:
+    topics: tuple[str, ...]
+    verdict: Verdict
+    #: channel -> kind
+    told: dict[str, str] = field(default_factory=dict)
+    item: Item = field(default_factory=make.item)
+    placement: Placement = ROOT
+    #: channels that know the story
+    known: tuple[str, ...] = ()
+    first_poll: bool = False
+    backfill: timedelta = timedelta(0)
+
+
+CASES = {
+    "nothing took it": Case((), Verdict.NO_MATCH),
+    "a topic took it": Case(("troops",), Verdict.ALERT, {HERE: "root"}),
+    # -- shadow
+    "only a topic in shadow took it": Case(("trial",), Verdict.SHADOW),
+    "one topic is in shadow, one is not": Case(("trial", "troops"), Verdict.ALERT, {HERE: "root"}),
+    # -- the first poll
+    "it stood in a new feed": Case(("troops",), Verdict.FIRST_POLL, first_poll=True),
+    "it came into a new feed this very moment": Case(("troops",), Verdict.FIRST_POLL, item=old(), first_poll=True),
+    "it stood in a new feed, and nothing took it": Case((), Verdict.NO_MATCH, first_poll=True),
+    "a backfill reaches it": Case(
+        ("troops",), Verdict.ALERT, {HERE: "root"}, item=old(hours=5), first_poll=True, backfill=timedelta(hours=6)
+    ),
+    "a backfill reaches exactly to it": Case(
+        ("troops",), Verdict.ALERT, {HERE: "root"}, item=old(hours=6), first_poll=True, backfill=timedelta(hours=6)
+    ),
+    "a backfill falls short of it": Case(
+        ("troops",), Verdict.FIRST_POLL, item=old(hours=7), first_poll=True, backfill=timedelta(hours=6)
+    ),
+    "a backfill reaches further than the topic's own bound": Case(
+        ("brief",), Verdict.ALERT, {HERE: "root"}, item=old(hours=5), first_poll=True, backfill=timedelta(hours=6)
+    ),
+    "a backfill reaches what a second outlet tells of a known story": Case(
+        ("troops",), Verdict.REPLY, {HERE: "reply"}, placement=UPDATE, known=(HERE,), first_poll=True,
+        backfill=timedelta(hours=6),
+    ),
+    # -- age
+    "it is as old as may be": Case(("troops",), Verdict.ALERT, {HERE: "root"}, item=old(days=3)),
+    "it is too old": Case(("troops",), Verdict.TOO_OLD, item=old(days=3, seconds=1)),
+    "it is too old for the topic": Case(("brief",), Verdict.TOO_OLD, item=old(hours=2)),
+    "it is old, but not for the topic": Case(("patient",), Verdict.ALERT, {HERE: "root"}, item=old(days=29)),
+    "it is too old for one of two topics": Case(("brief", "troops"), Verdict.ALERT, {HERE: "root"}, item=old(hours=2)),
+    "it says it comes from the future": Case(("troops",), Verdict.ALERT, {HERE: "root"}, item=old(days=-400)),
+    # -- stories
+    "the channel knows the story": Case(
+        ("troops",), Verdict.REPLY, {HERE: "reply"}, placement=UPDATE, known=(HERE,)
+    ),
+    "the channel knows the text": Case(("troops",), Verdict.COPY, placement=COPY, known=(HERE,)),
+    "a known story, of which nobody was told": Case(("troops",), Verdict.ALERT, {HERE: "root"}, placement=UPDATE),
+    "a known text, of which nobody was told": Case(("troops",), Verdict.ALERT, {HERE: "root"}, placement=COPY),
+    "a known story is too old by now": Case(
+        ("troops",), Verdict.TOO_OLD, item=old(days=4), placement=UPDATE, known=(HERE,)
+    ),
+    # -- follow-ups
+    "follow-ups are only counted": Case(("quiet",), Verdict.COUNTED, placement=UPDATE, known=(HERE,)),
+    "the first of a story is told, though follow-ups are only counted": Case(
+        ("quiet",), Verdict.ALERT, {HERE: "root"}
+    ),
+    "one of two topics wants follow-ups": Case(
+        ("quiet", "troops"), Verdict.REPLY, {HERE: "reply"}, placement=UPDATE, known=(HERE,)
+    ),
+    "a copy, where follow-ups are only counted": Case(("quiet",), Verdict.COPY, placement=COPY, known=(HERE,)),
+    # -- channels
+    "two topics, one channel": Case(("troops", "grain"), Verdict.ALERT, {HERE: "root"}),
+    "two topics, two channels": Case(("troops", "elsewhere"), Verdict.ALERT, {HERE: "root", THERE: "root"}),
+    "one channel knows the story, the other does not": Case(
+        ("troops", "elsewhere"), Verdict.ALERT, {HERE: "reply", THERE: "root"}, placement=UPDATE, known=(HERE,)
+    ),
+    "one channel knows the text, the other does not": Case(
+        ("troops", "elsewhere"), Verdict.ALERT, {THERE: "root"}, placement=COPY, known=(HERE,)
+    ),
+    "one channel wants the follow-up, the other counts": Case(
+        ("quiet", "elsewhere"), Verdict.REPLY, {THERE: "reply"}, placement=UPDATE, known=(HERE, THERE)
+    ),
+    "another channel knows the story": Case(
+        ("troops",), Verdict.ALERT, {HERE: "root"}, placement=UPDATE, known=(THERE,)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_happening_leads_to(case: Case) -> None:
+    decision = decided(
+        *case.topics,
+        item=case.item,
+        placement=case.placement,
+        told={channel: f"root in {channel}" for channel in case.known},
+        first_poll=case.first_poll,
+        policy=replace(POLICY, backfill=case.backfill),
+    )
+    assert decision.verdict is case.verdict
+    assert {alert.channel: alert.kind.value for alert in decision.alerts} == case.told
+
+
+# -- reasons --------------------------------------------------------------------------------------
+
+BELOW = make.match(topic="troops", score=2.0, bar=3.3, outcome=MatchOutcome.BELOW_BAR)
+REASONS = {
+    "there are no topics": decided(),
+    "nearest topic troops: below the bar": decided(matches=(replace(BELOW, topic="grain", score=1.0), BELOW)),
+    "only topics in shadow took it: trial": decided("trial"),
+    "it stood in the feed before the monitor knew the feed": decided("troops", first_poll=True),
+    "published 47 hours before it was seen": decided("brief", item=old(hours=47)),
+    "published 4 days before it was seen": decided("troops", item=old(days=4)),
+    "news to its channel: troops, grain": decided("troops", "grain"),
+    "the story is known: the same event as “Troops”": decided("troops", placement=UPDATE, told={HERE: "r"}),
+    "held back: the same text as “Troops” (Gazette)": decided("troops", placement=COPY, told={HERE: "r"}),
+    "held back: the topic wants follow-ups only counted": decided("quiet", placement=UPDATE, told={HERE: "r"}),
+}
+
+
+@pytest.mark.parametrize(("reason", "decision"), REASONS.items(), ids=REASONS.keys())
+def test_reason_is_given(reason: str, decision: Decision) -> None:
+    assert decision.because == reason
+
+
+# -- the alert ------------------------------------------------------------------------------------
+
+
+def test_alert_names_every_topic_most_severe_first() -> None:
+    told = alert("grain", "nukes", "troops")
+    assert [match.topic for match in told.matches] == ["nukes", "troops", "grain"]
+    assert told.titles == {"nukes": "Nuclear arms", "troops": "Troops", "grain": "Grain"}
+
+
+def test_of_two_topics_alike_in_severity_the_better_match_comes_first() -> None:
+    strong, weak = make.match(topic="loud", score=5.0), make.match(topic="troops", score=4.0)
+    assert [match.topic for match in alert(matches=(weak, strong)).matches] == ["loud", "troops"]
+
+
+def test_alert_is_as_severe_as_its_most_severe_topic() -> None:
+    assert alert("grain", "nukes").severity is Severity.CRITICAL
+
+
+def test_alert_leaves_out_topics_that_did_not_take_the_item() -> None:
+    assert [match.topic for match in alert("grain", matches=(BELOW,)).matches] == ["grain"]
+
+
+def test_alert_leaves_out_topics_in_shadow() -> None:
+    assert [match.topic for match in alert("grain", "trial").matches] == ["grain"]
+
+
+def test_alert_leaves_out_topics_for_which_the_item_is_too_old() -> None:
+    assert [match.topic for match in alert("grain", "brief", item=old(hours=2)).matches] == ["grain"]
+
+
+def test_each_channel_hears_of_its_own_topics_only() -> None:
+    alerts = decided("troops", "elsewhere").alerts
+    assert {a.channel: [m.topic for m in a.matches] for a in alerts} == {HERE: ["troops"], THERE: ["elsewhere"]}
+
+
+def test_reply_names_the_root_of_its_own_channel() -> None:
+    alerts = decided("troops", "elsewhere", placement=UPDATE, told={HERE: "root 1", THERE: "root 2"}).alerts
+    assert {a.channel: a.parent for a in alerts} == {HERE: "root 1", THERE: "root 2"}
+
+
+def test_root_has_no_parent() -> None:
+    assert alert("troops").parent == ""
+
+
+def test_alert_carries_item_story_and_sources() -> None:
+    item = make.item()
+    told = alert("troops", item=item)
+    assert (told.item, told.story, told.story_title) == (item, "story-1", make.story().title)
+    assert (told.sources, told.created) == (("Harbour Wire",), make.NOW)
+
+
+#: topics, placement -> is it shown in the channel as well?
+BROADCASTS = [(("loud",), UPDATE, True), (("troops", "loud"), UPDATE, True), (("troops",), UPDATE, False)]
+
+
+@pytest.mark.parametrize(("topics", "placement", "shown"), BROADCASTS)
+def test_reply_is_broadcast_if_a_topic_wants_it(topics: tuple[str, ...], placement: Placement, *, shown: bool) -> None:
+    assert alert(*topics, placement=placement, told={HERE: "root"}).broadcast is shown
+
+
+def test_root_needs_no_broadcast() -> None:
+    assert alert("loud").broadcast is False
+
+
+# -- ids ------------------------------------------------------------------------------------------
+
+
+def test_same_decision_twice_is_the_same_alert() -> None:
+    assert decided("troops") == decided("troops")
+
+
+def test_alert_s_id_is_what_it_was_in_every_release() -> None:
+    # rows of the outbox and messages in Slack bear it: another would be told again
+    told = alert("troops", item=make.item(id="0123456789abcdef"))
+    assert told.id == "6fb09110-eb8b-53e8-ab15-fb39a5859328"
+
+
+def test_alert_s_id_does_not_depend_on_the_hour() -> None:
+    late = decide(
+        make.item(), took("troops"), ROOT, make.story(), TOPICS,
+        first_poll=False, told={}, policy=POLICY, now=make.NOW + timedelta(hours=1),
+    )  # fmt: skip
+    assert late.alerts[0].id == alert("troops").id
+
+
+def test_alert_s_id_does_not_depend_on_what_others_were_told() -> None:
+    reply = alert("troops", placement=UPDATE, told={HERE: "root"})
+    assert (reply.id, reply.kind) == (alert("troops").id, AlertKind.REPLY)
+
+
+DIFFERENT = {
+    "item": alert("troops", item=make.item(title="Other")),
+    "story": decide(
+        make.item(), took("troops"), ROOT, make.story(id="story-2"), TOPICS,
+        first_poll=False, told={}, policy=POLICY, now=make.NOW,
+    ).alerts[0],
+    "channel": alert("elsewhere"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("other", DIFFERENT.values(), ids=DIFFERENT.keys())
+def test_another_makes_another_alert(other: Alert) -> None:
+    assert other.id != alert("troops").id

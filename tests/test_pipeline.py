@@ -1,0 +1,844 @@
+"""Happenings on feeds and channels, and the alerts that come of them: the real steps and real SQLite, only the edges are fake."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import ParamSpec, TypeVar
+
+import make
+import pytest
+from fakes import FakeEmbedder, FakeFetch, FakeSink, Landed, background
+
+from monitor.decide import Policy
+from monitor.errors import FetchError, MaybeAccepted, Misconfigured, NotAccepted, StateError, Unacceptable
+from monitor.match import Matcher, topic_texts
+from monitor.model import DeliveryState, Feed, Notify, PollOutcome, Terms, Topic, Validators, Vector, Verdict
+from monitor.pipeline import Collector, Courier, Judge, collect_all, deliver
+from monitor.store import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+WIRE = make.feed(url="https://wire.example/rss", title="Wire")
+GAZETTE = make.feed(url="https://gazette.example/rss", title="Gazette")
+
+#: With such a bar only a term takes an item: what the models would make of these texts is not the question here.
+NEVER_BY_SCORE = 1e-9
+TROOPS_TOPIC = make.topic(id="troops", title="Troops", terms=Terms(always=("north korean",)), noise=NEVER_BY_SCORE)
+SHIPS_TOPIC = make.topic(id="ships", title="Ships", terms=Terms(always=("warship*",)), noise=NEVER_BY_SCORE)
+TOPICS = (TROOPS_TOPIC, SHIPS_TOPIC)
+
+Article = tuple[str, str]
+TROOPS = (
+    "North Korean troops seen near Kursk",
+    "Seoul's spy agency told lawmakers that 3,000 soldiers were moved west.",
+)
+TROOPS_RETOLD = (
+    "Seoul: North Korean troops near Kursk",
+    "The spy agency told lawmakers that soldiers were moved west by train.",
+)
+TROOPS_AGAIN = (
+    "North Korean soldiers near Kursk: 3,000, Seoul says",
+    "The spy agency told lawmakers they were moved west in October.",
+)
+SHIPS = ("Warships sail for drills in the Baltic", "Two frigates and a corvette left harbour this morning.")
+WEATHER = ("Rain expected over the long weekend", "Umbrellas are advised on Saturday.")
+NOTHING = ("Chess club elects a new treasurer", "Members voted by show of hands.")
+
+SETTLE = timedelta(seconds=60)
+RETRY = "the channel takes no message for now"
+
+
+async def at_once(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Stands for every thread of `app`."""
+    return function(*args, **kwargs)
+
+
+@functools.cache
+def learn(topics: tuple[Topic, ...]) -> Matcher:
+    texts = topic_texts(topics)
+    return Matcher(topics, dict(zip(texts, FakeEmbedder().embed(texts), strict=True)), background())
+
+
+class World:
+    """A monitor between fake edges. Two feeds are on its list; `know` has them polled once, so that they are not new."""
+
+    def __init__(
+        self, topics: tuple[Topic, ...] = TOPICS, settle: timedelta = timedelta(0), sink: FakeSink | None = None
+    ):
+        self.now = make.NOW
+        self.policy = Policy("C0NEWS", max_age=timedelta(days=3), backfill=timedelta(0))
+        self.store = Store.in_memory()
+        self.fetch = FakeFetch()
+        self.embedder = FakeEmbedder()
+        self.sink = sink or FakeSink()
+        self.settle = settle
+        self.topics = topics
+        self.judge = self._new_judge()
+        for feed in (WIRE, GAZETTE):
+            self.store.add_feed(feed, self.now)
+
+    def _new_judge(self) -> Judge:
+        return Judge(learn(self.topics), background(), window=timedelta(hours=72), policy=self.policy)
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def wait(self, **time: float) -> None:
+        self.now += timedelta(**time)
+
+    @property
+    def collector(self) -> Collector:
+        return Collector(
+            self.fetch, self.embedder, self.store, at_once, at_once, at_once, self.clock, lambda: 0.5,
+            interval=timedelta(minutes=10), ceiling=timedelta(hours=6),
+        )  # fmt: skip
+
+    @property
+    def courier(self) -> Courier:
+        return Courier(self.sink, self.store, at_once, at_once, self.clock, self.settle)
+
+    async def know(self) -> None:
+        for feed in (WIRE, GAZETTE):
+            await self.publish(feed, WEATHER)
+
+    async def publish(self, feed: Feed, *articles: Article, age: timedelta = timedelta(minutes=5)) -> list[PollOutcome]:
+        """Let a feed publish articles, and poll it ten minutes after whatever was before."""
+        self.wait(minutes=10)
+        self.fetch.script(feed.url, make.rss(*articles, published=self.now - age))
+        return await self.poll(feed)
+
+    async def poll(self, *feeds: Feed) -> list[PollOutcome]:
+        states = [state for state in self.store.feeds() if state.feed in feeds]
+        return await collect_all(states, self.judge, self.collector, concurrency=4)
+
+    async def poll_due(self) -> list[PollOutcome]:
+        return await collect_all(self.store.due_feeds(self.now), self.judge, self.collector, concurrency=4)
+
+    async def deliver(self) -> int:
+        return await deliver(self.courier)
+
+    def restart(self) -> None:
+        """What a new process does with the state that the last one left."""
+        self.judge = self._new_judge()
+        self.judge.rebuild(self.store.members(self.judge.stories.span, self.embedder.id))
+        self.store.doubt_all_sending(self.now)
+        self.store.unblock_all(self.now)
+
+    def told(self) -> list[str]:
+        """What stands in the channel: kind and headline."""
+        return [f"{m.alert.kind}: {m.alert.item.title}" for m in self.sink.messages]
+
+    def verdicts(self) -> dict[str, str]:
+        """The verdict on every article but the weather."""
+        return {
+            known.item.title: verdict.value
+            for verdict in Verdict
+            for known in self.store.with_verdict(verdict)
+            if known.item.title != WEATHER[0]
+        }
+
+
+@pytest.fixture
+async def world() -> World:
+    world = World()
+    await world.know()
+    return world
+
+
+ROOT_TROOPS = f"root: {TROOPS[0]}"
+REPLY_RETOLD = f"reply: {TROOPS_RETOLD[0]}"
+ROOT_SHIPS = f"root: {SHIPS[0]}"
+
+# -- what feeds publish, and what is told ---------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Case:
+    #: who publishes what, in order; each is polled and delivered
+    happenings: tuple[tuple[Feed, tuple[Article, ...]], ...]
+    told: list[str] = field(default_factory=list)
+    topics: tuple[Topic, ...] = TOPICS
+
+
+CASES = {
+    "nothing that a topic takes": Case(((WIRE, (NOTHING,)),)),
+    "a new item": Case(((WIRE, (TROOPS,)),), [ROOT_TROOPS]),
+    "the same item in the feed again": Case(((WIRE, (TROOPS,)), (WIRE, (TROOPS, NOTHING))), [ROOT_TROOPS]),
+    "two events in one document": Case(((WIRE, (TROOPS, SHIPS)),), [ROOT_TROOPS, ROOT_SHIPS]),
+    "one event twice in one document": Case(((WIRE, (TROOPS, TROOPS_RETOLD)),), [ROOT_TROOPS, REPLY_RETOLD]),
+    "a second outlet tells it in other words": Case(
+        ((WIRE, (TROOPS,)), (GAZETTE, (TROOPS_RETOLD,))), [ROOT_TROOPS, REPLY_RETOLD]
+    ),
+    "a second outlet tells it word for word": Case(((WIRE, (TROOPS,)), (GAZETTE, (TROOPS,))), [ROOT_TROOPS]),
+    "a second outlet tells something else": Case(((WIRE, (TROOPS,)), (GAZETTE, (SHIPS,))), [ROOT_TROOPS, ROOT_SHIPS]),
+    "a third telling joins the same thread": Case(
+        ((WIRE, (TROOPS,)), (GAZETTE, (TROOPS_RETOLD,)), (WIRE, (TROOPS_AGAIN,))),
+        [ROOT_TROOPS, REPLY_RETOLD, f"reply: {TROOPS_AGAIN[0]}"],
+    ),
+    "a second channel's topic takes the later telling only": Case(
+        ((WIRE, (TROOPS,)), (GAZETTE, (TROOPS_RETOLD,))),
+        [ROOT_TROOPS, f"root: {TROOPS_RETOLD[0]}", REPLY_RETOLD],
+        (
+            replace(TROOPS_TOPIC, id="other", notify=Notify(channel="C0OTHER"), terms=Terms(always=("train",))),
+            TROOPS_TOPIC,
+        ),
+    ),
+    "there is no topic": Case(((WIRE, (TROOPS,)),), topics=()),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+async def test_happening_is_told(case: Case) -> None:
+    world = World(case.topics)
+    await world.know()
+    for feed, articles in case.happenings:
+        await world.publish(feed, *articles)
+        await world.deliver()
+    assert world.told() == case.told
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+async def test_happening_is_told_alike_with_a_restart_after_each_step(case: Case) -> None:
+    world = World(case.topics)
+    await world.know()
+    for feed, articles in case.happenings:
+        world.restart()
+        await world.publish(feed, *articles)
+        world.restart()
+        await world.deliver()
+    assert world.told() == case.told
+
+
+async def test_new_feed_s_first_poll_tells_nothing() -> None:
+    world = World()
+    await world.publish(WIRE, TROOPS, SHIPS)
+    await world.deliver()
+    assert world.told() == []
+    assert world.verdicts() == {TROOPS[0]: "first poll", SHIPS[0]: "first poll"}
+
+
+async def test_new_feed_s_second_poll_tells_what_is_new() -> None:
+    world = World()
+    await world.publish(WIRE, TROOPS)
+    await world.publish(WIRE, TROOPS, SHIPS)
+    await world.deliver()
+    assert world.told() == [ROOT_SHIPS]
+
+
+async def test_first_poll_that_failed_does_not_count_as_one() -> None:
+    world = World()
+    world.fetch.script(WIRE.url, FetchError("timeout"))
+    await world.poll(WIRE)
+    await world.publish(WIRE, TROOPS)
+    await world.deliver()
+    assert world.told() == []
+
+
+async def test_backfill_tells_what_stood_in_a_new_feed() -> None:
+    world = World()
+    world.judge.policy = replace(world.policy, backfill=timedelta(hours=1))
+    await world.publish(WIRE, TROOPS)
+    await world.deliver()
+    assert world.told() == [ROOT_TROOPS]
+
+
+async def test_update_of_what_stood_in_a_new_feed_is_news_to_the_channel(world: World) -> None:
+    new = make.feed(url="https://new.example/rss", title="New")
+    world.store.add_feed(new, world.now)
+    await world.publish(new, TROOPS)
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    await world.deliver()
+    assert world.told() == [f"root: {TROOPS_RETOLD[0]}"]
+
+
+async def test_item_published_long_ago_is_not_told(world: World) -> None:
+    await world.publish(WIRE, TROOPS, age=timedelta(days=4))
+    assert world.verdicts() == {TROOPS[0]: "too old"}
+
+
+async def test_document_s_events_are_told_in_their_own_order(world: World) -> None:
+    late, early = (
+        make.rss(TROOPS_RETOLD, published=world.now),
+        make.rss(TROOPS, published=world.now - timedelta(hours=1)),
+    )
+    cut = b"</channel></rss>"
+    both = late.replace(cut, b"") + early[early.index(b"<item>") :]
+    world.wait(minutes=1)
+    world.fetch.script(WIRE.url, both)
+    await world.poll(WIRE)
+    await world.deliver()
+    assert world.told() == [ROOT_TROOPS, REPLY_RETOLD]
+
+
+async def test_copy_held_back_is_counted_as_a_source(world: World) -> None:
+    await world.publish(WIRE, TROOPS)
+    await world.publish(GAZETTE, TROOPS)
+    assert world.verdicts() == {TROOPS[0]: "copy"}
+    assert [d.alert.sources for d in world.store.deliveries()] == [("Wire",)]
+    known = world.store.with_verdict(Verdict.COPY)[0]
+    assert known.story.sources == ("Wire", "Gazette")
+
+
+async def test_reply_goes_into_the_thread_of_its_root(world: World) -> None:
+    await world.publish(WIRE, TROOPS)
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    await world.deliver()
+    assert [(m.thread, m.alert.parent) for m in world.sink.messages] == [
+        ("", ""),
+        ("ts1", world.sink.messages[0].alert.id),
+    ]
+
+
+async def test_near_miss_is_kept_and_ordinary_news_is_not(world: World) -> None:
+    await world.publish(WIRE, TROOPS, NOTHING)
+    kept = {
+        k.item.title: [m.topic for m in k.matches if m.matched] for v in Verdict for k in world.store.with_verdict(v)
+    }
+    assert kept[TROOPS[0]] == ["troops"]
+    assert kept[NOTHING[0]] == []
+
+
+# -- polls that bring nothing, or fail ------------------------------------------------------------
+
+ANSWERS = {
+    "304": (PollOutcome.NOT_MODIFIED, PollOutcome.NOT_MODIFIED),
+    "the body again": (PollOutcome.SAME_BODY, PollOutcome.SAME_BODY),
+    "known items": (make.rss(WEATHER, published=make.NOW), PollOutcome.NOTHING_NEW),
+    "a new item": (make.rss(TROOPS, published=make.NOW), PollOutcome.NEW),
+    "a page for people": (b"<!doctype html><html><body>We have moved</body></html>", PollOutcome.FAILED),
+    "no body": (b"", PollOutcome.FAILED),
+    "a time-out": (FetchError("timeout"), PollOutcome.FAILED),
+}
+
+
+@pytest.mark.parametrize(("answer", "outcome"), ANSWERS.values(), ids=ANSWERS.keys())
+async def test_poll_comes_to(world: World, answer: bytes | PollOutcome | Exception, outcome: PollOutcome) -> None:
+    world.fetch.script(WIRE.url, answer)
+    assert await world.poll(WIRE) == [outcome]
+
+
+@pytest.mark.parametrize("answer", [PollOutcome.NOT_MODIFIED, PollOutcome.SAME_BODY])
+async def test_feed_without_news_is_polled_again_after_an_interval(world: World, answer: PollOutcome) -> None:
+    world.fetch.script(WIRE.url, answer)
+    await world.poll(WIRE)
+    assert world.store.feeds()[0].next_poll == world.now + timedelta(minutes=10)
+
+
+async def test_server_is_asked_with_what_it_gave(world: World) -> None:
+    await world.poll(WIRE)
+    await world.poll(WIRE)
+    assert world.fetch.requests[-1] == (WIRE.url, world.store.feeds()[0].validators)
+    assert world.fetch.requests[-1][1].etag != ""
+
+
+async def test_feed_that_is_down_is_counted(world: World) -> None:
+    world.fetch.script(WIRE.url, FetchError("http 503"))
+    await world.poll(WIRE)
+    await world.poll(WIRE)
+    state = world.store.feeds()[0]
+    assert (state.failures, state.last_error) == (2.0, "http 503")
+
+
+async def test_page_for_people_counts_as_a_failure(world: World) -> None:
+    world.fetch.script(WIRE.url, b"<!doctype html><html><body>We have moved</body></html>")
+    await world.poll(WIRE)
+    assert world.store.feeds()[0].last_error == "html"
+
+
+async def test_feed_that_is_down_is_left_alone_for_longer_each_time(world: World) -> None:
+    world.fetch.script(WIRE.url, FetchError("timeout"))
+    pauses = []
+    for _ in range(3):
+        await world.poll(WIRE)
+        pauses.append(world.store.feeds()[0].next_poll - world.now)  # type: ignore[operator]  # it was just polled
+    assert pauses == [timedelta(minutes=20), timedelta(minutes=30), timedelta(minutes=40)]
+
+
+async def test_retry_after_is_kept(world: World) -> None:
+    world.fetch.script(WIRE.url, FetchError("http 429", retry_after=7200))
+    await world.poll(WIRE)
+    assert world.store.feeds()[0].next_poll == world.now + timedelta(seconds=7560)
+
+
+async def test_other_feeds_go_on_while_one_is_down(world: World) -> None:
+    world.wait(hours=1)
+    world.fetch.script(WIRE.url, FetchError("timeout"))
+    world.fetch.script(GAZETTE.url, make.rss(TROOPS, published=world.now))
+    assert await world.poll_due() == [PollOutcome.FAILED, PollOutcome.NEW]
+    await world.deliver()
+    assert world.told() == [ROOT_TROOPS]
+
+
+async def test_feed_that_comes_back_is_told_of_again(world: World) -> None:
+    world.fetch.script(WIRE.url, FetchError("timeout"), make.rss(TROOPS, published=world.now))
+    await world.poll(WIRE)
+    world.wait(minutes=30)
+    await world.poll_due()
+    await world.deliver()
+    assert world.told() == [ROOT_TROOPS]
+
+
+async def test_feed_that_is_not_due_is_not_asked(world: World) -> None:
+    world.wait(minutes=11)
+    await world.poll_due()
+    asked = len(world.fetch.requests)
+    await world.poll_due()
+    assert len(world.fetch.requests) == asked
+
+
+async def test_bug_met_at_one_feed_touches_no_other(world: World) -> None:
+    world.fetch.script(WIRE.url, ZeroDivisionError("a bug"))
+    world.fetch.script(GAZETTE.url, make.rss(TROOPS, published=world.now))
+    assert await world.poll(WIRE, GAZETTE) == [PollOutcome.FAILED, PollOutcome.NEW]
+
+
+async def test_feed_at_which_a_bug_is_met_is_left_alone_for_a_while(world: World) -> None:
+    world.fetch.script(WIRE.url, ZeroDivisionError("a bug"))
+    await world.poll(WIRE)
+    state = world.store.feeds()[0]
+    assert (state.last_error, state.next_poll) == ("our fault", world.now + timedelta(minutes=20))
+
+
+# -- embedding ------------------------------------------------------------------------------------
+
+
+async def test_text_is_embedded_once_however_many_outlets_have_it(world: World) -> None:
+    await world.publish(WIRE, TROOPS)
+    await world.publish(GAZETTE, TROOPS)
+    assert sum(text.startswith(TROOPS[0]) for text in world.embedder.texts) == 1
+
+
+async def test_known_item_is_not_embedded_again(world: World) -> None:
+    await world.publish(WIRE, TROOPS)
+    world.embedder.texts.clear()
+    await world.publish(WIRE, TROOPS, NOTHING)
+    assert [text.partition(".")[0] for text in world.embedder.texts] == [NOTHING[0]]
+
+
+async def test_engine_that_fails_leaves_the_items_for_the_next_poll(world: World) -> None:
+    broken = BrokenEmbedder()
+    working, world.embedder = world.embedder, broken
+    assert await world.publish(WIRE, TROOPS) == [PollOutcome.FAILED]
+    world.embedder = working
+    await world.publish(WIRE, TROOPS)
+    assert world.verdicts() == {TROOPS[0]: "alert"}
+
+
+class BrokenEmbedder(FakeEmbedder):
+    def embed(self, texts: object) -> Vector:  # noqa: ARG002 - the shape of an embedder
+        raise MemoryError
+
+
+# -- a commit that fails --------------------------------------------------------------------------
+
+
+class FailingStore(Store):
+    """Fails so many commits, at their very end."""
+
+    failures = 0
+
+    def commit_poll(self, *args: object) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise StateError("the database cannot be written: disk full")
+        super().commit_poll(*args)  # type: ignore[arg-type]  # handed through
+
+
+@pytest.fixture
+async def failing() -> World:
+    """The wire brought troops, and the commit failed."""
+    world = World()
+    world.store = FailingStore.in_memory()
+    for feed in (WIRE, GAZETTE):
+        world.store.add_feed(feed, world.now)
+    await world.know()
+    world.store.failures = 1
+    with pytest.raises(StateError):
+        await world.publish(WIRE, TROOPS)
+    return world
+
+
+async def test_commit_that_failed_left_nothing(failing: World) -> None:
+    assert failing.verdicts() == {}
+
+
+async def test_commit_that_failed_takes_its_stories_back(failing: World) -> None:
+    assert len(failing.judge.stories) == 2  # the weather, twice
+
+
+async def test_items_of_a_failed_commit_are_told_at_the_next_poll(failing: World) -> None:
+    await failing.poll(WIRE)
+    await failing.deliver()
+    assert failing.told() == [ROOT_TROOPS]
+
+
+async def test_items_of_a_failed_commit_are_nobody_s_originals(failing: World) -> None:
+    await failing.publish(GAZETTE, TROOPS)
+    await failing.deliver()
+    assert failing.told() == [ROOT_TROOPS]
+
+
+async def test_poll_that_cannot_be_written_lets_the_others_finish_first(failing: World) -> None:
+    assert isinstance(failing.store, FailingStore)
+    failing.store.failures = 1
+    failing.fetch.script(GAZETTE.url, make.rss(SHIPS, published=failing.now))
+    failing.fetch.delays[GAZETTE.url] = 0.01
+    with pytest.raises(StateError):
+        await failing.poll(WIRE, GAZETTE)
+    assert failing.verdicts() == {SHIPS[0]: "alert"}
+
+
+async def test_validators_of_a_failed_commit_are_not_sent(failing: World) -> None:
+    before = failing.store.feeds()[0].validators
+    await failing.poll(WIRE)
+    assert failing.fetch.requests[-1] == (WIRE.url, before)
+    assert before != Validators()
+
+
+# -- deliveries -----------------------------------------------------------------------------------
+
+
+async def with_news(*script: Exception | Landed | None, settle: timedelta = SETTLE) -> World:
+    """A world with one alert in the outbox, and a sink that is scripted."""
+    world = World(settle=settle, sink=FakeSink(*script))  # type: ignore[arg-type]  # errors of sending, all of them
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    return world
+
+
+def states(world: World) -> list[str]:
+    return [delivery.state.value for delivery in world.store.deliveries()]
+
+
+LOST = MaybeAccepted("slack: no usable answer (timed out)")
+
+#: how the only try ends -> state, messages in the channel
+ENDS = {
+    "accepted": (None, "sent", 1),
+    "refused for now": (NotAccepted(RETRY), "queued", 0),
+    "refused until a person acts": (Misconfigured("not_in_channel"), "blocked", 0),
+    "refused for good": (Unacceptable("invalid_blocks"), "dead", 0),
+    "answer lost, not accepted": (LOST, "unknown", 0),
+    "answer lost, accepted": (Landed(LOST), "unknown", 1),
+}
+
+
+@pytest.mark.parametrize(("outcome", "state", "messages"), ENDS.values(), ids=ENDS.keys())
+async def test_try_ends(outcome: Exception | Landed | None, state: str, messages: int) -> None:
+    world = await with_news(outcome)
+    await world.deliver()
+    assert (states(world), len(world.sink.messages)) == ([state], messages)
+
+
+async def test_delivery_counts_what_was_accepted() -> None:
+    world = await with_news()
+    await world.publish(WIRE, SHIPS)
+    assert [await world.deliver(), await world.deliver()] == [2, 0]
+
+
+async def test_sink_gets_the_message_as_it_was_first_rendered() -> None:
+    world = await with_news(NotAccepted(RETRY))
+    await world.deliver()
+    world.wait(minutes=10)
+    await world.deliver()
+    first, second = world.sink.tries
+    assert first.message is not None
+    assert first.message == second.message
+
+
+async def test_sink_is_told_which_try_it_is() -> None:
+    world = await with_news(NotAccepted(RETRY), NotAccepted(RETRY))
+    for _ in range(3):
+        await world.deliver()
+        world.wait(minutes=10)
+    assert [(t.attempt, t.state) for t in world.sink.tries] == [(n, DeliveryState.SENDING) for n in (1, 2, 3)]
+
+
+async def test_waits_between_tries_double_to_five_minutes() -> None:
+    world = await with_news(*[NotAccepted(RETRY)] * 11)
+    waits = []
+    for _ in range(11):
+        await world.deliver()
+        [delivery] = world.store.deliveries()
+        assert delivery.not_before
+        waits.append((delivery.not_before - world.now).total_seconds())
+        world.now = delivery.not_before
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+
+
+async def test_retry_after_of_the_channel_is_kept() -> None:
+    world = await with_news(NotAccepted("429", retry_after=30))
+    await world.deliver()
+    world.wait(seconds=29)
+    assert await world.deliver() == 0
+    world.wait(seconds=1)
+    assert await world.deliver() == 1
+
+
+async def test_channel_told_to_wait_waits_and_the_other_goes_on() -> None:
+    elsewhere = replace(SHIPS_TOPIC, notify=Notify(channel="C0OTHER"))
+    world = World((TROOPS_TOPIC, elsewhere), sink=FakeSink(NotAccepted("429", retry_after=30)))
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    await world.publish(WIRE, SHIPS)
+    await world.deliver()
+    assert world.told() == [ROOT_SHIPS]
+
+
+async def test_reply_waits_for_a_root_that_waits() -> None:
+    world = await with_news(NotAccepted("429", retry_after=30))
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    await world.deliver()
+    assert world.told() == []
+    world.wait(seconds=30)
+    await world.deliver()
+    assert world.told() == [ROOT_TROOPS, REPLY_RETOLD]
+
+
+async def test_blocked_alert_is_not_tried_again() -> None:
+    world = await with_news(Misconfigured("not_in_channel"))
+    for _ in range(3):
+        await world.deliver()
+        world.wait(days=1)
+    assert (len(world.sink.tries), states(world)) == (1, ["blocked"])
+
+
+async def test_blocked_alert_is_sent_after_a_restart() -> None:
+    world = await with_news(Misconfigured("not_in_channel"))
+    await world.deliver()
+    world.restart()
+    await world.deliver()
+    assert world.told() == [ROOT_TROOPS]
+
+
+async def test_dead_alert_stays_visible_with_its_reason() -> None:
+    world = await with_news(Unacceptable("invalid_blocks: no text"))
+    await world.deliver()
+    world.wait(days=1)
+    world.restart()
+    await world.deliver()
+    [delivery] = world.store.deliveries(DeliveryState.DEAD)
+    assert (delivery.error, len(world.sink.tries)) == ("invalid_blocks: no text", 1)
+
+
+async def test_dead_alert_holds_up_no_other() -> None:
+    world = await with_news(Unacceptable("invalid_blocks"))
+    await world.publish(WIRE, SHIPS)
+    await world.deliver()
+    assert world.told() == [ROOT_SHIPS]
+
+
+# -- doubts: sent once, not never and not twice ---------------------------------------------------
+
+
+async def settle(world: World) -> None:
+    """Let a doubt settle: three rounds of delivery, far enough apart."""
+    for _ in range(3):
+        world.wait(seconds=60)
+        await world.deliver()
+
+
+async def test_lost_answer_of_an_accepted_message_is_found() -> None:
+    world = await with_news(Landed(LOST))
+    await world.deliver()
+    await settle(world)
+    assert (states(world), len(world.sink.tries)) == (["sent"], 1)
+
+
+async def test_message_found_keeps_its_receipt_for_replies() -> None:
+    world = await with_news(Landed(LOST))
+    await world.deliver()
+    await settle(world)
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    await world.deliver()
+    assert [m.thread for m in world.sink.messages] == ["", "ts1"]
+
+
+async def test_lost_answer_of_a_message_not_accepted_is_sent_again() -> None:
+    world = await with_news(LOST)
+    await world.deliver()
+    await settle(world)
+    assert (world.told(), states(world)) == ([ROOT_TROOPS], ["sent"])
+
+
+async def test_doubt_is_not_looked_at_before_it_settles() -> None:
+    world = await with_news(LOST)
+    await world.deliver()
+    world.wait(seconds=59)
+    await world.deliver()
+    assert world.sink.looks == []
+
+
+async def test_channel_is_read_twice_before_a_message_counts_as_not_sent() -> None:
+    world = await with_news(LOST)
+    await world.deliver()
+    #: seconds later -> looks and tries in all
+    seen = []
+    for seconds in (60, 9, 1):
+        world.wait(seconds=seconds)
+        await world.deliver()
+        seen.append((len(world.sink.looks), len(world.sink.tries)))
+    assert seen == [(1, 1), (1, 1), (2, 2)]
+
+
+async def test_message_that_shows_late_is_found_at_the_second_look() -> None:
+    world = await with_news(LOST)
+    await world.deliver()
+    world.wait(seconds=60)
+    await world.deliver()
+    world.sink.messages.append(world.sink.tries[0])
+    world.wait(seconds=10)
+    await world.deliver()
+    assert (states(world), len(world.sink.messages)) == (["sent"], 1)
+
+
+async def test_sink_whose_word_is_final_is_read_once() -> None:
+    world = await with_news(LOST, settle=timedelta(0))
+    await world.deliver()
+    await world.deliver()
+    assert (len(world.sink.looks), world.told()) == (1, [ROOT_TROOPS])
+
+
+async def test_channel_that_cannot_be_read_is_sent_nothing_twice() -> None:
+    world = await with_news(Landed(LOST))
+    world.sink.unreadable = MaybeAccepted("slack: HTTP 503")
+    await world.deliver()
+    await settle(world)
+    assert (states(world), len(world.sink.tries)) == (["unknown"], 1)
+
+
+async def test_doubt_is_settled_when_the_channel_can_be_read_again() -> None:
+    world = await with_news(Landed(LOST))
+    world.sink.unreadable = MaybeAccepted("slack: HTTP 503")
+    await world.deliver()
+    await settle(world)
+    world.sink.unreadable = None
+    await settle(world)
+    assert (states(world), len(world.sink.messages)) == (["sent"], 1)
+
+
+async def test_look_that_failed_between_two_does_not_count_as_one() -> None:
+    world = await with_news(LOST)
+    await world.deliver()
+    for unreadable in (None, MaybeAccepted("slack: HTTP 503"), None):
+        world.wait(seconds=60)
+        world.sink.unreadable = unreadable
+        await world.deliver()
+    assert (len(world.sink.looks), len(world.sink.tries)) == (3, 1)
+
+
+async def test_channel_s_retry_after_holds_for_looking_too() -> None:
+    world = await with_news(Landed(LOST))
+    world.sink.unreadable = MaybeAccepted("slack: 429", retry_after=600)
+    await world.deliver()
+    world.wait(seconds=60)
+    await world.deliver()
+    world.sink.unreadable = None
+    world.wait(seconds=599)
+    await world.deliver()
+    assert len(world.sink.looks) == 1
+
+
+async def test_reply_waits_while_its_root_is_in_doubt() -> None:
+    world = await with_news(Landed(LOST))
+    await world.deliver()
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    world.sink.unreadable = MaybeAccepted("slack: HTTP 503")
+    await world.deliver()
+    assert world.told() == [ROOT_TROOPS]
+
+
+async def test_doubt_holds_up_no_other_alert() -> None:
+    world = await with_news(LOST)
+    await world.publish(WIRE, SHIPS)
+    await world.deliver()
+    assert world.told() == [ROOT_SHIPS]
+
+
+# -- crashes --------------------------------------------------------------------------------------
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+async def test_crash_between_commit_and_send_sends_once_after_the_restart() -> None:
+    world = await with_news()
+    world.restart()
+    await world.deliver()
+    await settle(world)
+    assert (world.told(), len(world.sink.tries)) == ([ROOT_TROOPS], 1)
+
+
+class CrashingSink(FakeSink):
+    """Ends the process at the first message, before or after the channel has it."""
+
+    def __init__(self, *, after: bool) -> None:
+        super().__init__()
+        self.after: bool | None = after
+
+    def send(self, delivery: object) -> str:
+        after, self.after = self.after, None
+        if after is False:
+            raise Crash
+        receipt = super().send(delivery)  # type: ignore[arg-type]  # handed through
+        if after:
+            raise Crash
+        return receipt
+
+
+#: the message stood in the channel when the process ended -> looks that it takes
+CRASHES = [(False, 2), (True, 1)]
+
+
+@pytest.mark.parametrize(("after", "looks"), CRASHES)
+async def test_crash_while_sending_leaves_one_message(*, after: bool, looks: int) -> None:
+    world = World(settle=SETTLE, sink=CrashingSink(after=after))
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    with pytest.raises(Crash):
+        await world.deliver()
+    world.restart()
+    await settle(world)
+    assert (world.told(), states(world), len(world.sink.looks)) == ([ROOT_TROOPS], ["sent"], looks)
+
+
+async def test_crash_between_two_looks_leaves_one_message() -> None:
+    world = await with_news(LOST)
+    await world.deliver()
+    world.wait(seconds=60)
+    await world.deliver()
+    world.restart()
+    await settle(world)
+    assert (world.told(), len(world.sink.messages)) == ([ROOT_TROOPS], 1)
+
+
+async def test_crash_before_the_commit_reads_the_feed_again() -> None:
+    world = World()
+    world.store = CrashingStore.in_memory()
+    for feed in (WIRE, GAZETTE):
+        world.store.add_feed(feed, world.now)
+    await world.know()
+    world.store.crash = True
+    with pytest.raises(Crash):
+        await world.publish(WIRE, TROOPS)
+    world.restart()
+    await world.poll(WIRE)
+    await world.deliver()
+    assert world.told() == [ROOT_TROOPS]
+
+
+class CrashingStore(Store):
+    """Ends the process at a poll's commit, when asked to."""
+
+    crash = False
+
+    def commit_poll(self, *args: object) -> None:
+        if self.crash:
+            self.crash = False
+            raise Crash
+        super().commit_poll(*args)  # type: ignore[arg-type]  # handed through

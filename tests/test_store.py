@@ -1,0 +1,864 @@
+"""The store against real SQLite: what is written, what comes back, and what a half-done or foreign database leads to."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import make
+import numpy as np
+import pytest
+
+from monitor.errors import BusyError, StateError
+from monitor.model import (
+    Alert,
+    AlertKind,
+    Decision,
+    Delivery,
+    DeliveryState,
+    Item,
+    Match,
+    MatchOutcome,
+    Placement,
+    Record,
+    Relation,
+    Validators,
+    Verdict,
+)
+from monitor.store import FILE, LOCK, Lock, Store
+
+NOW = make.NOW
+FEED = make.feed()
+OTHER = make.feed(
+    url="https://gazette.example/rss", title="Gazette", kind="independent", country="Poland", language="pl"
+)
+VALIDATORS = Validators(etag='"1"', last_modified="Tue, 29 Oct 2024 14:00:00 GMT", body_hash="ab")
+MODEL = "bag@1"
+
+
+def minutes(n: float) -> timedelta:
+    return timedelta(minutes=n)
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    """An empty store that knows two feeds."""
+    store = Store.in_memory()
+    store.add_feed(FEED, NOW - minutes(60))
+    store.add_feed(OTHER, NOW - minutes(59))
+    yield store
+    store.close()
+
+
+def commit(store: Store, *records: Record, now: datetime = NOW, validators: Validators = VALIDATORS) -> None:
+    store.commit_poll(FEED, records, validators, MODEL, now + minutes(10), now)
+
+
+def named(title: str, **fields: object) -> Item:
+    return make.item(title=title, link=f"https://harbourwire.example/{title.replace(' ', '-')}", **fields)
+
+
+def root(title: str = "Troops", *, channel: str = make.CHANNEL, created: datetime = NOW) -> Alert:
+    item = named(title)
+    return make.alert(item=item, story=item.id, story_title=title, channel=channel, created=created)
+
+
+def reply(to: Alert, title: str = "More troops", *, created: datetime = NOW) -> Alert:
+    return make.alert(
+        kind=AlertKind.REPLY, item=named(title), story=to.story, story_title=to.story_title, channel=to.channel,
+        parent=to.id, created=created,
+    )  # fmt: skip
+
+
+def keep(store: Store, *alerts: Alert) -> None:
+    """Commit alerts, each with its item, in this order."""
+    for alert in alerts:
+        placement = Placement(alert.story, Relation.ROOT if alert.kind is AlertKind.ROOT else Relation.UPDATE)
+        decision = Decision(Verdict.ALERT, "news to its channel", (alert,))
+        commit(store, make.record(item=alert.item, placement=placement, decision=decision))
+
+
+def send(store: Store, alert: Alert, receipt: str = "ts1", now: datetime = NOW) -> None:
+    assert store.claim(alert.id, make.message(), now)
+    store.settle(alert.id, DeliveryState.SENT, now, receipt=receipt)
+
+
+def only(store: Store) -> Delivery:
+    [delivery] = store.deliveries()
+    return delivery
+
+
+def following(store: Store, now: datetime = NOW) -> str | None:
+    """The headline of the next delivery."""
+    delivery = store.next_queued(now)
+    return delivery.alert.item.title if delivery else None
+
+
+# -- feeds ----------------------------------------------------------------------------------------
+
+
+def test_feeds_come_back_as_added_in_that_order(store: Store) -> None:
+    assert [state.feed for state in store.feeds()] == [FEED, OTHER]
+
+
+def test_adding_a_new_feed_says_so() -> None:
+    assert Store.in_memory().add_feed(FEED, NOW) is True
+
+
+def test_adding_a_known_feed_corrects_it(store: Store) -> None:
+    assert store.add_feed(replace(FEED, title="Harbour Newswire"), NOW) is False
+    assert store.feeds()[0].feed.title == "Harbour Newswire"
+
+
+def test_removed_feed_is_off_the_list(store: Store) -> None:
+    assert store.remove_feed(FEED.url) is True
+    assert [state.feed for state in store.feeds()] == [OTHER]
+
+
+@pytest.mark.parametrize("url", [FEED.url, "https://nobody.example/rss"])
+def test_removing_what_is_not_on_the_list_says_so(store: Store, url: str) -> None:
+    store.remove_feed(FEED.url)
+    assert store.remove_feed(url) is False
+
+
+def test_removed_feed_is_not_polled(store: Store) -> None:
+    store.remove_feed(FEED.url)
+    assert [state.feed for state in store.due_feeds(NOW)] == [OTHER]
+
+
+def test_removed_feed_s_items_stay(store: Store) -> None:
+    commit(store, make.record())
+    store.remove_feed(FEED.url)
+    assert store.totals()["items"] == 1
+
+
+def test_feed_added_again_is_as_if_it_had_never_gone(store: Store) -> None:
+    commit(store, make.record())
+    store.remove_feed(FEED.url)
+    assert store.add_feed(FEED, NOW) is True
+    back = next(state for state in store.feeds() if state.feed == FEED)
+    assert (back.validators, back.items, back.first_success) == (VALIDATORS, 1, NOW)
+
+
+def test_new_feed_is_due_at_once(store: Store) -> None:
+    assert [state.next_poll for state in store.due_feeds(NOW)] == [None, None]
+
+
+def test_polled_feed_is_due_when_its_time_has_come(store: Store) -> None:
+    store.remove_feed(OTHER.url)
+    commit(store)
+    assert store.due_feeds(NOW + minutes(9.9)) == []
+    assert [state.feed for state in store.due_feeds(NOW + minutes(10))] == [FEED]
+
+
+def test_longest_overdue_feed_comes_first(store: Store) -> None:
+    store.commit_failed_poll(FEED, "timeout", 1.0, NOW + minutes(5), NOW)
+    store.commit_failed_poll(OTHER, "timeout", 1.0, NOW + minutes(3), NOW)
+    assert [state.feed for state in store.due_feeds(NOW + minutes(10))] == [OTHER, FEED]
+
+
+def test_next_poll_is_unknown_while_a_feed_is_due_at_once(store: Store) -> None:
+    commit(store)
+    assert store.next_poll() is None
+
+
+def test_next_poll_is_the_earliest(store: Store) -> None:
+    store.commit_failed_poll(FEED, "timeout", 1.0, NOW + minutes(5), NOW)
+    store.commit_failed_poll(OTHER, "timeout", 1.0, NOW + minutes(3), NOW)
+    assert store.next_poll() == NOW + minutes(3)
+
+
+def test_failures_add_up_and_the_last_cause_is_kept(store: Store) -> None:
+    store.commit_failed_poll(FEED, "timeout", 0.5, NOW, NOW)
+    store.commit_failed_poll(FEED, "http 503", 1.0, NOW, NOW)
+    state = store.feeds()[0]
+    assert (state.failures, state.last_error, state.last_success) == (1.5, "http 503", None)
+
+
+def test_success_forgets_failures(store: Store) -> None:
+    store.commit_failed_poll(FEED, "timeout", 1.0, NOW, NOW)
+    commit(store)
+    state = store.feeds()[0]
+    assert (state.failures, state.last_error) == (0.0, "")
+
+
+def test_first_success_stays_the_first(store: Store) -> None:
+    commit(store)
+    commit(store, now=NOW + minutes(10))
+    state = store.feeds()[0]
+    assert (state.first_success, state.last_success) == (NOW, NOW + minutes(10))
+
+
+def test_failure_keeps_the_validators(store: Store) -> None:
+    commit(store)
+    store.commit_failed_poll(FEED, "timeout", 1.0, NOW, NOW)
+    assert store.feeds()[0].validators == VALIDATORS
+
+
+# -- a poll's commit ------------------------------------------------------------------------------
+
+
+def test_commit_writes_item_match_story_and_alert(store: Store) -> None:
+    commit(store, make.alert_record())
+    assert store.totals() == {"feeds": 2, "items": 1, "stories": 1, "told": 1, "alerts": 1, "matched": 1}
+
+
+def broken_record() -> Record:
+    """An item of a feed that the database does not know: a foreign key refuses it."""
+    return make.record(item=make.item(feed=make.feed(url="https://nobody.example/rss")))
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_commit_that_fails_in_the_middle_writes_nothing(store: Store, position: int) -> None:
+    records = [make.alert_record(), make.record(item=named("Second"))]
+    records.insert(position, broken_record())
+    with pytest.raises(sqlite3.IntegrityError):
+        commit(store, *records)
+    assert store.totals() == {"feeds": 2, "items": 0, "stories": 0, "told": 0, "alerts": 0, "matched": 0}
+
+
+def test_commit_that_fails_keeps_the_old_validators(store: Store) -> None:
+    commit(store)
+    with pytest.raises(sqlite3.IntegrityError):
+        commit(store, broken_record(), validators=Validators(etag='"2"'))
+    assert store.feeds()[0].validators == VALIDATORS
+
+
+def test_commit_that_fails_leaves_no_vector(store: Store) -> None:
+    with pytest.raises(sqlite3.IntegrityError):
+        commit(store, make.record(text_hash="aa"), broken_record())
+    assert store.vectors(["aa"], MODEL) == {}
+
+
+def test_store_works_on_after_a_commit_that_failed(store: Store) -> None:
+    with pytest.raises(sqlite3.IntegrityError):
+        commit(store, broken_record())
+    commit(store, make.record())
+    assert store.totals()["items"] == 1
+
+
+def test_same_alert_committed_with_another_item_is_one_row(store: Store) -> None:
+    alert = root()
+    commit(store, make.record(item=alert.item, decision=Decision(Verdict.ALERT, "", (alert,))))
+    commit(store, make.record(item=named("Other"), decision=Decision(Verdict.ALERT, "", (alert,))))
+    assert store.outbox_counts() == {"queued": 1}
+
+
+def test_unseen_are_the_ids_that_no_poll_brought(store: Store) -> None:
+    known = make.item()
+    commit(store, make.record(item=known))
+    assert store.unseen([known.id, "f00"]) == {"f00"}
+
+
+def test_unseen_takes_more_ids_than_a_statement_does(store: Store) -> None:
+    ids = [f"{n:04}" for n in range(1_201)]
+    assert store.unseen(ids) == set(ids)
+
+
+def test_time_comes_back_in_utc_to_the_millisecond(store: Store) -> None:
+    there = datetime.fromisoformat("2024-10-29T16:20:00.123456+02:00")
+    commit(store, make.record(item=make.item(published=there)))
+    [(item, *_)] = store.recent_items(minutes(1))
+    assert str(item.published) == "2024-10-29 14:20:00.123000+00:00"
+
+
+# -- vectors --------------------------------------------------------------------------------------
+
+
+def test_vector_comes_back_at_half_precision(store: Store) -> None:
+    vector = np.array([0.1, -0.25, 1 / 3], dtype=np.float32)
+    store.keep_vectors({"aa": vector}, MODEL, NOW)
+    assert store.vectors(["aa"], MODEL)["aa"].tolist() == [0.0999755859375, -0.25, 0.333251953125]
+
+
+def test_vector_comes_back_as_float32(store: Store) -> None:
+    store.keep_vectors({"aa": np.ones(2, dtype=np.float32)}, MODEL, NOW)
+    assert store.vectors(["aa"], MODEL)["aa"].dtype == np.float32
+
+
+def test_vector_of_another_model_is_not_given(store: Store) -> None:
+    store.keep_vectors({"aa": np.ones(2, dtype=np.float32)}, MODEL, NOW)
+    assert store.vectors(["aa"], "other@1") == {}
+
+
+def test_vectors_take_more_hashes_than_a_statement_does(store: Store) -> None:
+    kept = {f"{n:04}": np.ones(2, dtype=np.float32) for n in range(1_201)}
+    store.keep_vectors(kept, MODEL, NOW)
+    assert store.vectors(kept, MODEL).keys() == kept.keys()
+
+
+def test_vector_that_is_known_is_kept_as_it_was(store: Store) -> None:
+    store.keep_vectors({"aa": np.ones(1, dtype=np.float32)}, MODEL, NOW)
+    store.keep_vectors({"aa": np.zeros(1, dtype=np.float32)}, MODEL, NOW)
+    assert store.vectors(["aa"], MODEL)["aa"].tolist() == [1.0]
+
+
+# -- stories --------------------------------------------------------------------------------------
+
+
+def seen(title: str, ago: float, **fields: object) -> Record:
+    item = named(title, first_seen=NOW - minutes(ago), published=NOW - minutes(ago + 30))
+    return make.record(item=item, **fields)
+
+
+def titles(store: Store, span: float) -> list[str]:
+    return [item.title for item, *_ in store.recent_items(minutes(span))]
+
+
+def test_recent_items_come_in_the_order_seen(store: Store) -> None:
+    commit(store, seen("b", 0), seen("a", 5), seen("c", 2))
+    assert titles(store, 60) == ["b", "a", "c"]
+
+
+def test_recent_items_are_measured_from_the_newest_item(store: Store) -> None:
+    commit(store, seen("a", 1000), seen("b", 961), seen("c", 960), seen("d", 900))
+    assert titles(store, 60) == ["c", "d"]
+
+
+def test_recent_items_of_an_empty_store_are_none(store: Store) -> None:
+    assert store.recent_items(minutes(60)) == []
+
+
+def test_recent_item_comes_back_whole(store: Store) -> None:
+    item = make.item()
+    commit(store, make.record(item=item, text_hash="aa"))
+    assert store.recent_items(minutes(60)) == [(item, "aa", item.id, Relation.ROOT)]
+
+
+def test_members_come_with_vector_story_and_relation(store: Store) -> None:
+    first, second = named("a"), named("b")
+    update = make.record(item=second, placement=Placement(first.id, Relation.UPDATE, first.id))
+    commit(store, make.record(item=first), update)
+    members = store.members(minutes(60), MODEL)
+    assert [(m.embedded.item, m.story, m.relation) for m in members] == [
+        (first, first.id, Relation.ROOT), (second, first.id, Relation.UPDATE),
+    ]  # fmt: skip
+    assert members[0].embedded.vector == pytest.approx([0.6, 0.8], abs=0.001)
+
+
+def test_item_without_this_model_s_vector_is_no_member(store: Store) -> None:
+    commit(store, make.record())
+    assert store.members(minutes(60), "other@1") == []
+
+
+def test_story_sums_up_its_items(store: Store) -> None:
+    first = named("Troops", published=NOW - minutes(20))
+    later = named("More", feed=OTHER, published=NOW - minutes(6))
+    commit(store, make.record(item=first))
+    commit(store, make.record(item=later, placement=Placement(first.id, Relation.UPDATE, first.id)))
+    story = store.story(first.id)
+    assert story
+    assert (story.title, story.items) == ("Troops", 2)
+    assert (story.sources, story.languages) == (("Harbour Wire", "Gazette"), ("en", "pl"))
+    assert (story.opened, story.latest) == (NOW - minutes(20), NOW - minutes(6))
+
+
+def test_unknown_story_is_none(store: Store) -> None:
+    assert store.story("nothing") is None
+
+
+def test_roots_are_the_channels_told_with_their_root_alert(store: Store) -> None:
+    here = root()
+    there = replace(here, id="other", channel="C0OTHER")
+    commit(store, make.record(item=here.item, decision=Decision(Verdict.ALERT, "", (here, there))))
+    keep(store, reply(here))
+    assert store.roots(here.story) == {make.CHANNEL: here.id, "C0OTHER": "other"}
+
+
+# -- the outbox: what comes next ------------------------------------------------------------------
+
+
+def test_oldest_alert_comes_first(store: Store) -> None:
+    keep(store, root("later", created=NOW), root("earlier", created=NOW - minutes(1)))
+    assert following(store) == "earlier"
+
+
+def test_alerts_of_one_moment_come_in_the_order_written(store: Store) -> None:
+    keep(store, root("b"), root("a"))
+    assert following(store) == "b"
+
+
+def test_delivery_comes_back_whole(store: Store) -> None:
+    alert = make.alert(item=named("Troops"), story_title="Troops", broadcast=True, sources=("Harbour Wire", "Gazette"))
+    keep(store, alert)
+    assert store.next_queued(NOW) == Delivery(alert, DeliveryState.QUEUED, 0)
+
+
+#: a root's state -> whether its reply may go
+REPLIES = [
+    (DeliveryState.QUEUED, False), (DeliveryState.SENDING, False), (DeliveryState.UNKNOWN, False),
+    (DeliveryState.BLOCKED, False), (DeliveryState.DEAD, False), (DeliveryState.SENT, True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("state", "goes"), REPLIES)
+def test_reply_goes_only_when_its_root_stands(store: Store, state: DeliveryState, *, goes: bool) -> None:
+    first = root("root")
+    keep(store, first, reply(first, "reply"))
+    store.settle(first.id, state, NOW, receipt="ts1" if state is DeliveryState.SENT else "")
+    found = [d.alert.item.title for d in store.deliveries() if store.next_queued(NOW) == d]
+    assert ("reply" in found) is goes
+
+
+def test_reply_knows_the_receipt_of_its_root(store: Store) -> None:
+    first = root()
+    keep(store, first, reply(first))
+    send(store, first, "1730212200.000100")
+    delivery = store.next_queued(NOW)
+    assert delivery
+    assert delivery.thread == "1730212200.000100"
+
+
+def told_to_wait(store: Store, alert: Alert, until: datetime) -> None:
+    store.claim(alert.id, make.message(), NOW)
+    store.settle(alert.id, DeliveryState.QUEUED, NOW, error="429", not_before=until)
+
+
+def test_channel_told_to_wait_waits_whole(store: Store) -> None:
+    first, second = root("first"), root("second")
+    keep(store, first, second)
+    told_to_wait(store, first, NOW + minutes(1))
+    assert following(store) is None
+
+
+def test_other_channels_go_on_while_one_waits(store: Store) -> None:
+    first = root("first")
+    keep(store, first, root("elsewhere", channel="C0OTHER"))
+    told_to_wait(store, first, NOW + minutes(1))
+    assert following(store) == "elsewhere"
+
+
+def test_channel_goes_on_when_its_wait_is_over(store: Store) -> None:
+    first = root("first")
+    keep(store, first, root("second"))
+    told_to_wait(store, first, NOW + minutes(1))
+    assert following(store, NOW + minutes(1)) == "first"
+
+
+def test_doubtful_alert_holds_up_no_other(store: Store) -> None:
+    first = root("first")
+    keep(store, first, root("second"))
+    store.settle(first.id, DeliveryState.UNKNOWN, NOW, not_before=NOW + minutes(1))
+    assert following(store) == "second"
+
+
+# -- the outbox: claim and settle -----------------------------------------------------------------
+
+
+def test_claim_is_written_down(store: Store) -> None:
+    alert = root()
+    keep(store, alert)
+    assert store.claim(alert.id, make.message(), NOW + minutes(1)) is True
+    delivery = only(store)
+    assert (delivery.state, delivery.attempt, delivery.sending_at) == (DeliveryState.SENDING, 1, NOW + minutes(1))
+
+
+def test_only_the_first_claim_wins(store: Store) -> None:
+    alert = root()
+    keep(store, alert)
+    assert [store.claim(alert.id, make.message(), NOW) for _ in range(3)] == [True, False, False]
+
+
+def test_message_is_frozen_at_the_first_claim(store: Store) -> None:
+    alert = root()
+    keep(store, alert)
+    store.claim(alert.id, make.message(text="first"), NOW)
+    store.settle(alert.id, DeliveryState.QUEUED, NOW)
+    store.claim(alert.id, make.message(text="second"), NOW)
+    assert only(store).message == make.message(text="first")
+
+
+def test_claim_forgets_the_last_error(store: Store) -> None:
+    alert = root()
+    keep(store, alert)
+    store.settle(alert.id, DeliveryState.QUEUED, NOW, error="429")
+    store.claim(alert.id, make.message(), NOW)
+    assert only(store).error == ""
+
+
+def test_two_connections_cannot_claim_one_alert(tmp_path: Path) -> None:
+    one, other = Store.open(tmp_path), Store.open(tmp_path)
+    one.add_feed(FEED, NOW)
+    alert = root()
+    keep(one, alert)
+    assert [store.claim(alert.id, make.message(), NOW) for store in (other, one)] == [True, False]
+    one.close()
+    other.close()
+
+
+def test_settled_alert_has_state_receipt_and_error(store: Store) -> None:
+    alert = root()
+    keep(store, alert)
+    store.settle(alert.id, DeliveryState.DEAD, NOW, receipt="ts1", error="invalid_blocks", not_before=NOW)
+    delivery = only(store)
+    assert (delivery.state, delivery.receipt, delivery.error) == (DeliveryState.DEAD, "ts1", "invalid_blocks")
+    assert delivery.not_before == NOW
+
+
+def test_receipt_once_known_stays(store: Store) -> None:
+    alert = root()
+    keep(store, alert)
+    store.settle(alert.id, DeliveryState.SENT, NOW, receipt="ts1")
+    store.settle(alert.id, DeliveryState.SENT, NOW)
+    assert only(store).receipt == "ts1"
+
+
+def test_sent_alert_is_never_queued_again(store: Store) -> None:
+    alert = root()
+    keep(store, alert)
+    send(store, alert)
+    store.doubt_all_sending(NOW)
+    store.unblock_all(NOW)
+    assert store.next_queued(NOW + timedelta(days=9)) is None
+
+
+def test_outbox_can_be_asked_by_state(store: Store) -> None:
+    first, second = root("first"), root("second")
+    keep(store, first, second)
+    send(store, first)
+    queued, both = store.deliveries(DeliveryState.QUEUED), store.deliveries(DeliveryState.SENT, DeliveryState.QUEUED)
+    assert [d.alert.id for d in queued] == [second.id]
+    assert [d.alert.id for d in both] == [first.id, second.id]
+
+
+def test_outbox_is_counted_by_state(store: Store) -> None:
+    first = root("first")
+    keep(store, first, root("second"), root("third"))
+    send(store, first)
+    assert store.outbox_counts() == {"queued": 2, "sent": 1}
+
+
+# -- the outbox: doubts ---------------------------------------------------------------------------
+
+
+def test_what_was_on_the_wire_is_in_doubt_after_a_start(store: Store) -> None:
+    first, second = root("first"), root("second")
+    keep(store, first, second)
+    store.claim(first.id, make.message(), NOW)
+    assert store.doubt_all_sending(NOW + minutes(1)) == 1
+    assert store.outbox_counts() == {"unknown": 1, "queued": 1}
+
+
+def doubt(store: Store, not_before: datetime | None = None) -> None:
+    alert = root()
+    keep(store, alert)
+    store.claim(alert.id, make.message(), NOW)
+    store.settle(alert.id, DeliveryState.UNKNOWN, NOW, not_before=not_before)
+
+
+#: minutes after the try, settle time, not before -> is it looked at?
+LOOKS = [
+    (0.0, 0.0, None, True),
+    (0.9, 1.0, None, False),
+    (1.0, 1.0, None, True),
+    (1.0, 1.0, 2.0, False),
+    (2.0, 1.0, 2.0, True),
+    (-9.0, 0.0, None, False),  # the clock went back: later is safe
+]
+
+
+@pytest.mark.parametrize(("after", "settle", "not_before", "looked"), LOOKS)
+def test_doubt_is_looked_at_when_it_had_time_to_settle(
+    store: Store, after: float, settle: float, not_before: float | None, *, looked: bool
+) -> None:
+    doubt(store, None if not_before is None else NOW + minutes(not_before))
+    assert bool(store.doubtful(NOW + minutes(after), minutes(settle))) is looked
+
+
+def test_doubt_is_never_sent_unasked(store: Store) -> None:
+    doubt(store)
+    assert store.next_queued(NOW + timedelta(days=9)) is None
+
+
+def test_blocked_alerts_are_queued_again_once_a_person_may_have_acted(store: Store) -> None:
+    first, second = root("first"), root("second")
+    keep(store, first, second)
+    store.settle(first.id, DeliveryState.BLOCKED, NOW, error="not_in_channel")
+    store.settle(second.id, DeliveryState.DEAD, NOW, error="invalid_blocks")
+    assert store.unblock_all(NOW) == 1
+    assert store.outbox_counts() == {"queued": 1, "dead": 1}
+
+
+def test_events_tell_all_that_became_of_an_alert(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    store.add_feed(FEED, NOW)
+    alert = root()
+    keep(store, alert)
+    store.claim(alert.id, make.message(), NOW)
+    store.doubt_all_sending(NOW)
+    store.settle(alert.id, DeliveryState.BLOCKED, NOW, error="not_in_channel")
+    store.unblock_all(NOW)
+    store.claim(alert.id, make.message(), NOW)
+    store.settle(alert.id, DeliveryState.SENT, NOW, receipt="ts1")
+    store.close()
+    assert rows(tmp_path / FILE, "SELECT from_state, to_state, detail FROM events ORDER BY id") == [
+        ("", "queued", ""),
+        ("queued", "sending", ""),
+        ("sending", "unknown", "the process ended while sending"),
+        ("unknown", "blocked", "not_in_channel"),
+        ("blocked", "queued", "a person may have acted"),
+        ("queued", "sending", ""),
+        ("sending", "sent", ""),
+    ]
+
+
+def rows(file: Path, sql: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(file)
+    found = connection.execute(sql).fetchall()
+    connection.close()
+    return found
+
+
+# -- looking back ---------------------------------------------------------------------------------
+
+
+TAGGED = "https://harbourwire.example/a?utm_source=rss"
+
+
+@pytest.mark.parametrize("wanted", ["abcdef0123456789", "abcdef", TAGGED, "https://harbourwire.example/a"])
+def test_item_is_found_by(store: Store, wanted: str) -> None:
+    item = make.item(id="abcdef0123456789", link=TAGGED, canonical_link="https://harbourwire.example/a")
+    commit(store, make.record(item=item))
+    known = store.explain(wanted)
+    assert known
+    assert known.item == item
+
+
+@pytest.mark.parametrize(
+    "wanted", ["", "abcde", "*", "??????", "[a-f]*******", "https://harbourwire.example/", "f00f00"]
+)
+def test_item_is_not_found_by(store: Store, wanted: str) -> None:
+    commit(store, make.record(item=make.item(id="abcdef0123456789")))
+    assert store.explain(wanted) is None
+
+
+def test_newest_of_two_items_at_one_link_is_explained(store: Store) -> None:
+    link = "https://harbourwire.example/a"
+    commit(store, make.record(item=make.item(title="old", link=link, first_seen=NOW - minutes(9))))
+    commit(store, make.record(item=make.item(title="new", link=link, first_seen=NOW)))
+    known = store.explain(link)
+    assert known
+    assert known.item.title == "new"
+
+
+def test_explained_item_comes_with_all_that_is_remembered(store: Store) -> None:
+    alert = root()
+    miss = Match("grain", 2.5, 3.3, MatchOutcome.NEARER_NEGATIVE, "Grain ship sails", "Rice is dear", ("grain",), "g")
+    placement = Placement(alert.story, Relation.ROOT, "", 0.31, "nothing open is like it")
+    decision = Decision(Verdict.ALERT, "news to its channel: dprk-troops", (alert,))
+    commit(store, make.record(item=alert.item, matches=(miss, *alert.matches), placement=placement, decision=decision))
+    known = store.explain(alert.item.id)
+    assert known
+    assert known.matches == (*alert.matches, miss)
+    assert known.placement == placement
+    assert (known.verdict, known.because) == (Verdict.ALERT, "news to its channel: dprk-troops")
+    assert known.story.title == "Troops"
+    assert [delivery.alert for delivery in known.deliveries] == [alert]
+
+
+def test_items_are_found_by_verdict(store: Store) -> None:
+    commit(store, make.record(item=named("a")), make.alert_record(), make.record(item=named("b")))
+    assert [known.item.title for known in store.with_verdict(Verdict.NO_MATCH)] == ["a", "b"]
+
+
+def test_verdicts_are_counted(store: Store) -> None:
+    commit(store, make.record(item=named("a")), make.alert_record(), make.record(item=named("b")))
+    assert store.verdict_counts() == {"no match": 2, "alert": 1}
+
+
+def test_verdicts_are_counted_since(store: Store) -> None:
+    commit(store, seen("a", 10), seen("b", 5), seen("c", 0))
+    assert store.verdict_counts(NOW - minutes(5)) == {"no match": 2}
+
+
+def test_topics_that_alerted_are_listed_once(store: Store) -> None:
+    one = replace(root("one"), matches=(make.match(topic="b"), make.match(topic="a")))
+    two = replace(root("two"), matches=(make.match(topic="b"),))
+    keep(store, one, two)
+    assert store.alerted_topics() == ["a", "b"]
+
+
+def test_fact_is_remembered_and_replaced(store: Store) -> None:
+    store.remember("model", "a")
+    store.remember("model", "b")
+    assert (store.fact("model"), store.fact("other")) == ("b", "")
+
+
+# -- the file -------------------------------------------------------------------------------------
+
+
+def test_store_comes_back_after_a_restart(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    store.add_feed(FEED, NOW)
+    alert = root()
+    keep(store, alert)
+    store.close()
+    store = Store.open(tmp_path)
+    assert only(store) == Delivery(alert, DeliveryState.QUEUED, 0)
+    store.close()
+
+
+def test_folder_is_made_with_its_parents(tmp_path: Path) -> None:
+    Store.open(tmp_path / "var" / "state").close()
+    assert (tmp_path / "var" / "state" / FILE).is_file()
+
+
+def test_migrations_are_applied_once(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    store.add_feed(FEED, NOW)
+    store.close()
+    asked = ("SELECT * FROM sqlite_master", "SELECT * FROM _sqlite_migrations")
+    before = [rows(tmp_path / FILE, sql) for sql in asked]
+    store = Store.open(tmp_path)
+    assert len(store.feeds()) == 1
+    store.close()
+    assert [rows(tmp_path / FILE, sql) for sql in asked] == before
+
+
+#: what stands where the database should be
+FOREIGN = {"text": b"# Notes\n\nnot a database, but somebody's\n" * 40, "cut": b"SQLite format 3\0" + b"\1" * 500}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN.keys())
+def test_file_that_is_no_database_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(StateError, match=str(tmp_path / FILE)):
+        Store.open(tmp_path)
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN.keys())
+def test_file_that_is_no_database_is_left_as_it_was(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(StateError):
+        Store.open(tmp_path)
+    assert (tmp_path / FILE).read_bytes() == content
+    assert sorted(path.name for path in tmp_path.iterdir()) == [FILE]
+
+
+def test_folder_in_place_of_the_database_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(StateError, match=str(tmp_path / FILE)):
+        Store.open(tmp_path)
+
+
+def test_file_in_place_of_the_folder_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("mine", encoding="utf-8")
+    with pytest.raises(StateError, match=str(tmp_path / "state")):
+        Store.open(tmp_path / "state")
+
+
+@pytest.fixture
+def impatient(tmp_path: Path) -> Iterator[Store]:
+    """A store that waits for a locked database no longer than a moment."""
+    Store.open(tmp_path).close()
+    store = Store(sqlite3.connect(tmp_path / FILE, timeout=0.05, isolation_level=None))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def writer(tmp_path: Path, impatient: Store) -> Iterator[sqlite3.Connection]:  # noqa: ARG001 - it makes the file
+    """Somebody who is in the middle of writing."""
+    connection = sqlite3.connect(tmp_path / FILE, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    yield connection
+    connection.close()
+
+
+@pytest.mark.usefixtures("writer")
+def test_locked_database_is_an_error_of_ours(impatient: Store) -> None:
+    with pytest.raises(StateError, match="locked"):
+        impatient.add_feed(FEED, NOW)
+
+
+@pytest.mark.usefixtures("writer")
+def test_locked_database_can_be_read(impatient: Store) -> None:
+    assert impatient.feeds() == []
+
+
+def test_store_works_on_when_the_lock_is_gone(impatient: Store, writer: sqlite3.Connection) -> None:
+    with pytest.raises(StateError):
+        impatient.add_feed(FEED, NOW)
+    writer.execute("ROLLBACK")
+    assert impatient.add_feed(FEED, NOW) is True
+
+
+def test_full_disk_is_an_error_of_ours_and_writes_nothing(tmp_path: Path) -> None:
+    store, small = full_disk(tmp_path)
+    with pytest.raises(StateError, match="full"):
+        commit(store, *(make.record(item=named(f"item {n}", text="long " * 500)) for n in range(50)))
+    assert store.totals()["items"] == 0
+    small.close()
+
+
+def test_store_works_on_when_the_disk_has_room_again(tmp_path: Path) -> None:
+    store, small = full_disk(tmp_path)
+    records = [make.record(item=named(f"item {n}", text="long " * 500)) for n in range(50)]
+    with pytest.raises(StateError):
+        commit(store, *records)
+    small.execute("PRAGMA max_page_count = 10000")
+    commit(store, *records)
+    assert store.totals()["items"] == 50
+    small.close()
+
+
+def full_disk(folder: Path) -> tuple[Store, sqlite3.Connection]:
+    """A store whose database may grow by a few pages only, and its connection."""
+    Store.open(folder).close()
+    connection = sqlite3.connect(folder / FILE, isolation_level=None)
+    store = Store(connection)
+    store.add_feed(FEED, NOW)
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages + 5}")
+    return store, connection
+
+
+def test_damaged_database_is_an_error_of_ours(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    store.add_feed(FEED, NOW)
+    commit(store, *(make.record(item=named(f"item {n}")) for n in range(200)))
+    store.close()
+    content = (tmp_path / FILE).read_bytes()
+    half = len(content) // 2
+    (tmp_path / FILE).write_bytes(content[:half] + b"\xff" * half)
+    store = Store.open(tmp_path)
+    with pytest.raises(StateError, match="cannot be read"):
+        store.recent_items(minutes(60))
+    store.close()
+
+
+# -- the lock -------------------------------------------------------------------------------------
+
+
+def test_second_lock_names_the_process_that_has_the_first(tmp_path: Path) -> None:
+    with Lock(tmp_path), pytest.raises(BusyError, match=rf"process {os.getpid()}\b.*{tmp_path}"):
+        Lock(tmp_path)
+
+
+def test_lock_is_free_when_let_go(tmp_path: Path) -> None:
+    with Lock(tmp_path):
+        pass
+    with Lock(tmp_path):
+        assert (tmp_path / LOCK).read_text() == str(os.getpid())
+
+
+def test_lock_dies_with_its_process(tmp_path: Path) -> None:
+    hold = (
+        "import os, sys, pathlib; from monitor.store import Lock; lock = Lock(pathlib.Path(sys.argv[1])); os._exit(9)"
+    )
+    done = subprocess.run([sys.executable, "-c", hold, tmp_path], check=False)  # noqa: S603 - our own interpreter
+    assert done.returncode == 9
+    with Lock(tmp_path):
+        assert (tmp_path / LOCK).read_text() == str(os.getpid())
+
+
+def test_folder_that_cannot_be_made_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("mine", encoding="utf-8")
+    with pytest.raises(StateError, match=str(tmp_path / "state")):
+        Lock(tmp_path / "state")
