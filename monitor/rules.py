@@ -113,10 +113,10 @@ def _load_file(path: Path) -> tuple[Topic | None, Source | None, list[Problem]]:
 
 
 def _name_problems(path: Path) -> list[Problem]:
-    if re.fullmatch(r"[a-z0-9][a-z0-9-]*", path.stem):
+    if re.fullmatch(r"\w[\w-]*", path.stem):
         return []
-    better = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "my-topic"
-    message = f"a file's name is its topic's id: small letters, digits and hyphens, as in \"{better}.toml\""
+    better = re.sub(r"[^\w]+", "-", path.stem).strip("-") or "my-topic"
+    message = f"a file's name is its topic's id: letters, digits, - and _, as in \"{better}.toml\""
     return [Problem(str(path), None, message)]
 
 

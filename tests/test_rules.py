@@ -215,20 +215,25 @@ def test_warning_refuses_nothing(tmp_path: Path) -> None:
     assert load_one(tmp_path, f'{MINIMAL}[notify]\nmode = "digest"\n').notify.mode is Mode.DIGEST
 
 
+@pytest.mark.parametrize("name", ["grain", "Grain", "grain_deal", "grain-2", "зерно"])
+def test_file_name_is_the_topic_id(tmp_path: Path, name: str) -> None:
+    (topic,), _ = load_topics(write(tmp_path, **{name: MINIMAL}))
+    assert topic.id == name
+
+
 @pytest.mark.parametrize(
     ("name", "better"),
     [
-        ("Grain", "grain"),
-        ("grain_deal", "grain-deal"),
         ("grain deal", "grain-deal"),
         ("-grain", "grain"),
-        ("зерно", "my-topic"),
+        ("grain.deal", "grain-deal"),
+        ("!", "my-topic"),
     ],
 )
 def test_file_whose_name_is_no_id_is_refused_with_a_better_one(tmp_path: Path, name: str, better: str) -> None:
     topics, (problem,) = load_topics(write(tmp_path, **{name: MINIMAL}))
     assert topics == []
-    said = f"a file's name is its topic's id: small letters, digits and hyphens, as in \"{better}.toml\""
+    said = f"a file's name is its topic's id: letters, digits, - and _, as in \"{better}.toml\""
     assert problem.message == said
 
 
