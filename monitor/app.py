@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -100,24 +101,24 @@ def _shipped_background(embedder: Embedder) -> Background:
     return Background(np.hstack(parts), [str(name) for name in scripts], embedder.parts)
 
 
-def open_judge(config: Config, learning: Learning, topics: Sequence[Topic]) -> Judge:
+def open_judge(config: Config, learning: Learning, topics: Sequence[Topic], *, cached: bool = False) -> Judge:
     """The pure steps for asking "what if": topics learnt, no story open, nobody told.
 
-    Texts of topics that the state knows are not embedded again; a state is not made for asking.
+    cached: embed no topic text that the state knows, and let it know the others; a state is not made for asking.
     """
+    known = _vectors_by_state(config, learning, topics) if cached and (config.state / FILE).exists() else {}
+    policy = Policy(config.alerts.channel or TERMINAL_CHANNEL, config.alerts.max_age, config.alerts.backfill)
+    return Judge(learning.matcher(topics, known), learning.background, config.alerts.story_window, policy)
+
+
+def _vectors_by_state(config: Config, learning: Learning, topics: Sequence[Topic]) -> dict[str, Vector]:
     texts = {text_hash(text): text for text in topic_texts(topics)}
-    known: dict[str, Vector] = {}
-    if (config.state / FILE).exists():
-        store = Store.open(config.state)
+    with contextlib.closing(Store.open(config.state)) as store:
         known = store.vectors(list(texts), learning.embedder.id)
         missing = [key for key in texts if key not in known]
         made = dict(zip(missing, learning.embedder.embed([texts[key] for key in missing]), strict=True))
         store.keep_vectors(made, learning.embedder.id, now())
-        store.close()
-        known |= made
-    matcher = learning.matcher(topics, {texts[key]: vector for key, vector in known.items()})
-    policy = Policy(config.alerts.channel or TERMINAL_CHANNEL, config.alerts.max_age, config.alerts.backfill)
-    return Judge(matcher, learning.background, config.alerts.story_window, policy)
+    return {texts[key]: vector for key, vector in (known | made).items()}
 
 
 # -- the monitor ----------------------------------------------------------------------------------

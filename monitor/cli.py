@@ -150,8 +150,10 @@ def _say_where_alerts_go(config: Config) -> None:
 def demo(state: Path, serve: bool, port: int) -> None:
     """Run the monitor on its sample feeds, served on this machine, and show what an analyst would get."""
     from monitor import demo as show
+    from monitor.embed import use_all_cores
 
     set_up_log("warning", "text")
+    use_all_cores()
     if serve:
         show.serve(state, port)
     else:
@@ -263,10 +265,12 @@ def replay(
     """Put an archive (JSON Lines, gzipped or not) through the same steps; print a JSON line an item. Sends nothing."""
     from monitor.app import now, open_judge, open_learning
     from monitor.archive import read_archive
+    from monitor.embed import use_all_cores
     from monitor.replay import replay as replayed
     from monitor.rules import load_rules
 
     config = _config(context)
+    use_all_cores()
     topics = load_rules(folder or config.rules)
     archive, problems = read_archive(items, now())
     learning = open_learning(config, background)
@@ -466,11 +470,13 @@ def _open_store_to_read(config: Config) -> Store | None:
 
 def _learn(config: Config, topics: Any = None) -> tuple[Learning, Judge]:
     from monitor.app import open_judge, open_learning
+    from monitor.embed import use_all_cores
     from monitor.rules import load_rules
 
     topics = load_rules(config.rules) if topics is None else topics
+    use_all_cores()
     learning = open_learning(config)
-    return learning, open_judge(config, learning, topics)
+    return learning, open_judge(config, learning, topics, cached=True)
 
 
 def _embed_text(learning: Learning, title: str, text: str) -> Any:

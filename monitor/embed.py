@@ -116,7 +116,7 @@ class SentenceTransformers:
             from sentence_transformers import SentenceTransformer
             from transformers.utils import logging
 
-            torch.set_num_threads(1)
+            torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
             # "Loading weights: 100%" has no place in a log that programs read
             logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it so
             self._model = SentenceTransformer(
@@ -185,8 +185,14 @@ def _clean(text: str) -> str:
     return text[:LONGEST].replace("\0", " ").encode("utf-8", "ignore").decode("utf-8").strip() or "-"
 
 
+def use_all_cores() -> None:
+    """Let the engines have every core: for a command that somebody waits for. To be called before they are loaded."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
+
+
 def _calm_threads() -> None:
-    """Keep the models' threads from spinning: two of them on two busy cores are twenty times slower than one."""
+    """One thread unless somebody said otherwise, and none that spins: two that do, on two busy cores, are twenty times
+    slower than one."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

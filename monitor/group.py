@@ -94,6 +94,8 @@ class OpenStories:
     def __init__(self, centre: Centre, window: timedelta) -> None:
         self._centre = centre
         self.window = window
+        #: the longest window that a topic asks for
+        self.longest = window
         self._reset()
 
     def _reset(self) -> None:
@@ -188,7 +190,7 @@ class OpenStories:
     @property
     def span(self) -> timedelta:
         """How far back from the newest item, by when they were seen, items are kept: late ones must find their story."""
-        return 2 * self.window
+        return 2 * max(self.window, self.longest)
 
     def forget(self) -> None:
         """Let go of items that were seen longer ago than `span` before the newest."""

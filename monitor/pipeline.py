@@ -135,11 +135,19 @@ class Judge:
     """The pure steps between a vector and a decision, with what they compare with: the topics and the open stories."""
 
     def __init__(self, matcher: Matcher, background: Background, window: timedelta, policy: Policy) -> None:
-        self.matcher = matcher
         self.policy = policy
         self._window = window
         self._background = background
         self.stories = self.no_stories()
+        self.learn(matcher)
+
+    def learn(self, matcher: Matcher) -> None:
+        """Judge with these topics from the next item on."""
+        self.matcher = matcher
+        self.stories.longest = self._longest()
+
+    def _longest(self) -> timedelta:
+        return max([self._window, *(t.story.window for t in self.matcher.topics.values() if t.story.window)])
 
     def judge(
         self,
@@ -180,6 +188,7 @@ class Judge:
     def rebuild(self, members: Sequence[Member]) -> None:
         """Start from the stories that the store knows to be open."""
         self.stories = self.no_stories()
+        self.stories.longest = self._longest()
         for member in members:
             self.stories.add(member)
 
