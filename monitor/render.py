@@ -6,6 +6,7 @@ publisher writes, a message pings nobody, fakes no link and moves no cursor.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -322,7 +323,7 @@ def _excerpt(item: Item) -> str:
 
 
 def _terms(terms: tuple[str, ...]) -> str:
-    names = [f"“{_clip(_line(term.rstrip('*')), TERM_LIMIT)}”" for term in terms]
+    names = [f"“{_clip(_line(re.sub(r'[*]+$', '…', term)), TERM_LIMIT)}”" for term in terms]
     return ", ".join(names[:SHOWN_TERMS]) + _more(names, SHOWN_TERMS)
 
 

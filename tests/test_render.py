@@ -220,7 +220,7 @@ def test_title_of_nothing_visible_is_said_to_be_none():
         ({"nearest": "Troops", "terms": (), "score": 0.9}, "resembles “Troops”"),
         ({"nearest": "", "terms": (), "score": 0.9}, "matched"),
         ({"nearest": "", "terms": (), "score": math.nan}, "matched"),
-        ({"outcome": MatchOutcome.MATCHED_TERM, "terms": ("кндр*", "troops")}, "mentions “кндр”, “troops”"),
+        ({"outcome": MatchOutcome.MATCHED_TERM, "terms": ("кндр*", "troops")}, "mentions “кндр…”, “troops”"),
         ({"outcome": MatchOutcome.MATCHED_TERM, "terms": tuple("abcdef")}, "mentions “a”, “b”, “c”, “d” and 2 more"),
         ({"outcome": MatchOutcome.MATCHED_TERM, "terms": ()}, "matched by term"),
     ],
