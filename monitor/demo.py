@@ -16,7 +16,7 @@ from tabulate import tabulate
 from monitor.app import Monitor, open_monitor
 from monitor.config import load
 from monitor.errors import StateError
-from monitor.model import Feed, PollOutcome, Verdict
+from monitor.model import Explained, Feed, PollOutcome, Verdict
 from monitor.sample_feeds import SampleServer
 from monitor.store import Lock, Store
 
@@ -170,6 +170,7 @@ async def _sum_up(monitor: Monitor, outcomes: list[PollOutcome], say: Say) -> No
 async def _suggest(monitor: Monitor, settings: Path, say: Say) -> None:
     told = await monitor.ask(lambda store: store.with_verdict(Verdict.REPLY))
     silent = await monitor.ask(lambda store: store.with_verdict(Verdict.NO_MATCH))
+    silent.sort(key=_nearness, reverse=True)
     command = f"monitor --config {settings}"
     say("\nNEXT (in the virtual environment: . .venv/bin/activate)\n", bold=True)
     rows = [
@@ -181,3 +182,8 @@ async def _suggest(monitor: Monitor, settings: Path, say: Say) -> None:
         ("monitor feeds import deploy/feeds.opml && monitor run", "the real feeds"),
     ]
     say(tabulate(rows, tablefmt="plain"))
+
+
+def _nearness(known: Explained) -> float:
+    """How near a silent item came to alerting: the nearest misses are the most telling."""
+    return max((match.score - match.bar for match in known.matches), default=0.0)

@@ -11,13 +11,14 @@ from monitor.model import Delivery, Explained, Feed, Item, Match, MatchOutcome, 
 NEAREST = 5
 
 
+_JOINED = {Relation.COPY: "It is a copy", Relation.UPDATE: "It is an update"}
+
+
 def explain(known: Explained) -> str:
     """All that is remembered of an item, a paragraph a question."""
     story = known.story
     told = ", ".join(story.sources[:6]) + (" …" if len(story.sources) > 6 else "")
-    place = (
-        "It opened the story" if known.placement.relation is Relation.ROOT else f"It is a {known.placement.relation}"
-    )
+    place = "It opened the story" if known.placement.relation is Relation.ROOT else _JOINED[known.placement.relation]
     return "\n".join(
         [
             *_item(known.item),

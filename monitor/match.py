@@ -376,7 +376,8 @@ def _judge(learnt: _Learnt, seen: _Seen, rarity: float, contrast: float) -> Matc
     for group in learnt.require:
         hits = text.find(group)
         if not hits and any(term.script == seen.script for term in group):
-            return judged(MatchOutcome.NO_REQUIRED_TERM, found, gate=" | ".join(term.written for term in group))
+            shut = " | ".join(term.written for term in group if term.script == seen.script)
+            return judged(MatchOutcome.NO_REQUIRED_TERM, found, gate=shut)
         found += hits
     if len(learnt.negatives):
         against = cosine(learnt.negative_units, seen.unit)

@@ -457,9 +457,9 @@ def test_a_group_gates_only_items_of_a_script_that_it_has_terms_for(terms: Terms
     assert match.outcome is (MatchOutcome.MATCHED if passes else MatchOutcome.NO_REQUIRED_TERM)
 
 
-def test_the_group_that_is_missing_is_named() -> None:
+def test_the_group_that_is_missing_is_named_as_far_as_the_item_could_meet_it() -> None:
     match = by_terms("BRICS leaders meet", CONTRACT, rare=True)
-    assert match.gate == "settle* | payment* | расч* | 结算"
+    assert match.gate == "settle* | payment*"
     assert match.terms == ("brics",)
 
 
