@@ -23,7 +23,6 @@ from monitor.model import (
     Relation,
     Scope,
     Severity,
-    Topic,
     TopicStatus,
     Verdict,
 )

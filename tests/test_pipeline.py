@@ -1,4 +1,4 @@
-"""Happenings on feeds and channels, and the alerts that come of them: the real steps and real SQLite, only the edges are fake."""
+"""Happenings on feeds and channels, and the alerts that come of them: real steps and real SQLite, only the edges are fake."""
 
 from __future__ import annotations
 
@@ -538,6 +538,13 @@ async def test_delivery_counts_what_was_accepted() -> None:
     world = await with_news()
     await world.publish(WIRE, SHIPS)
     assert [await world.deliver(), await world.deliver()] == [2, 0]
+
+
+async def test_delivery_that_is_stopped_claims_no_other_message() -> None:
+    world = await with_news()
+    await world.publish(WIRE, SHIPS)
+    await deliver(world.courier, lambda: not world.sink.tries)
+    assert states(world) == ["sent", "queued"]
 
 
 async def test_sink_gets_the_message_as_it_was_first_rendered() -> None:

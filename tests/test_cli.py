@@ -1,0 +1,429 @@
+"""The commands as people type them: what they print, where, with which exit code. Models are loaded by the last part only."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import click
+import make
+import pytest
+import structlog
+from click.testing import CliRunner, Result
+
+from monitor.cli import main
+from monitor.model import DeliveryState
+from monitor.store import FILE, Lock, Store
+
+Run = Callable[..., Result]
+
+TROOPS = """\
+title = "North Korean troops in Russia"
+description = "North Korea sends soldiers to fight for Russia against Ukraine."
+examples = ["North Korean soldiers arrive in Russia for training", "Kim's troops are seen near Kursk"]
+
+[terms]
+always = ["north korean soldiers in russia"]
+
+[[tests]]
+title = "Seoul says thousands of North Korean soldiers in Russia are training"
+expect = "alert"
+
+[[tests]]
+title = "Central bank of Norway keeps interest rate unchanged"
+expect = "silent"
+"""
+FEED = "https://wire.example/rss"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a configuration and one topic, from which commands are given."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("MONITOR_CONFIG", "STATE_DIRECTORY", "SLACK_BOT_TOKEN", "CREDENTIALS_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "monitor.toml").write_text('state = "state"\nrules = "rules"\n', encoding="utf-8")
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "troops.toml").write_text(TROOPS, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def monitor(home: Path) -> Run:  # noqa: ARG001 - the folder it runs in
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(main, arguments)
+
+    return run
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[Store]:
+    """The state that the commands will read, with one feed."""
+    store = Store.open(home / "state")
+    store.add_feed(make.feed(), make.NOW)
+    yield store
+    store.close()
+
+
+def commit(store: Store) -> str:
+    """One alert in the outbox; its id."""
+    record = make.alert_record()
+    later = make.NOW + timedelta(minutes=10)
+    store.commit_poll(make.feed(), [record], store.feeds()[0].validators, "bag@1", later, make.NOW)
+    return record.decision.alerts[0].id
+
+
+@pytest.fixture(autouse=True)
+def _log() -> Iterator[None]:
+    """Commands set up the log, on a stderr that is gone after them."""
+    yield
+    structlog.reset_defaults()
+    logging.basicConfig(force=True)
+
+
+# -- help and usage -------------------------------------------------------------------------------
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command's words, groups included."""
+    yield path
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+@pytest.mark.parametrize("words", [*commands(main)], ids=" ".join)
+def test_command_has_help(monitor: Run, words: tuple[str, ...]) -> None:
+    result = monitor(*words, "--help")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage: main")
+
+
+def test_version_is_told(monitor: Run) -> None:
+    assert monitor("--version").stdout.startswith("monitor, version ")
+
+
+USAGE = {
+    "unknown command": ("sing",),
+    "unknown option": ("status", "--loud"),
+    "no command of a group": ("feeds", "sing"),
+    "explain without anything": ("explain",),
+    "explain an item and a text": ("explain", "abcdef", "--text", "x"),
+    "replay without an archive": ("replay",),
+    "replay of a file that is not there": ("replay", "nowhere.jsonl"),
+    "replay with other stories": ("replay", "monitor.toml", "--stories", "some"),
+    "feed without an address": ("feeds", "add"),
+    "feed that is a file": ("feeds", "add", "rss.xml"),
+    "feed of an unknown kind": ("feeds", "add", FEED, "--kind", "rumour"),
+    "import of a file that is not there": ("feeds", "import", "nowhere.opml"),
+    "topics by a broken pattern": ("rules", "test", "--run", "("),
+    "demo on a port that is none": ("demo", "--port", "70000"),
+}
+
+
+@pytest.mark.parametrize("words", USAGE.values(), ids=USAGE.keys())
+def test_wrong_usage_ends_with_2(monitor: Run, words: tuple[str, ...]) -> None:
+    assert monitor(*words).exit_code == 2
+
+
+@pytest.mark.parametrize("words", USAGE.values(), ids=USAGE.keys())
+def test_wrong_usage_says_so_on_stderr(monitor: Run, words: tuple[str, ...]) -> None:
+    result = monitor(*words)
+    assert (result.stdout, "Error: " in result.stderr) == ("", True)
+
+
+# -- configuration --------------------------------------------------------------------------------
+
+#: every command that reads the configuration, as far as it goes without a model
+CONFIGURED = [
+    ("check",), ("status",), ("status", "--json"), ("explain", "abcdef"), ("feeds", "list"), ("feeds", "add", FEED),
+    ("feeds", "remove", FEED), ("feeds", "export"), ("rules", "list"), ("rules", "check"), ("rules", "test"), ("run",),
+    ("once",),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", CONFIGURED, ids=" ".join)
+def test_bad_configuration_ends_with_78(monitor: Run, home: Path, words: tuple[str, ...]) -> None:
+    (home / "monitor.toml").write_text("sate = 1\n", encoding="utf-8")
+    assert monitor(*words).exit_code == 78
+
+
+def test_bad_configuration_is_told_with_all_problems(monitor: Run, home: Path) -> None:
+    (home / "monitor.toml").write_text('sate = 1\n[polling]\ninterval = "1s"\n', encoding="utf-8")
+    told = monitor("check").stderr.splitlines()
+    assert [line.removeprefix("monitor: ").partition(": ")[0] for line in told] == ["monitor.toml:1", "monitor.toml:3"]
+
+
+def test_bad_configuration_puts_nothing_on_stdout(monitor: Run, home: Path) -> None:
+    (home / "monitor.toml").write_text("sate = 1\n", encoding="utf-8")
+    assert monitor("status").stdout == ""
+
+
+def test_configuration_that_is_asked_for_and_not_there_ends_with_78(monitor: Run) -> None:
+    result = monitor("--config", "nowhere.toml", "status")
+    assert (result.exit_code, "nowhere.toml" in result.stderr) == (78, True)
+
+
+def test_configuration_can_be_named_in_the_environment(
+    monitor: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "other.toml").write_text('rules = "elsewhere"\n', encoding="utf-8")
+    monkeypatch.setenv("MONITOR_CONFIG", "other.toml")
+    assert "elsewhere" in monitor("rules", "check").stdout
+
+
+def test_token_that_is_none_ends_with_78(monitor: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "hunter2-SECRET")
+    result = monitor("run")
+    assert (result.exit_code, "SECRET" in result.output) == (78, False)
+
+
+# -- check ----------------------------------------------------------------------------------------
+
+
+def test_check_of_a_good_house_is_well(monitor: Run) -> None:
+    result = monitor("check")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[:2] == ["configuration: monitor.toml", f"topics: 1 in {Path.cwd() / 'rules'}"]
+
+
+def test_check_names_file_and_line_of_a_broken_topic(monitor: Run, home: Path) -> None:
+    broken = home / "rules" / "grain.toml"
+    broken.write_text('title = "Grain"\ndescription = "Grain leaves."\nseverity = "hihg"\n', encoding="utf-8")
+    result = monitor("check")
+    assert result.exit_code == 1
+    assert f"{broken}:3: severity" in result.stdout
+
+
+def test_check_of_an_empty_folder_of_topics_ends_with_1(monitor: Run, home: Path) -> None:
+    (home / "rules" / "troops.toml").unlink()
+    result = monitor("check")
+    assert (result.exit_code, "nothing would ever alert" in result.stderr) == (1, True)
+
+
+def test_check_of_a_missing_folder_of_topics_ends_with_1(monitor: Run, home: Path) -> None:
+    (home / "monitor.toml").write_text('rules = "nowhere"\n', encoding="utf-8")
+    assert monitor("check").exit_code == 1
+
+
+def test_check_makes_no_state(monitor: Run, home: Path) -> None:
+    monitor("check")
+    assert not (home / "state").exists()
+
+
+# -- rules ----------------------------------------------------------------------------------------
+
+
+def test_rules_are_listed(monitor: Run) -> None:
+    assert monitor("rules", "list").stdout.splitlines()[2].split()[0] == "troops"
+
+
+def test_rules_are_listed_for_programs(monitor: Run) -> None:
+    [topic] = json.loads(monitor("rules", "list", "--json").stdout)
+    assert (topic["id"], topic["noise"], topic["tests"]) == ("troops", "1/2000", 2)
+
+
+def test_rules_check_counts_the_good_ones(monitor: Run) -> None:
+    result = monitor("rules", "check")
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, f"1 topics are well in {Path.cwd() / 'rules'}")
+
+
+def test_rules_check_tells_all_problems_at_once(monitor: Run, home: Path) -> None:
+    (home / "rules" / "a.toml").write_text('title = "A"\n', encoding="utf-8")
+    (home / "rules" / "b.toml").write_text("= 1\n", encoding="utf-8")
+    result = monitor("rules", "check")
+    assert result.exit_code == 1
+    assert all(f"rules/{name}.toml" in result.stdout for name in "ab")
+
+
+# -- feeds ----------------------------------------------------------------------------------------
+
+
+def feeds(monitor: Run) -> list[tuple[str, str, str]]:
+    return [(f["url"], f["title"], f["language"]) for f in json.loads(monitor("feeds", "list", "--json").stdout)]
+
+
+def test_feed_added_is_listed(monitor: Run) -> None:
+    result = monitor("feeds", "add", FEED, "--title", "Wire", "--kind", "wire", "--language", "en")
+    assert (result.exit_code, result.stdout) == (0, "added: Wire\n")
+    assert feeds(monitor) == [(FEED, "Wire", "en")]
+
+
+def test_feed_added_twice_is_corrected(monitor: Run) -> None:
+    monitor("feeds", "add", FEED, "--title", "Wier")
+    assert monitor("feeds", "add", FEED, "--title", "Wire").stdout == "corrected: Wire\n"
+    assert feeds(monitor) == [(FEED, "Wire", "")]
+
+
+def test_feed_removed_is_not_listed(monitor: Run) -> None:
+    monitor("feeds", "add", FEED)
+    assert monitor("feeds", "remove", FEED).exit_code == 0
+    assert feeds(monitor) == []
+
+
+def test_removing_an_unknown_feed_ends_with_1(monitor: Run) -> None:
+    result = monitor("feeds", "remove", FEED)
+    assert (result.exit_code, result.stderr) == (1, f"monitor: {FEED} is not on the list\n")
+
+
+def test_feeds_exported_can_be_imported(monitor: Run, home: Path) -> None:
+    monitor("feeds", "add", FEED, "--title", "Wire & Co", "--language", "uk", "--country", "Ukraine")
+    monitor("feeds", "add", "https://gazette.example/rss?a=1&b=2")
+    before = monitor("feeds", "list", "--json").stdout
+    (home / "feeds.opml").write_bytes(monitor("feeds", "export").stdout_bytes)
+    (home / "state" / FILE).unlink()
+    assert monitor("feeds", "import", "feeds.opml").stdout == "2 feeds added, 0 were on the list\n"
+    assert monitor("feeds", "list", "--json").stdout == before
+
+
+def test_import_names_what_is_wrong(monitor: Run, home: Path) -> None:
+    (home / "feeds.opml").write_text("<html>no list</html>", encoding="utf-8")
+    result = monitor("feeds", "import", "feeds.opml")
+    assert (result.exit_code, "feeds.opml" in result.output) == (1, True)
+
+
+def test_shipped_feed_list_can_be_imported(monitor: Run) -> None:
+    shipped = Path(__file__).parents[1] / "deploy" / "feeds.opml"
+    assert monitor("feeds", "import", str(shipped)).exit_code == 0
+
+
+def test_list_of_no_feeds_says_how_to_get_some(monitor: Run) -> None:
+    assert monitor("feeds", "list").stdout == "no feeds yet: monitor feeds import deploy/feeds.opml\n"
+
+
+def test_listing_makes_no_state(monitor: Run, home: Path) -> None:
+    monitor("feeds", "list")
+    assert not (home / "state").exists()
+
+
+def test_failing_feed_is_listed_with_its_cause(monitor: Run, store: Store) -> None:
+    store.commit_failed_poll(make.feed(), "http 503", 1.5, make.NOW, make.NOW)
+    assert "http 503 (1.5)" in monitor("feeds", "list").stdout
+
+
+# -- status ---------------------------------------------------------------------------------------
+
+
+def test_status_before_the_first_run_says_so(monitor: Run) -> None:
+    result = monitor("status")
+    assert (result.exit_code, result.stdout.startswith("nothing yet in ")) == (0, True)
+
+
+def test_status_before_the_first_run_is_empty_for_programs(monitor: Run) -> None:
+    assert json.loads(monitor("status", "--json").stdout) == {
+        "totals": {}, "outbox": {}, "verdicts": {}, "failing": [], "model": "",
+    }  # fmt: skip
+
+
+def test_status_counts(monitor: Run, store: Store) -> None:
+    commit(store)
+    status = json.loads(monitor("status", "--json").stdout)
+    assert status["totals"] == {"feeds": 1, "items": 1, "stories": 1, "told": 1, "alerts": 1, "matched": 1}
+    assert (status["outbox"], status["verdicts"]) == ({"queued": 1}, {"alert": 1})
+
+
+@pytest.mark.parametrize("state", [DeliveryState.BLOCKED, DeliveryState.DEAD])
+def test_status_ends_with_1_while_an_alert_is_stuck(monitor: Run, store: Store, state: DeliveryState) -> None:
+    store.settle(commit(store), state, make.NOW, error="not_in_channel")
+    result = monitor("status")
+    assert (result.exit_code, result.stderr) == (1, "monitor: 1 alerts are stuck\n")
+
+
+def test_status_names_the_feeds_that_fail(monitor: Run, store: Store) -> None:
+    store.commit_failed_poll(make.feed(), "timeout", 1.0, make.NOW, make.NOW)
+    assert "1 feeds failing" in monitor("status").stdout
+
+
+@pytest.mark.parametrize("words", [("status",), ("feeds", "list"), ("explain", "abcdef"), ("check",)], ids=" ".join)
+def test_state_that_is_no_database_ends_with_69(monitor: Run, home: Path, words: tuple[str, ...]) -> None:
+    (home / "state").mkdir()
+    (home / "state" / FILE).write_text("somebody's notes\n" * 99, encoding="utf-8")
+    result = monitor(*words)
+    assert (result.exit_code, str(home / "state" / FILE) in result.stderr) == (69, True)
+
+
+@pytest.mark.parametrize("words", [("run",), ("once",)], ids=" ".join)
+def test_state_that_is_no_folder_ends_with_69(monitor: Run, home: Path, words: tuple[str, ...]) -> None:
+    (home / "state").write_text("somebody's notes", encoding="utf-8")
+    result = monitor(*words)
+    assert (result.exit_code, str(home / "state") in result.stderr) == (69, True)
+
+
+@pytest.mark.parametrize("words", [("run",), ("once",)], ids=" ".join)
+def test_state_at_which_another_works_ends_with_75(monitor: Run, home: Path, words: tuple[str, ...]) -> None:
+    with Lock(home / "state"):
+        assert monitor(*words).exit_code == 75
+
+
+# -- explain --------------------------------------------------------------------------------------
+
+
+def test_explain_of_an_unknown_item_ends_with_1(monitor: Run) -> None:
+    result = monitor("explain", "f00f00f00")
+    assert (result.exit_code, result.stdout, "f00f00f00" in result.stderr) == (1, "", True)
+
+
+def test_explain_finds_an_item_by_its_link(monitor: Run, store: Store) -> None:
+    commit(store)
+    assert make.item().title in monitor("explain", make.item().link).stdout
+
+
+def test_explain_gives_verdict_and_delivery_to_programs(monitor: Run, store: Store) -> None:
+    commit(store)
+    told = json.loads(monitor("explain", make.item().id, "--json").stdout)
+    assert (told["verdict"], [d["state"] for d in told["deliveries"]]) == ("alert", ["queued"])
+
+
+# -- with models ----------------------------------------------------------------------------------
+
+ARCHIVE = """\
+{"id": "a", "title": "Seoul says North Korean soldiers in Russia are training", "published": "2024-10-18T08:00:00Z"}
+{"id": "b", "title": }
+{"id": "c", "title": "Central bank of Norway keeps interest rate unchanged", "published": "2024-10-18T09:00:00Z"}
+"""
+
+
+@pytest.mark.model
+def test_replay_names_a_broken_line_and_loses_no_other(monitor: Run, home: Path) -> None:
+    (home / "items.jsonl").write_text(ARCHIVE, encoding="utf-8")
+    result = monitor("replay", "items.jsonl")
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(row["id"], row["alerts"]) for row in rows] == [("a", [{"topic": "troops", "kind": "root"}]), ("c", [])]
+    assert "items.jsonl:2" in result.stderr
+    assert result.exit_code == 1
+
+
+@pytest.mark.model
+def test_replay_leaves_no_state(monitor: Run, home: Path) -> None:
+    (home / "items.jsonl").write_text(ARCHIVE, encoding="utf-8")
+    monitor("replay", "items.jsonl")
+    assert not (home / "state").exists()
+
+
+@pytest.mark.model
+def test_rules_test_passes_what_holds(monitor: Run) -> None:
+    result = monitor("rules", "test")
+    assert (result.exit_code, result.stdout) == (0, "2 passed, 0 failed\n")
+
+
+@pytest.mark.model
+def test_rules_test_names_file_and_line_of_what_fails(monitor: Run, home: Path) -> None:
+    topic = home / "rules" / "troops.toml"
+    topic.write_text(TROOPS.replace('expect = "silent"', 'expect = "alert"'), encoding="utf-8")
+    result = monitor("rules", "test")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (1, "1 passed, 1 failed")
+    assert result.stdout.startswith(f"{topic}:12: ")
+
+
+@pytest.mark.model
+def test_explain_tells_what_topics_make_of_any_text(monitor: Run) -> None:
+    result = monitor("explain", "--text", "North Korean soldiers in Russia, says Seoul", "--json")
+    [match] = json.loads(result.stdout)
+    assert (match["topic"], match["outcome"], match["terms"]) == (
+        "troops", "matched by term", ["north korean soldiers in russia"],
+    )  # fmt: skip
