@@ -22,11 +22,11 @@ from monitor.text import gist, script
 #: file, how many, and which
 SETS = [
     ("wcep/events_2021.jsonl.gz", 1000, lambda row: row.get("direct") != 0),
-    ("streams/en_headlines_2021_2022.jsonl.gz", 1500, lambda row: True),
-    ("allsides_stories/articles.jsonl.gz", 600, lambda row: True),
+    ("streams/en_headlines_2021_2022.jsonl.gz", 1500, lambda _row: True),
+    ("allsides_stories/articles.jsonl.gz", 600, lambda _row: True),
     ("streams/agencies_2025-05-28.jsonl", 400, lambda row: row.get("lang") == "en"),
-    ("streams/ru_telegram_2024.jsonl.gz", 1500, lambda row: True),
-    ("parallel_news/items.jsonl.gz", 10_000, lambda row: True),
+    ("streams/ru_telegram_2024.jsonl.gz", 1500, lambda _row: True),
+    ("parallel_news/items.jsonl.gz", 10_000, lambda _row: True),
 ]
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -165,13 +165,16 @@ class Monitor:
 
         A person who asks for it may have mended what blocked alerts as well: they are tried again.
         """
+        in_store, in_engine, clock = self._collector.in_store, self._collector.in_engine, self._collector.clock
+        await in_store(self._store.unblock_all, clock())
         topics, problems = load_topics(self.config.rules)
+        if isinstance(self._courier.sink, SlackSink):
+            problems = [*problems, *_homeless(self.config, topics)]
         if any(not problem.warning for problem in problems):
             return problems
-        matcher = await self._collector.in_engine(self._learning.matcher, topics)
+        matcher = await _learn_with_cache(self._learning, topics, self._store, in_store, in_engine, clock)
         # in the store's thread, where items are judged: no item meets two sets of topics
-        await self._collector.in_store(self._take_up, matcher)
-        await self._collector.in_store(self._store.unblock_all, self._collector.clock())
+        await in_store(self.judge.learn, matcher)
         log.info("rules", topics=len(topics), folder=str(self.config.rules))
         return problems
 
@@ -186,9 +189,6 @@ class Monitor:
             return await collect_all(states, self.judge, self._collector, self.config.polling.concurrency)
         finally:
             self._in_flight -= urls
-
-    def _take_up(self, matcher: Matcher) -> None:
-        self.judge.matcher = matcher
 
 
 @asynccontextmanager
@@ -263,13 +263,18 @@ def _open_sink(
     if token is None:
         transcript = config.state / TRANSCRIPT
         return TerminalSink(stream, transcript, colour), timedelta(0), config.alerts.channel or TERMINAL_CHANNEL
-    homeless = sorted(topic.id for topic in topics if not topic.notify.channel)
-    if homeless and not config.alerts.channel:
-        raise ConfigError(
-            [Problem("monitor.toml", None, f"alerts.channel is not set, and {homeless[0]} names no channel of its own")]
-        )
+    if homeless := _homeless(config, topics):
+        raise ConfigError(homeless)
     sink = SlackSink(token.get_secret_value(), config.slack.base_url, config.slack.timeout.total_seconds())
     return sink, config.slack.settle, config.alerts.channel
+
+
+def _homeless(config: Config, topics: Iterable[Topic]) -> list[Problem]:
+    """Topics whose alerts would have no channel to go to."""
+    if config.alerts.channel:
+        return []
+    message = "names no channel: set notify.channel here, or alerts.channel in monitor.toml for all topics"
+    return [Problem(topic.path, None, message) for topic in topics if not topic.notify.channel]
 
 
 async def _learn_with_cache(

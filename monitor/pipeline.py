@@ -366,6 +366,9 @@ async def _send(delivery: Delivery, edges: Courier) -> DeliveryState:
         receipt = await edges.in_sender(edges.sink.send, delivery)
     except SendError as error:
         return await _write_refusal(delivery, error, edges)
+    except Exception as error:  # a fault of ours: the post may be out, so it is in doubt like any lost answer
+        await _settle(delivery, DeliveryState.UNKNOWN, edges, error=f"our fault: {error}")
+        raise
     await _settle(delivery, DeliveryState.SENT, edges, receipt=receipt)
     return DeliveryState.SENT
 

@@ -52,6 +52,8 @@ Row = dict[str, Any]
 
 FILE = "monitor.sqlite3"
 LOCK = "monitor.lock"
+#: "nmon": marks the file as ours, https://www.sqlite.org/pragma.html#pragma_application_id
+APPLICATION_ID = 0x6E6D6F6E
 
 
 class Lock:
@@ -103,7 +105,7 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
             try:
-                connection.execute("PRAGMA schema_version").fetchone()  # reads the header: fails if it is no database
+                _refuse_strangers(connection)
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA foreign_keys = ON")
                 store = cls(connection)
@@ -310,8 +312,14 @@ class Store:
         )
 
     def roots(self, story_id: str) -> dict[str, str]:
-        """Channels that have been told of a story, each with the id of its root alert."""
-        rows = self._rows("SELECT channel, id FROM outbox WHERE story_id = ? AND kind = ?", story_id, AlertKind.ROOT)
+        """Channels that have been told of a story, or will be, each with the id of its root alert.
+
+        A dead root tells nobody: the story's next item is news there again.
+        """
+        rows = self._rows(
+            "SELECT channel, id FROM outbox WHERE story_id = ? AND kind = ? AND state <> ?",
+            story_id, AlertKind.ROOT, DeliveryState.DEAD,
+        )  # fmt: skip
         return {row["channel"]: row["id"] for row in rows}
 
     # -- outbox -----------------------------------------------------------------------------------
@@ -319,13 +327,14 @@ class Store:
     def next_queued(self, now: datetime) -> Delivery | None:
         """The oldest alert that may be sent now; None if there is none.
 
-        A reply may only once its root stands in the channel. A channel in which one alert was told to wait waits whole.
+        A reply may only once its root stands in the channel, or never will: then it stands there by itself. A channel in
+        which one alert was told to wait waits whole.
         """
         row = self._one(
-            f"""{_DELIVERIES} WHERE o.state = ? AND (o.parent_id = '' OR p.state = ?)
+            f"""{_DELIVERIES} WHERE o.state = ? AND (o.parent_id = '' OR p.state IN (?, ?))
                 AND NOT EXISTS (SELECT 1 FROM outbox w WHERE w.channel = o.channel AND w.state = ? AND w.not_before > ?)
                 ORDER BY o.created, o.rowid LIMIT 1""",
-            DeliveryState.QUEUED, DeliveryState.SENT, DeliveryState.QUEUED, _text(now),
+            DeliveryState.QUEUED, DeliveryState.SENT, DeliveryState.DEAD, DeliveryState.QUEUED, _text(now),
         )  # fmt: skip
         return self._delivery(row) if row else None
 
@@ -551,6 +560,19 @@ def _told(done: str) -> Iterator[None]:
         raise
     except sqlite3.DatabaseError as error:
         raise StateError(f"the database cannot be {done}: {error}") from error
+
+
+def _refuse_strangers(connection: sqlite3.Connection) -> None:
+    """Refuse a database that another program made; mark a new one as ours. Fails by itself on what is no database.
+
+    Raises: sqlite3.DatabaseError.
+    """
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (owner,) = connection.execute("PRAGMA application_id").fetchone()
+    if tables and owner != APPLICATION_ID:
+        raise sqlite3.DatabaseError("it is another program's database")
+    if not tables:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
 _FEED_STATES = "SELECT f.*, (SELECT count(*) FROM items i WHERE i.feed_url = f.url) AS items FROM feeds f"

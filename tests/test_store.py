@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -390,15 +391,22 @@ def test_delivery_comes_back_whole(store: Store) -> None:
     assert store.next_queued(NOW) == Delivery(alert, DeliveryState.QUEUED, 0)
 
 
+def test_dead_root_leaves_its_channel_to_be_told_anew(store: Store) -> None:
+    first = root("root")
+    keep(store, first)
+    store.settle(first.id, DeliveryState.DEAD, NOW)
+    assert store.roots(first.story) == {}
+
+
 #: a root's state -> whether its reply may go
 REPLIES = [
     (DeliveryState.QUEUED, False), (DeliveryState.SENDING, False), (DeliveryState.UNKNOWN, False),
-    (DeliveryState.BLOCKED, False), (DeliveryState.DEAD, False), (DeliveryState.SENT, True),
+    (DeliveryState.BLOCKED, False), (DeliveryState.DEAD, True), (DeliveryState.SENT, True),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("state", "goes"), REPLIES)
-def test_reply_goes_only_when_its_root_stands(store: Store, state: DeliveryState, *, goes: bool) -> None:
+def test_reply_goes_only_when_its_root_stands_or_never_will(store: Store, state: DeliveryState, *, goes: bool) -> None:
     first = root("root")
     keep(store, first, reply(first, "reply"))
     store.settle(first.id, state, NOW, receipt="ts1" if state is DeliveryState.SENT else "")
@@ -862,3 +870,13 @@ def test_folder_that_cannot_be_made_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("mine", encoding="utf-8")
     with pytest.raises(StateError, match=str(tmp_path / "state")):
         Lock(tmp_path / "state")
+
+
+def test_another_programs_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as theirs:
+        theirs.execute("CREATE TABLE recipes (name TEXT)")
+        theirs.commit()
+    before = (tmp_path / FILE).read_bytes()
+    with pytest.raises(StateError, match="another program's database"):
+        Store.open(tmp_path)
+    assert (tmp_path / FILE).read_bytes() == before
