@@ -30,6 +30,7 @@ def set_up(level: str, style: Literal["auto", "json", "text"]) -> None:
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
     shared: list[Processor] = [
+        _event_first,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if text else "iso", utc=True),
         *([] if text else [structlog.processors.format_exc_info]),
@@ -49,3 +50,7 @@ def set_up(level: str, style: Literal["auto", "json", "text"]) -> None:
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     # the libraries' INFO is two lines a tick from the scheduler, and one a weight from the engines
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
+
+
+def _event_first(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    return {"event": event.pop("event", ""), **event}
