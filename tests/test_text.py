@@ -1,4 +1,3 @@
-import time
 import unicodedata
 
 import pytest
@@ -73,10 +72,9 @@ def test_plain_text_is_one_clean_line(written: str) -> None:
 
 
 @pytest.mark.parametrize("hostile", ["<div>", "<", "&", "<b ", "<![CDATA[", "a\u200d", "<script>", "&lt;p", ". ", "."])
-def test_hostile_text_is_read_in_no_time(hostile: str) -> None:
-    start = time.process_time()
-    sentences(plain("Text" + hostile * 50_000))
-    assert time.process_time() - start < 1.0
+def test_hostile_text_is_read_to_its_end(hostile: str) -> None:
+    # what it costs to read twice as much is measured in bench/hostile_text.py
+    assert sentences(plain("Text" + hostile * 50_000))[0].startswith("Text")
 
 
 @pytest.mark.parametrize(
