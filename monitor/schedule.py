@@ -39,10 +39,5 @@ def after_failure(
     return now + pause
 
 
-def first_poll(position: int, count: int, now: datetime, *, interval: timedelta) -> datetime:
-    """Spread the first polls of `count` feeds evenly over one interval; `position` is 0 to `count` - 1."""
-    return now + interval * (position / count)
-
-
 def _spread(pause: timedelta, jitter: float) -> timedelta:
     return pause * (0.9 + 0.2 * jitter)

@@ -156,11 +156,6 @@ class Store:
         due = f"{_FEED_STATES} WHERE f.active = 1 AND (f.next_poll IS NULL OR f.next_poll <= ?) ORDER BY f.next_poll, f.rowid"
         return [_feed_state(row) for row in self._rows(due, _text(now))]
 
-    def next_poll(self) -> datetime | None:
-        """When the next feed falls due; None if the list is empty or one is due at once."""
-        row = self._one("SELECT min(coalesce(next_poll, '')) AS at FROM feeds WHERE active = 1")
-        return _time(row["at"] or None) if row else None
-
     # -- polls ------------------------------------------------------------------------------------
 
     def unseen(self, item_ids: Sequence[str]) -> set[str]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.schedule import after_failure, after_success, first_poll
+from monitor.schedule import after_failure, after_success
 
 NOW = datetime(2024, 10, 29, 14, 30, tzinfo=UTC)
 INTERVAL = timedelta(minutes=10)
@@ -61,8 +61,3 @@ def test_a_retry_after_silences_no_feed_for_more_than_a_day(seconds: float) -> N
 )
 def test_no_feed_is_ever_given_up(failures: float, retry_after: float | None, jitter: float) -> None:
     assert timedelta(minutes=9) <= pause(failures, retry_after, jitter) <= timedelta(days=1)
-
-
-def test_first_polls_are_spread_over_the_interval() -> None:
-    times = [first_poll(position, 4, NOW, interval=INTERVAL) for position in range(4)]
-    assert [(time - NOW).total_seconds() for time in times] == [0, 150, 300, 450]

@@ -164,17 +164,6 @@ def test_longest_overdue_feed_comes_first(store: Store) -> None:
     assert [state.feed for state in store.due_feeds(NOW + minutes(10))] == [OTHER, FEED]
 
 
-def test_next_poll_is_unknown_while_a_feed_is_due_at_once(store: Store) -> None:
-    commit(store)
-    assert store.next_poll() is None
-
-
-def test_next_poll_is_the_earliest(store: Store) -> None:
-    store.commit_failed_poll(FEED, "timeout", 1.0, NOW + minutes(5), NOW)
-    store.commit_failed_poll(OTHER, "timeout", 1.0, NOW + minutes(3), NOW)
-    assert store.next_poll() == NOW + minutes(3)
-
-
 def test_failures_add_up_and_the_last_cause_is_kept(store: Store) -> None:
     store.commit_failed_poll(FEED, "timeout", 0.5, NOW, NOW)
     store.commit_failed_poll(FEED, "http 503", 1.0, NOW, NOW)
