@@ -17,7 +17,11 @@ MonitorError
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+#: What no message may repeat: Slack's tokens of every kind, and its webhook addresses, which are as good as a token.
+SECRET = re.compile(r"xox[a-z](?:\.xox[a-z])?-[\w-]+|xapp-[\w-]+|hooks\.slack(?:-gov)?\.com/[^\s\"'\\]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

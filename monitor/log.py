@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from typing import Literal
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-#: Tokens and webhook addresses of Slack, whatever text they hide in.
-_SECRET = re.compile(r"xox[a-z](?:\.xox[a-z])?-[\w-]+|xapp-[\w-]+|hooks\.slack\.com/services/[\w/-]+")
+from monitor.errors import SECRET
 
 
 def set_up(level: str, style: Literal["auto", "json", "text"]) -> None:
@@ -38,7 +36,7 @@ def set_up(level: str, style: Literal["auto", "json", "text"]) -> None:
 
     def renderer(logger: WrappedLogger, name: str, event: EventDict) -> str:
         # last of all: a secret may stand in a list, a traceback or an object that only now became text
-        return _SECRET.sub("…", str(draw(logger, name, event)))
+        return SECRET.sub("…", str(draw(logger, name, event)))
 
     structlog.configure(
         processors=[*shared, renderer],

@@ -267,11 +267,9 @@ class Matcher:
             weight = len(self._learnt) / (len(self._learnt) + FEW_TOPICS)
             curve = weight * _curve(scores) + (1 - weight) * background.exemplar_curve(name)
             contrasts, middles, gaps = [], [], []
-            for one in self._learnt:
+            for one, direction in zip(self._learnt, directions, strict=True):
                 toward, against = background.mean(one.positives, alive), background.mean(one.negatives, alive)
-                contrast = background.discriminant(one.positives, alive, precision) - background.discriminant(
-                    one.negatives, alive, precision
-                )
+                contrast = direction - background.discriminant(one.negatives, alive, precision)
                 contrasts.append(contrast)
                 middles.append(float((toward + against) @ contrast / 2))
                 gaps.append(max(float((toward - against) @ contrast), 1e-9))

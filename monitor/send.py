@@ -25,7 +25,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry import RetryHandler
 from slack_sdk.web import SlackResponse
 
-from monitor.errors import MaybeAccepted, Misconfigured, NotAccepted, SendError, Unacceptable
+from monitor.errors import SECRET, MaybeAccepted, Misconfigured, NotAccepted, SendError, Unacceptable
 from monitor.model import AlertKind, Delivery, Message, Severity
 
 SLACK_URL = "https://slack.com/api/"
@@ -82,8 +82,6 @@ REMEDIES = {
     "not_in_channel": "the bot is not in the channel; /invite it",
     "is_archived": "the channel is archived",
 }
-
-SECRET = re.compile(r"xox[a-z](?:\.xox[a-z])?-[\w-]+|xapp-[\w-]+")
 
 COLOURS = {Severity.INFO: "blue", Severity.NOTICE: "cyan", Severity.HIGH: "yellow", Severity.CRITICAL: "red"}
 

@@ -22,7 +22,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringCo
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from monitor.errors import Problem, ProblemsError
+from monitor.errors import SECRET, Problem, ProblemsError
 
 #: ("tests", 3, "expect"): names of tables and keys, 0-based places in arrays
 Keys: TypeAlias = tuple[str | int, ...]
@@ -151,12 +151,9 @@ Channel = Annotated[Word, AfterValidator(check_channel)]
 
 # -- secrets --------------------------------------------------------------------------------------
 
-# Slack's tokens of every kind, and its webhook addresses, which are as good as a token.
-_SECRET = re.compile(r"(?:xox[a-z]|xapp)-[\w-]+|hooks\.slack(?:-gov)?\.com/\S+", re.IGNORECASE)
-
 
 def redact(text: str) -> str:
-    return _SECRET.sub("(secret)", text)
+    return SECRET.sub("(secret)", text)
 
 
 def secrets_in(source: Source) -> list[Problem]:
@@ -168,7 +165,7 @@ def secrets_in(source: Source) -> list[Problem]:
     return [
         source.problem(keys, message)
         for keys, value in _leaves(source.data)
-        if any(isinstance(part, str) and _SECRET.search(part) for part in (*keys, value))
+        if any(isinstance(part, str) and SECRET.search(part) for part in (*keys, value))
     ]
 
 
