@@ -9,9 +9,11 @@ All times are aware and in UTC. Imports nothing of ours.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
+from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -163,6 +165,41 @@ class Feed:
         return self.title or self.url
 
 
+class Identity(enum.StrEnum):
+    """What a publisher's items are known by from one poll to the next."""
+
+    GUID = "guid"  # else the link, else title and date
+    LINK = "link"
+    TITLE = "title"
+    TITLE_AND_DAY = "title and day"
+
+
+@dataclass(frozen=True, slots=True)
+class Zones:
+    """What a publisher means where its dates do not say it."""
+
+    #: of dates without any zone; None: they are left out
+    default: tzinfo | None = None
+    #: what abbreviations stand for here ("cst": Asia/Shanghai), in lower case; they win over what is usual
+    named: Mapping[str, tzinfo] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherRules:
+    """How one publisher's feeds are to be read where the formats' own rules mislead."""
+
+    identity: Identity = Identity.GUID
+    #: a part of the guid that changes with each revision, and is taken off
+    guid_drop: re.Pattern[str] | None = None
+    #: guids that name nothing; the link stands in
+    guid_ignore: re.Pattern[str] | None = None
+    #: parameters of links that do not name the page, beside those that never do anywhere; lower case
+    drop_parameters: frozenset[str] = frozenset()
+    zones: Zones = field(default_factory=Zones)
+    #: titles of items that a machine put there ("this bridge returned an error"): no news, and left out
+    machine_titles: tuple[re.Pattern[str], ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Validators:
     """What a server gave us to ask "anything new?" with; empty means it gave none. RFC 9110, section 8.8."""
@@ -215,6 +252,8 @@ class Document:
     #: decoded from any Content-Encoding
     body: bytes = field(repr=False)
     validators: Validators = Validators()
+    #: where permanent redirects (301, 308), and nothing else, led from the address that was asked; empty if nowhere
+    moved_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +263,24 @@ class NotModified:
     feed: Feed
     outcome: PollOutcome
     validators: Validators = Validators()
+    #: lower-case names
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    moved_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What a document says of when to ask again, and whom to ask to be told."""
+
+    #: RSS `ttl`, or RSS 1.0 `sy:updatePeriod` over `sy:updateFrequency`; None if it says neither
+    period: timedelta | None = None
+    #: in UTC, 0 to 23
+    skip_hours: frozenset[int] = frozenset()
+    #: 0 is Monday
+    skip_days: frozenset[int] = frozenset()
+    #: WebSub, https://www.w3.org/TR/websub/: where to subscribe, and under what name; empty if it names none
+    hub: str = ""
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
