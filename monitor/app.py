@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import functools
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -18,20 +19,27 @@ from typing import ParamSpec, TextIO, TypeVar
 import numpy as np
 import structlog
 
-from monitor import __version__
 from monitor.archive import read_archive
 from monitor.config import Config, slack_token
+from monitor.config import FeedOptions as ConfiguredFeed
 from monitor.decide import Policy
 from monitor.embed import Embedder, open_embedder
 from monitor.errors import ConfigError, EngineError, Problem
-from monitor.fetch import Fetcher, FetchPolicy
+from monitor.fetch import FeedOptions, Fetcher, FetchPolicy
+from monitor.health import notice, review
+from monitor.isolate import Isolated
 from monitor.match import Background, Matcher, topic_texts
-from monitor.model import FeedState, PollOutcome, Topic, Vector
-from monitor.pipeline import Clock, Collector, Courier, InThread, Judge, Sink, collect_all, deliver
+from monitor.model import Feed, FeedState, PollOutcome, PublisherRules, Topic, Vector
+from monitor.parse import parse
+from monitor.pipeline import Clock, Collector, Courier, InThread, Judge, Parse, Sink, collect_all, deliver
+from monitor.publishers import Publishers, load_publishers, shipped_publishers
+from monitor.push import Pushes, open_pushes
 from monitor.rules import load_topics
+from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
 from monitor.store import FILE, Lock, Store
-from monitor.text import gist, script, text_hash
+from monitor.survey import Surveyed, survey
+from monitor.text import gist, host_of, longest_prefix, script, text_hash
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,6 +49,8 @@ log = structlog.get_logger()
 #: Where alerts without a channel go when there is no Slack.
 TERMINAL_CHANNEL = "terminal"
 TRANSCRIPT = "transcript.jsonl"
+#: Due feeds that are looked at for each place: many may be one host's.
+_LOOK_AHEAD = 8
 
 
 def now() -> datetime:
@@ -128,7 +138,14 @@ class Monitor:
     """A monitor at work on one state. Made by `open_monitor`."""
 
     def __init__(
-        self, config: Config, store: Store, learning: Learning, judge: Judge, collector: Collector, courier: Courier
+        self,
+        config: Config,
+        store: Store,
+        learning: Learning,
+        judge: Judge,
+        collector: Collector,
+        courier: Courier,
+        pushes: Pushes | None = None,
     ) -> None:
         self.config = config
         self.judge = judge
@@ -136,17 +153,66 @@ class Monitor:
         self._learning = learning
         self._collector = collector
         self._courier = courier
+        self._pushes = pushes
         self._in_flight: set[str] = set()
         self._stopping = False
 
     async def poll_due(self) -> list[PollOutcome]:
-        """Poll every feed whose time has come and that is not being polled."""
-        due = await self._collector.in_store(self._store.due_feeds, self._collector.clock())
-        return await self._poll([state for state in due if state.feed.url not in self._in_flight])
+        """Poll the feeds whose time has come, as many as there is room for, and that are not being polled."""
+        room = self.config.polling.concurrency - len(self._in_flight)
+        if room <= 0:
+            return []
+        # those in flight are due as well until their polls are written down
+        limit = _LOOK_AHEAD * self.config.polling.concurrency + len(self._in_flight)
+        due = await self._collector.in_store(self._store.due_feeds, self._collector.clock(), limit)
+        return await self._poll(self._choose(due))
+
+    def _choose(self, due: Sequence[FeedState]) -> list[FeedState]:
+        """Choose what to poll now: a feed that would only wait for its turn at its host must not take another's place."""
+        at_host = Counter(map(host_of, self._in_flight))
+        chosen: list[FeedState] = []
+        for state in due:
+            host = host_of(state.feed.url)
+            if len(chosen) + len(self._in_flight) >= self.config.polling.concurrency:
+                break
+            if state.feed.url not in self._in_flight and at_host[host] < self.config.polling.per_host:
+                chosen.append(state)
+                at_host[host] += 1
+        return chosen
 
     async def poll_all(self) -> list[PollOutcome]:
         """Poll every feed on the list, due or not."""
         return await self._poll(await self._collector.in_store(self._store.feeds))
+
+    async def spread_out(self) -> None:
+        """Give the feeds that are overdue at a start their times, evenly over the next interval."""
+        in_store, clock = self._collector.in_store, self._collector.clock
+        overdue = await in_store(self._store.overdue, clock())
+        await in_store(self._store.put_off, spread_out(overdue, clock(), self.config.polling.interval))
+
+    async def subscribe(self) -> None:
+        """Ask hubs to push what they offer, if the configuration says where they reach us."""
+        if self._pushes:
+            await self._pushes.renew()
+
+    async def review(self) -> None:
+        """Look at the health of all feeds, and tell ops what began and what is over."""
+        await self._collector.in_store(self._review)
+
+    def _review(self) -> None:
+        now, states = self._collector.clock(), self._store.feeds()
+        before = self._store.ailments()
+        found = review(before, states, self._collector.reachability.outage_since, now)
+        if found.ailments == tuple(before):
+            return
+        for ailment in found.began:
+            log.warning("ailment", feed=ailment.feed_url, condition=ailment.condition.value, because=ailment.because)
+        for ailment in found.over:
+            log.warning("ailment over", feed=ailment.feed_url, condition=ailment.condition.value)
+        names = {state.feed.url: state.feed.name for state in states}
+        channel = self.config.ops.channel
+        told = notice(found, names, channel, now) if channel else None
+        self._store.commit_review(found.ailments, told, now)
 
     async def deliver(self) -> int:
         """Send all that may be sent now; how many messages were accepted."""
@@ -226,15 +292,52 @@ async def open_monitor(
         judge.rebuild(await in_store(store.members, judge.stories.span, learning.embedder.id))
         doubts = await in_store(store.doubt_all_sending, clock())
         await in_store(store.unblock_all, clock())
-        fetcher = await stack.enter_async_context(Fetcher(_fetch_policy(config)))
+        fetcher = await stack.enter_async_context(Fetcher(_fetch_policy(config, env)))
+        pushes = None
+        if config.websub.callback:
+            pushes = await stack.enter_async_context(
+                open_pushes(config.websub.callback, config.websub.listen, config.state, fetcher, store, in_store, clock)
+            )
         collector = Collector(
-            fetcher, learning.embedder, store, in_store, in_engine, in_parser, clock, draw,
-            config.polling.interval, config.polling.ceiling,
-        )  # fmt: skip
+            fetch=fetcher,
+            parse=_parse_elsewhere(stack, config, in_parser),
+            embed=learning.embedder,
+            memory=store,
+            in_store=in_store,
+            in_engine=in_engine,
+            clock=clock,
+            draw=draw,
+            pace_for=_paces(config, pushes),
+            rules_for=_rules_for(_publishers(config)),
+            note_news=pushes.note_news if pushes else lambda _feed, _now: None,
+        )
         courier = Courier(sink, store, in_store, in_sender, clock, settle)
         log.info("open", state=str(config.state), topics=len(topics), model=learning.embedder.id, sink=sink.name,
                  open_items=len(judge.stories), doubts=doubts)  # fmt: skip
-        yield Monitor(config, store, learning, judge, collector, courier)
+        yield Monitor(config, store, learning, judge, collector, courier, pushes)
+
+
+@asynccontextmanager
+async def open_surveyor(
+    config: Config, env: Mapping[str, str], clock: Clock = now
+) -> AsyncIterator[Callable[[Iterable[Feed], Callable[[], Awaitable[None]]], Awaitable[list[Surveyed]]]]:
+    """Open what it takes to look at feeds as the monitor would, without its state: give a function that does."""
+    async with AsyncExitStack() as stack:
+        in_parser = _one_thread(stack, "parser")
+        fetcher = await stack.enter_async_context(Fetcher(_fetch_policy(config, env)))
+        parse_there = _parse_elsewhere(stack, config, in_parser)
+        publishers = _publishers(config)
+
+        async def look(feeds: Iterable[Feed], between_polls: Callable[[], Awaitable[None]]) -> list[Surveyed]:
+            return await survey(feeds, fetcher, parse_there, _rules_for(publishers), clock, between_polls)
+
+        yield look
+
+
+def _parse_elsewhere(stack: AsyncExitStack, config: Config, in_parser: InThread) -> Parse:
+    """Parse in a process that is killed when a document takes too long."""
+    parser = stack.enter_context(Isolated(config.polling.parse_timeout.total_seconds()))
+    return lambda document, first_seen, rules: in_parser(parser.call, parse, document, first_seen, rules)
 
 
 def _one_thread(stack: AsyncExitStack, name: str) -> InThread:
@@ -308,14 +411,60 @@ async def _embed_again(
     await in_store(store.remember, "model", model)
 
 
-def _fetch_policy(config: Config) -> FetchPolicy:
+def _publishers(config: Config) -> Publishers:
+    """What is known of publishers; what is wrong with one of them loses that one alone."""
+    publishers, problems = load_publishers(config.polling.publishers or shipped_publishers())
+    for problem in problems:
+        (log.warning if problem.warning else log.error)("publishers", problem=str(problem))
+    return publishers
+
+
+def _rules_for(publishers: Publishers) -> Callable[[Feed], PublisherRules]:
+    return lambda feed: publishers.rules_for(feed.url)
+
+
+def _paces(config: Config, pushes: Pushes | None) -> Callable[[Feed], Pace]:
+    """How often each feed is polled: by its own rhythm, or as the configuration says of it by name."""
+    polling = config.polling
+    usual = Pace(polling.interval, min(polling.floor, polling.interval), polling.ceiling)
+    chosen = {options.url: options.interval for options in config.feed if options.interval}
+
+    def pace_for(feed: Feed) -> Pace:
+        prefix = longest_prefix(feed.url, chosen)
+        interval = chosen[prefix] if prefix else None
+        if interval:
+            return Pace(interval, interval, interval)
+        return replace(usual, stretch=pushes.stretch(feed)) if pushes else usual
+
+    return pace_for
+
+
+def _fetch_policy(config: Config, env: Mapping[str, str]) -> FetchPolicy:
     polling = config.polling
     return FetchPolicy(
-        user_agent=polling.user_agent.format(version=__version__),
+        user_agent=polling.user_agent,
         connect_timeout=polling.connect_timeout.total_seconds(),
         read_timeout=polling.read_timeout.total_seconds(),
         total_timeout=polling.total_timeout.total_seconds(),
         max_bytes=polling.max_bytes,
         per_host=polling.per_host,
+        host_gap=polling.host_gap.total_seconds(),
         allow_private=frozenset(polling.allow_private),
+        options=tuple(_fetch_options(options, env) for options in config.feed),
+    )
+
+
+def _fetch_options(options: ConfiguredFeed, env: Mapping[str, str]) -> FeedOptions:
+    missing = [value[1:] for value in options.headers.values() if value.startswith("$") and value[1:] not in env]
+    if missing:
+        message = f"the environment has no {', '.join(missing)}, which a header of [[feed]] {options.url} is taken from"
+        raise ConfigError([Problem("the configuration", None, message)])
+    return FeedOptions(
+        prefix=options.url,
+        headers={
+            name: env[value[1:]].strip() if value.startswith("$") else value for name, value in options.headers.items()
+        },
+        user_agent=options.user_agent or "",
+        proxy=options.proxy,
+        tls=options.tls,
     )

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from monitor.app import Learning
     from monitor.pipeline import Judge
     from monitor.store import Store
+    from monitor.survey import Surveyed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -221,16 +222,26 @@ def explain(context: click.Context, item: str | None, text: str | None, title: s
 @_command
 def status(context: click.Context, as_json: bool) -> None:
     """Show feeds, items, stories and the outbox; 1 if an alert is stuck."""
+    from monitor.health import conditions
+
     config = _config(context)
     store = _open_store_to_read(config)
     totals = store.totals() if store else {}
     outbox = store.outbox_counts() if store else {}
-    failing = [state for state in (store.feeds() if store else []) if state.last_error]
+    feeds = store.feeds() if store else []
+    failing = [state for state in feeds if state.last_error]
+    ailing = [(state, found) for state in feeds if (found := conditions(state, _now()))]
+    outage = next((a for a in store.ailments() if not a.feed_url and not a.absent_since), None) if store else None
     stuck = outbox.get(DeliveryState.BLOCKED, 0) + outbox.get(DeliveryState.DEAD, 0)
     if as_json:
         data = {
             "totals": totals, "outbox": outbox, "verdicts": store.verdict_counts() if store else {},
             "failing": [{"feed": s.feed.url, "cause": s.last_error, "failures": s.failures} for s in failing],
+            "conditions": [
+                {"feed": s.feed.url, "condition": condition, "because": because}
+                for s, found in ailing for condition, because in found.items()
+            ],
+            "outage": _iso(outage.since) if outage else None,
             "model": store.fact("model") if store else "",
         }  # fmt: skip
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
@@ -239,6 +250,12 @@ def status(context: click.Context, as_json: bool) -> None:
     else:
         rows = [*totals.items(), *((f"outbox: {state}", n) for state, n in outbox.items())]
         click.echo(tabulate(rows, tablefmt="plain"))
+        if outage:
+            click.echo(f"\noutage of our own network since {_short(outage.since)} UTC: no feed is charged for it")
+        if ailing:
+            click.echo(f"\n{len(ailing)} feeds want a look")
+            findings = [(s.feed.name[:40], c, because) for s, found in ailing for c, because in found.items()]
+            click.echo(tabulate(findings, ["feed", "condition", "because"], "simple"))
         if failing:
             click.echo(f"\n{len(failing)} feeds failing")
             click.echo(_feed_table(failing))
@@ -380,7 +397,8 @@ def feeds_list(context: click.Context, as_json: bool) -> None:
     if as_json:
         data = [
             {**asdict(s.feed), "last_poll": _iso(s.last_poll), "last_success": _iso(s.last_success),
-             "next_poll": _iso(s.next_poll), "failures": s.failures, "last_error": s.last_error, "items": s.items}
+             "next_poll": _iso(s.next_poll), "pause": s.pause and s.pause.total_seconds(), "newest": _iso(s.rhythm.newest),
+             "moved_to": s.moved_to, "held": s.held, "failures": s.failures, "last_error": s.last_error, "items": s.items}
             for s in states
         ]  # fmt: skip
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
@@ -416,6 +434,89 @@ def feeds_remove(context: click.Context, url: str) -> None:
         click.echo(f"monitor: {url} is not on the list", err=True)
         sys.exit(1)
     click.echo(f"removed: {url}")
+
+
+@feeds.command("release")
+@click.argument("url")
+@click.pass_context
+@_command
+def feeds_release(context: click.Context, url: str) -> None:
+    """Judge what the storm breaker holds of a feed: at its next poll, which is now."""
+    held = _open_store(_config(context)).release(url, _now())
+    if not held:
+        click.echo(f"monitor: nothing of {url} is held", err=True)
+        sys.exit(1)
+    click.echo(f"{held} items of {url} will be judged at its next poll")
+
+
+@feeds.command("drop")
+@click.argument("url")
+@click.pass_context
+@_command
+def feeds_drop(context: click.Context, url: str) -> None:
+    """Forget what the storm breaker holds of a feed: it is not told."""
+    dropped = _open_store(_config(context)).drop(url)
+    if not dropped:
+        click.echo(f"monitor: nothing of {url} is held", err=True)
+        sys.exit(1)
+    click.echo(f"{dropped} items of {url} dropped")
+
+
+@feeds.command("check")
+@click.argument("target", required=False)
+@click.option("--again", default="10s", show_default=True, help="Time between the two polls of a feed; 0s: at once.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@_command
+def feeds_check(context: click.Context, target: str | None, again: str, as_json: bool) -> None:
+    """Fetch a feed's URL, a page's, all feeds of an OPML file, or those on the list, and say what they are like; 1 if one
+    cannot be used."""
+    from monitor.app import open_surveyor
+    from monitor.toml import parse_duration
+
+    config = _config(context)
+    try:
+        pause = parse_duration(again).total_seconds()
+    except ValueError as error:
+        raise click.UsageError(f"--again: {error}") from error
+    chosen = _feeds_to_check(config, target)
+
+    async def work() -> list[Surveyed]:
+        async with open_surveyor(config, os.environ) as look:
+            return await look(chosen, lambda: asyncio.sleep(pause))
+
+    surveyed = asyncio.run(work())
+    if as_json:
+        data = [{"feed": s.feed.url, "usable": s.usable, "findings": [asdict(f) for f in s.findings]} for s in surveyed]
+        click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+    else:
+        click.echo("\n\n".join(_survey_lines(one) for one in surveyed))
+    unusable = sum(not one.usable for one in surveyed)
+    if unusable:
+        click.echo(f"monitor: {unusable} of {len(surveyed)} cannot be used", err=True)
+        sys.exit(1)
+
+
+def _feeds_to_check(config: Config, target: str | None) -> list[Feed]:
+    """The feed of a URL, those of an OPML file, or those on the list."""
+    from monitor.opml import read_opml
+
+    if target is None:
+        store = _open_store_to_read(config)
+        return [state.feed for state in store.feeds()] if store else []
+    if target.startswith(("http://", "https://")):
+        return [Feed(target)]
+    if not Path(target).is_file():
+        raise click.UsageError(f"{target!r} is neither an address (http://, https://) nor an OPML file")
+    feeds, problems = read_opml(Path(target).read_bytes(), target)
+    _tell(problems)
+    return feeds
+
+
+def _survey_lines(surveyed: Surveyed) -> str:
+    lines = [f"{surveyed.feed.title + ' ' if surveyed.feed.title else ''}{surveyed.feed.url}"]
+    lines += [f"  {finding.level:<8}{finding.about:<12} {finding.says}" for finding in surveyed.findings]
+    return "\n".join(lines)
 
 
 @feeds.command("import")

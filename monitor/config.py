@@ -9,10 +9,11 @@ import ipaddress
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -50,6 +51,16 @@ SYSTEM_FILE = Path("/etc/news-monitor/monitor.toml")
 SYSTEM_STATE = Path("/var/lib/news-monitor")
 TOKEN_CREDENTIAL = "slack-bot-token"  # noqa: S105  the file's name, not a token
 _PACKAGE = Path(__file__).parent
+#: RFC 9110, section 5.6.2
+_HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+#: What says how a request travels, and what we have of the document already. `Proxy-Authorization` would go to the feed.
+_CLIENT_HEADERS = frozenset({
+    "accept-encoding", "connection", "content-encoding", "content-length", "expect", "host", "if-match",
+    "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "keep-alive", "proxy-authorization",
+    "proxy-connection", "range", "te", "trailer", "transfer-encoding", "upgrade",
+})  # fmt: skip
+#: not Cookie: it is as often a consent as a session
+_SECRET_HEADER = re.compile(r"(?:.+[-_])?(?:authorization|api-?key|key|token|secret|password)", re.IGNORECASE)
 
 
 # -- kinds of values ------------------------------------------------------------------------------
@@ -90,11 +101,22 @@ def _host(value: str) -> str:
 
 
 def _base_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in value:
-        raise ValueError(f'{quote(value)} is not the address of an API; the usual one is "https://slack.com/api/"')
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
-        raise ValueError("the token would travel in the clear: use https (http is for localhost only)")
+    wanted = 'the address of an API; the usual one is "https://slack.com/api/"'
+    return _base(value, wanted, "the token would travel in the clear")
+
+
+def _callback(value: str) -> str:
+    wanted = 'an address that hubs can call; write one as in "https://news.example/websub/"'
+    return _base(value, wanted, "what hubs push could be read and forged on its way") if value else ""
+
+
+def _base(value: str, wanted: str, risk: str) -> str:
+    """Return an https address that ends in a slash; http is taken for this machine only."""
+    parts = _address(value)
+    if parts is None or "?" in value or "#" in value:
+        raise ValueError(f"{quote(value)} is not {wanted}")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise ValueError(f"{risk}: use https (http is for localhost only)")
     return value.rstrip("/") + "/"
 
 
@@ -103,6 +125,81 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _address(value: str) -> SplitResult | None:
+    """Split an http or https address; None if it is none.
+
+    Raises: ValueError, which does not repeat it, if there is a password in it.
+    """
+    if re.match(r"(?:https?:)?(?://)?[^/?#]*@", value, re.IGNORECASE):
+        raise ValueError("a name and a password do not belong in this file; write the address without them")
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname or "", parts.port  # reading the port finds one that is out of range
+    except ValueError:
+        return None
+    whole = value.isprintable() and " " not in value  # urlsplit leaves out line ends
+    return parts if parts.scheme in ("http", "https") and whole and _is_host(host) else None
+
+
+def _is_host(host: str) -> bool:
+    """Also for names in other alphabets."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return bool(re.fullmatch(r"[\w-]+(?:\.[\w-]+)*", host))
+    return True
+
+
+def _listen(value: str) -> str:
+    parts = re.fullmatch(r"(?:\[([^]]+)\]|([^]:[]+)):([0-9]{1,5})", value)
+    if parts and _is_host(parts[1] or parts[2]) and 0 < int(parts[3]) < 65_536:
+        return value
+    raise ValueError(f'{quote(value)} is not an address with a port, as in "127.0.0.1:8787"')
+
+
+def _feed_prefix(value: str) -> str:
+    parts = _address(value)
+    if parts is None:
+        raise ValueError(
+            f'{quote(value)} is not the address of a feed, nor the beginning of one, as in "https://host/"'
+        )
+    return parts._replace(netloc=parts.netloc.lower(), path=parts.path or "/").geturl()
+
+
+def _proxy(value: str) -> str:
+    parts = _address(value) if value else None
+    if value and not (parts and parts.scheme == "http" and parts.path in ("", "/") and not parts.query):
+        raise ValueError(
+            f'{quote(value)} is not an http proxy; write one as in "http://proxy.internal:3128" (https feeds stay '
+            "encrypted through it)"
+        )
+    return value
+
+
+def _headers(value: object) -> object:
+    if not isinstance(value, dict):  # not repeated: a key may be in it
+        raise ValueError('expected a table { Name = "value" }')
+    return value
+
+
+def _header_name(name: str) -> str:
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError(f'{quote(name)} is not the name of a header; one has no colon and no space: "X-Api-Key"')
+    if name.lower() == "user-agent":
+        raise ValueError(f"{quote(name)} has a key of its own in [[feed]]: user_agent")
+    if name.lower() in _CLIENT_HEADERS:
+        raise ValueError(f"{quote(name)} is the client's own to set; leave it out")
+    return name
+
+
+def _header(value: str) -> str:
+    if not value.isprintable() or not value.isascii():
+        raise ValueError("it goes into an HTTP header: write it in printable ASCII")
+    if value.startswith("$") and not re.fullmatch(r"\$[A-Za-z_]\w*", value):
+        raise ValueError('what begins with "$" is the name of an environment variable and nothing more: "$FEED_KEY"')
+    return value
 
 
 _File = Annotated[Path, BeforeValidator(_path)]
@@ -119,17 +216,45 @@ class _Section(BaseModel):
 class Polling(_Section):
     # Below two minutes is rude to publishers; news older than six hours is no alert.
     interval: Annotated[Duration, between("2m", "6h")] = parse_duration("10m")
+    floor: Annotated[Duration, between("2m", "6h")] = parse_duration("5m")
     ceiling: Annotated[Duration, between("2m", "7d")] = parse_duration("6h")
-    concurrency: Annotated[Count, Field(ge=1, le=64)] = 8
+    concurrency: Annotated[Count, Field(ge=1, le=512)] = 16
     per_host: Annotated[Count, Field(ge=1, le=8)] = 2
+    host_gap: Annotated[Duration, between("0s", "1m")] = parse_duration("2s")
     connect_timeout: Annotated[Duration, between("1s", "1m")] = parse_duration("10s")
     read_timeout: Annotated[Duration, between("1s", "2m")] = parse_duration("20s")
     total_timeout: Annotated[Duration, between("1s", "5m")] = parse_duration("30s")
+    parse_timeout: Annotated[Duration, between("1s", "2m")] = parse_duration("10s")
     #: bytes after decompression
     max_bytes: Annotated[Count, Field(ge=10_000, le=100_000_000)] = 10_000_000
     user_agent: Annotated[Word, AfterValidator(_user_agent)] = "news-monitor/{version}"
     #: lower-case names and addresses
     allow_private: tuple[Annotated[Word, AfterValidator(_host)], ...] = ()
+    #: None means the shipped rules
+    publishers: _OptionalFile = None
+
+
+class FeedOptions(_Section):
+    """What is special about one feed, or about all whose addresses begin alike."""
+
+    #: scheme and host in lower case; never without a path
+    url: Annotated[Word, AfterValidator(_feed_prefix)]
+    #: None: by the feed's own rhythm
+    interval: Annotated[Duration | None, between("2m", "7d")] = None
+    user_agent: Annotated[Word, AfterValidator(_user_agent)] | None = None
+    #: a value that begins with "$" is the name of an environment variable: headers carry keys
+    headers: Annotated[
+        dict[Annotated[Word, AfterValidator(_header_name)], Annotated[Word, AfterValidator(_header)]],
+        BeforeValidator(_headers),
+    ] = Field(default_factory=dict)
+    proxy: Annotated[Word, AfterValidator(_proxy)] = ""
+    tls: Literal["verify", "legacy", "insecure"] = "verify"
+
+
+class WebSub(_Section):
+    #: ends in a slash; empty: no subscriptions
+    callback: Annotated[Word, AfterValidator(_callback)] = ""
+    listen: Annotated[Word, AfterValidator(_listen)] = "127.0.0.1:8787"
 
 
 class Embedding(_Section):
@@ -160,6 +285,11 @@ class Slack(_Section):
     settle: Annotated[Duration, between("0s", "10m")] = parse_duration("60s")
 
 
+class Ops(_Section):
+    #: empty: what is wrong with feeds stands in the log and in `status` only
+    channel: Channel = ""
+
+
 class Log(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     #: auto: text on a terminal, json elsewhere
@@ -177,9 +307,12 @@ class Config(_Section):
     state: _File = Path("state")
     rules: _File = Path("rules")
     polling: Polling = Polling()
+    feed: tuple[FeedOptions, ...] = ()
+    websub: WebSub = WebSub()
     embedding: Embedding = Embedding()
     alerts: Alerts = Alerts()
     slack: Slack = Slack()
+    ops: Ops = Ops()
     log: Log = Log()
     background: Background = Background()
 
@@ -223,7 +356,7 @@ def check(source: Source) -> Config:
 
     Raises: ConfigError with every problem, in the order of the file.
     """
-    problems = secrets_in(source)
+    problems = secrets_in(source) + _secret_headers(source) + _same_feeds(source)
     config, refused, refusals = _validate(source)
     problems += refusals
     problems += [
@@ -247,14 +380,51 @@ def _validate(source: Source) -> tuple[Config, set[Keys], list[Problem]]:
         return config, refused, explain_validation(error, source, Config)
 
 
-def _without(data: dict[str, Any], refused: set[Keys]) -> dict[str, Any]:
-    return {
-        name: {key: inner for key, inner in value.items() if (name, key) not in refused}
-        if isinstance(value, dict)
-        else value
-        for name, value in data.items()
-        if (name,) not in refused
-    }
+def _without(value: Any, refused: set[Keys], keys: Keys = ()) -> Any:
+    """Return a table, or an array, without what was refused in it."""
+    if isinstance(value, dict):
+        return {key: _without(value[key], refused, (*keys, key)) for key in value if (*keys, key) not in refused}
+    if isinstance(value, list):
+        return [_without(v, refused, (*keys, place)) for place, v in enumerate(value) if (*keys, place) not in refused]
+    return value
+
+
+def _secret_headers(source: Source) -> list[Problem]:
+    """Refuse what must be a secret by the name of its header, without repeating it."""
+    message = (
+        "its value is a secret, which does not belong in this file; put all of it, also a word such as Bearer, in an "
+        'environment variable, and write "$NAME"'
+    )
+    return [
+        source.problem(("feed", place, "headers", name), f"feed.headers.{name}: {message}")
+        for place, table in _feeds(source)
+        if isinstance(headers := table.get("headers"), dict)
+        for name, value in headers.items()
+        if _SECRET_HEADER.fullmatch(name.strip()) and isinstance(value, str) and not value.strip().startswith("$")
+    ]
+
+
+def _same_feeds(source: Source) -> list[Problem]:
+    """Refuse each [[feed]] whose address has one: of the two, one would hold, and nobody would know which."""
+    problems = []
+    first: dict[str, int] = {}
+    for place, table in _feeds(source):
+        with suppress(ValidationError):  # what is no address is refused as such
+            url = FeedOptions.model_validate({"url": table.get("url")}).url
+            if url in first:
+                line = source.line(("feed", first[url]))
+                message = f"feed.url: the [[feed]] in line {line} is for this address already; put both into one"
+                problems.append(source.problem(("feed", place, "url"), message))
+            first.setdefault(url, place)
+    return problems
+
+
+def _feeds(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each [[feed]], even if something in it is refused, with its place."""
+    tables = source.data.get("feed")
+    for place, table in enumerate(tables if isinstance(tables, list) else ()):
+        if isinstance(table, dict):
+            yield place, table
 
 
 def _cross_checks(config: Config) -> Iterator[tuple[tuple[Keys, Keys], str]]:
@@ -266,6 +436,15 @@ def _cross_checks(config: Config) -> Iterator[tuple[tuple[Keys, Keys], str]]:
             (
                 f"polling.ceiling: {format_duration(polling.ceiling)} is shorter than "
                 f"polling.interval, {format_duration(polling.interval)}; it is the longest wait between two polls"
+            ),
+        )
+    # a short interval is a fair wish, and wins over the default floor
+    if "floor" in polling.model_fields_set and polling.floor > polling.interval:
+        yield (
+            (("polling", "floor"), ("polling", "interval")),
+            (
+                f"polling.floor: {format_duration(polling.floor)} is longer than "
+                f"polling.interval, {format_duration(polling.interval)}; it is the shortest wait between two polls"
             ),
         )
     for name in ("connect_timeout", "read_timeout"):
@@ -308,6 +487,9 @@ def _resolve(config: Config, folder: Path, env: Mapping[str, str]) -> Config:
                 update={"engines": tuple(engine(name) for name in config.embedding.engines)}
             ),
             "slack": config.slack.model_copy(update={"token_file": token_file and folder / token_file}),
+            "polling": config.polling.model_copy(
+                update={"publishers": config.polling.publishers and folder / config.polling.publishers}
+            ),
             "background": config.background.model_copy(update={"file": background and folder / background}),
         }
     )

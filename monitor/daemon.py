@@ -22,6 +22,7 @@ log = structlog.get_logger()
 
 TICK = 1.0  # seconds
 TIDY = 3600.0  # seconds
+REVIEW = 60.0  # seconds
 #: A post in flight is finished before we go; systemd waits 30 s.
 LAST_POST = 10.0  # seconds
 
@@ -38,6 +39,8 @@ async def run(monitor: Monitor, env: Mapping[str, str]) -> None:
     scheduler = AsyncIOScheduler(timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True})
     scheduler.add_job(work.tick, "interval", seconds=TICK)
     scheduler.add_job(monitor.tidy, "interval", seconds=TIDY)
+    scheduler.add_job(work.review, "interval", seconds=REVIEW)
+    await monitor.spread_out()
     scheduler.start()
     notify(env, "READY=1")
     log.info("running")
@@ -77,6 +80,11 @@ class _Work:
         task.add_done_callback(self._polls.discard)
         task.add_done_callback(self._done)
         self.start("deliver", self._monitor.deliver)
+
+    async def review(self) -> None:
+        """Begin a look at the feeds' health, and at their hubs."""
+        self.start("review", self._monitor.review)
+        self.start("subscribe", self._monitor.subscribe)
 
     def start(self, name: str, begin: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         if name not in self._others:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from monitor.model import (
@@ -24,6 +24,7 @@ from monitor.model import (
     Topic,
     TopicStatus,
     Verdict,
+    Version,
 )
 
 #: Alert ids are uuid5 in this namespace: the same decision made twice, after a crash say, is the same row of the outbox.
@@ -79,6 +80,74 @@ def decide(
     return _tell(item, fresh or active, placement, story, topics, told, policy, now)
 
 
+def decide_edit(
+    item: Item,
+    before: Version,
+    matches: Sequence[Match],
+    placement: Placement,
+    story: Story,
+    topics: Mapping[str, Topic],
+    *,
+    alerts: Sequence[Alert],
+    told: Mapping[str, str],
+    policy: Policy,
+    now: datetime,
+) -> Decision:
+    """Decide what an edit of a known item deserves.
+
+    Channels that were told of the item are told of the edit, in the story's thread, also if no topic would take it any
+    more: it may take back what was said. A channel that was not is told only if the edit is what made a topic take it.
+
+    alerts: those that told the item. told: channels that know its story, each with the id of its root alert.
+    """
+    edits = [
+        _edited(last, item, before, [m for m in matches if m.topic in last.titles and m.matched], story, told, now)
+        for last in {alert.channel: alert for alert in alerts}.values()
+        if not _counts_only(last, topics)
+    ]
+    if edits:
+        return Decision(Verdict.REPLY, f"its publisher changed it; it was “{before.title}”", tuple(edits))
+    if alerts:
+        return Decision(Verdict.COUNTED, "its publisher changed it; the topic wants follow-ups only counted")
+    if before.verdict is not Verdict.NO_MATCH:
+        # what was held back for being old, a copy, or there before us is still that
+        return Decision(before.verdict, "its publisher changed it; nobody had been told of it")
+    return decide(item, matches, placement, story, topics, first_poll=False, told=told, policy=policy, now=now)
+
+
+def _counts_only(alert: Alert, topics: Mapping[str, Topic]) -> bool:
+    known = [topics[match.topic] for match in alert.matches if match.topic in topics]
+    return bool(known) and all(topic.notify.followups is Followups.COUNT_ONLY for topic in known)
+
+
+def _edited(
+    last: Alert,
+    item: Item,
+    before: Version,
+    matches: Sequence[Match],
+    story: Story,
+    told: Mapping[str, str],
+    now: datetime,
+) -> Alert:
+    return replace(
+        last,
+        id=_alert_id(last.channel, story, item),
+        kind=AlertKind.REPLY,
+        item=item,
+        matches=tuple(matches) or last.matches,
+        created=now,
+        broadcast=False,
+        sources=story.sources,
+        parent=told.get(last.channel, last.parent or last.id),
+        formerly=before.title,
+    )
+
+
+def _alert_id(channel: str, story: Story, item: Item) -> str:
+    edition = f"|{item.revision}" if item.revision else ""
+    return str(uuid.uuid5(_NAMESPACE, f"{channel}|{story.id}|{item.id}{edition}"))
+
+
 def _tell(
     item: Item,
     matches: Sequence[Match],
@@ -124,7 +193,7 @@ def _alert(
 ) -> Alert:
     ranked = sorted(matches, key=lambda m: (-_SEVERITIES.index(topics[m.topic].severity), -m.score, m.topic))
     return Alert(
-        id=str(uuid.uuid5(_NAMESPACE, f"{channel}|{story.id}|{item.id}")),
+        id=_alert_id(channel, story, item),
         kind=kind,
         channel=channel,
         story=story.id,

@@ -31,6 +31,7 @@ state = "."
 [polling]
 allow_private = ["127.0.0.1"]
 concurrency = 1
+host_gap = "0s"
 
 [alerts]
 max_age = "3650d"

@@ -95,13 +95,32 @@ class FetchError(MonitorError):
         #: how much it counts against the feed, 0 to 1 (our own network's faults count little)
         self.weight = weight
 
+    @property
+    def unreached(self) -> bool:
+        """No publisher was heard: if that is so of most hosts, it is our own network.
+
+        A dead line gives the first three causes, our own firewall or proxy the next two, a wrong clock or a captive portal
+        `tls`.
+        """
+        return self.cause in ("dns", "timeout", "connection", "refused", "proxy", "tls")
+
 
 class ParseError(MonitorError):
     """A document is no feed. `cause` is one word: `html`, `empty`, `not a feed` …"""
 
+    #: what it counts against the feed: a page of maintenance, a half-written file, a consent page pass
+    weight = 0.5
+    #: the host did answer
+    unreached = False
+
     def __init__(self, cause: str, detail: str = "") -> None:
         super().__init__(f"{cause}: {detail}" if detail else cause)
         self.cause = cause
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type[ParseError], tuple[str, str]]:
+        # it crosses from the parser's process to ours
+        return ParseError, (self.cause, self.detail)
 
 
 class SendError(MonitorError):

@@ -7,11 +7,12 @@ likeness of meaning alone never suppresses anything. An update needs likeness in
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -84,6 +85,9 @@ class _Traits:
     tongue: str
 
 
+_NO_TRAITS = _Traits(frozenset(), "")
+
+
 class OpenStories:
     """The items of the last `window`, ready to be compared with.
 
@@ -102,6 +106,7 @@ class OpenStories:
         self._members: list[Member] = []
         self._traits: list[_Traits] = []
         self._by_story: dict[str, list[int]] = {}
+        self._by_item: dict[str, int] = {}
         #: word -> the members that have it
         self._postings: dict[str, list[int]] = defaultdict(list)
         # columns beside the members, grown by doubling
@@ -170,22 +175,49 @@ class OpenStories:
 
     def add(self, member: Member) -> None:
         """Put an item where it was placed."""
-        vector, traits, count = self._centre(member.embedded), _traits(member.embedded.item), len(self)
+        count = len(self)
         if count == len(self._times):
             room = max(64, 2 * count)
-            self._vectors = _grown(self._vectors, (room, len(vector)))
+            self._vectors = _grown(self._vectors, (room, member.embedded.vector.size))
             self._times = _grown(self._times, (room,))
             self._norms = _grown(self._norms, (room,))
             self._parts = _grown(self._parts, (room,))
-        for word in traits.words:
-            self._postings[word].append(count)
         self._members.append(member)
-        self._traits.append(traits)
-        self._vectors[count] = vector
-        self._parts[count] = np.round(vector @ vector)
-        self._times[count] = member.embedded.item.at.timestamp()
-        self._norms[count] = math.sqrt(sum(self._rarity(word) for word in traits.words) or 1.0)
+        self._traits.append(_NO_TRAITS)
+        self._write(count)
         self._by_story.setdefault(member.story, []).append(count)
+        self._by_item[member.embedded.item.id] = count
+
+    def amend(self, embedded: EmbeddedItem) -> bool:
+        """Let a member say what its publisher says now; False if the item is not open any more."""
+        n = self._by_item.get(embedded.item.id)
+        if n is None:
+            return False
+        for word in self._traits[n].words:
+            self._postings[word].remove(n)
+        self._members[n] = replace(self._members[n], embedded=embedded)
+        self._write(n)
+        return True
+
+    def placement_of(self, item_id: str) -> Placement:
+        """Where an open item stands.
+
+        Raises: KeyError if it is not open.
+        """
+        member = self._members[self._by_item[item_id]]
+        return Placement(member.story, member.relation, because="it stands there since it was first seen")
+
+    def _write(self, n: int) -> None:
+        """Fill a member's columns from what it says."""
+        embedded = self._members[n].embedded
+        vector, traits = self._centre(embedded), _traits(embedded.item)
+        for word in traits.words:
+            self._postings[word].append(n)
+        self._traits[n] = traits
+        self._vectors[n] = vector
+        self._parts[n] = np.round(vector @ vector)
+        self._times[n] = embedded.item.at.timestamp()
+        self._norms[n] = math.sqrt(sum(self._rarity(word) for word in traits.words) or 1.0)
 
     @property
     def span(self) -> timedelta:
@@ -289,9 +321,14 @@ def _copy(item: Item, other: Item) -> str:
 
 def _bare(item: Item, outlets: tuple[str, ...]) -> str:
     """The text without "UPDATE 1-" before it and without the names of the outlets after headline and text."""
-    names = "|".join(re.escape(name) for name in (*_AGENCIES, *outlets) if name)
-    credit = re.compile(rf"\s*[-–—|(（«\"“]+\s*[(（«\"“]*(?:{names})[)）»\"”]*\s*$", re.IGNORECASE)
+    credit = _credit(outlets)
     return f"{credit.sub('', _REISSUE.sub('', item.title))}\n{credit.sub('', item.text[:COMPARED])}"
+
+
+@functools.lru_cache(4_096)
+def _credit(outlets: tuple[str, ...]) -> re.Pattern[str]:
+    names = "|".join(re.escape(name) for name in (*_AGENCIES, *outlets) if name)
+    return re.compile(rf"\s*[-–—|(（«\"“]+\s*[(（«\"“]*(?:{names})[)）»\"”]*\s*$", re.IGNORECASE)
 
 
 def _squeezed(text: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -211,6 +211,37 @@ class Validators:
 
 
 @dataclass(frozen=True, slots=True)
+class Hints:
+    """What a document says of when to ask again, and whom to ask to be told."""
+
+    #: RSS `ttl`, or RSS 1.0 `sy:updatePeriod` over `sy:updateFrequency`; None if it says neither
+    period: timedelta | None = None
+    #: in UTC, 0 to 23
+    skip_hours: frozenset[int] = frozenset()
+    #: 0 is Monday
+    skip_days: frozenset[int] = frozenset()
+    #: WebSub, https://www.w3.org/TR/websub/: where to subscribe, and under what name; empty if it names none
+    hub: str = ""
+    topic: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How a feed brings news, as far as we have seen."""
+
+    #: the median time between its last items, and the longest; None until it has brought three with a time
+    gap: timedelta | None = None
+    longest_gap: timedelta | None = None
+    #: the latest effective time of its items
+    newest: datetime | None = None
+    #: when a poll last found something new
+    last_new: datetime | None = None
+    #: the most severe topic that took an item of it, and when; None if none did in the last month
+    severity: Severity | None = None
+    severity_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FeedState:
     """What we remember of polling a feed."""
 
@@ -226,8 +257,90 @@ class FeedState:
     failures: float = 0.0
     #: one word, e.g. `timeout`; empty after a success
     last_error: str = ""
+    #: the first of these failures; None after a success
+    failing_since: datetime | None = None
     #: items seen in all
     items: int = 0
+    #: where a permanent redirect led; empty if nowhere. Never overwrites the feed's own address
+    moved_to: str = ""
+    #: the last poll that ignored validators and redirects: both can lie
+    full_fetch: datetime | None = None
+    #: the pause that followed the last poll
+    pause: timedelta | None = None
+    rhythm: Rhythm = field(default_factory=Rhythm)
+    hints: Hints = field(default_factory=Hints)
+    #: when a poll last had nothing in common with the one before
+    last_gap: datetime | None = None
+    #: items that the storm breaker holds back
+    held: int = 0
+    #: a person released what was held: the breaker lets the next poll through
+    released: bool = False
+
+
+class Condition(enum.StrEnum):
+    """What may be wrong with a feed, one word for `status`, metrics and messages to ops."""
+
+    FAILING = "failing"  # has given no document for days
+    GONE = "gone"  # its server says 410: not here, and never again
+    NEVER_PARSED = "never parsed"  # was never once a feed
+    STALE = "stale"  # answers, but has brought nothing for longer than it ever did
+    GAP = "gap"  # two polls with nothing in common: items may have slid past in between
+    STORM = "storm"  # much that is old became new at once, and is held back
+    OUTAGE = "outage"  # our own network; of no single feed
+
+
+@dataclass(frozen=True, slots=True)
+class Ailment:
+    """A condition of a feed (or of our network, with an empty feed), from its first sight to its last."""
+
+    feed_url: str
+    condition: Condition
+    because: str
+    since: datetime
+    #: when ops were told; None: not yet
+    told: datetime | None = None
+    #: since when it has not been seen again; None while it lasts
+    absent_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What one successful poll writes beside its items."""
+
+    feed: Feed
+    at: datetime
+    next_poll: datetime
+    pause: timedelta
+    validators: Validators
+    moved_to: str
+    #: validators and redirects were ignored
+    full: bool
+    rhythm: Rhythm
+    #: None: the document did not come again, what it said holds
+    hints: Hints | None = None
+    #: nothing in common with the poll before
+    gap: bool = False
+    #: keys under which items are known from now on -> their ids
+    aliases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What we remember of asking one hub for one feed."""
+
+    feed_url: str
+    hub: str
+    #: the feed's name at the hub: its rel=self
+    topic: str
+    state: Literal["asked", "active", "denied"]
+    #: when it came into this state, by our latest request or the hub's latest word
+    since: datetime
+    #: requests in a row that no hub has verified
+    tries: int = 0
+    #: end of the lease; it outlives a request to renew. None: never verified, or denied
+    expires: datetime | None = None
+    #: why the hub refused, or could not be asked; one line, may be empty
+    reason: str = ""
 
 
 class PollOutcome(enum.StrEnum):
@@ -269,21 +382,6 @@ class NotModified:
 
 
 @dataclass(frozen=True, slots=True)
-class Hints:
-    """What a document says of when to ask again, and whom to ask to be told."""
-
-    #: RSS `ttl`, or RSS 1.0 `sy:updatePeriod` over `sy:updateFrequency`; None if it says neither
-    period: timedelta | None = None
-    #: in UTC, 0 to 23
-    skip_hours: frozenset[int] = frozenset()
-    #: 0 is Monday
-    skip_days: frozenset[int] = frozenset()
-    #: WebSub, https://www.w3.org/TR/websub/: where to subscribe, and under what name; empty if it names none
-    hub: str = ""
-    topic: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Item:
     """One piece of news as one feed published it."""
 
@@ -304,6 +402,12 @@ class Item:
     published: datetime | None
     #: when we first saw it
     first_seen: datetime
+    #: the date as the publisher wrote it; empty if there is none
+    published_raw: str = ""
+    #: other identities under which it can be known again after its publisher changed the first (`parse`), best first
+    keys: tuple[str, ...] = ()
+    #: how often its publisher has changed it since we know it
+    revision: int = 0
 
     @property
     def at(self) -> datetime:
@@ -313,6 +417,19 @@ class Item:
     @property
     def source(self) -> str:
         return self.feed.name
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """An item as we know it from an earlier poll: what a new sight of it is compared with."""
+
+    item_id: str
+    title: str
+    text: str
+    canonical_link: str
+    published: datetime | None
+    revision: int
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,12 +538,15 @@ class Verdict(enum.StrEnum):
     SHADOW = "shadow"  # only topics in shadow took it
     TOO_OLD = "too old"  # published before `max_age`
     FIRST_POLL = "first poll"  # stood in the feed before we knew it
+    HELD = "held"  # the storm breaker holds it: `feeds release` or `feeds drop` decides
+    DROPPED = "dropped"  # was held, and a person dropped it
     NO_MATCH = "no match"
 
 
 class AlertKind(enum.StrEnum):
     ROOT = "root"
     REPLY = "reply"
+    NOTICE = "notice"  # to ops, about the monitor's own health
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,6 +574,23 @@ class Alert:
     sources: tuple[str, ...] = ()
     #: the root alert in whose thread a reply belongs; empty for a root
     parent: str = ""
+    #: the title before its publisher changed it; empty if this is no edit
+    formerly: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to tell ops, once; it goes the way of an alert."""
+
+    id: str
+    channel: str
+    #: plain text, one finding a line
+    text: str
+    created: datetime
+
+    @property
+    def kind(self) -> AlertKind:
+        return AlertKind.NOTICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,6 +612,8 @@ class Record:
     matches: tuple[Match, ...]
     placement: Placement
     decision: Decision
+    #: what the item said before, if this is an edit of a known one (or a held one that was released)
+    before: Version | None = None
 
 
 # -- render, send ---------------------------------------------------------------------------------
@@ -503,9 +642,9 @@ class DeliveryState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An alert's row in the outbox."""
+    """A row in the outbox."""
 
-    alert: Alert
+    alert: Alert | Notice
     state: DeliveryState
     #: tries so far
     attempt: int

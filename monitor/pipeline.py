@@ -11,14 +11,15 @@ the edges raise. The edges come in as arguments; which ones they are is `app`'s 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import ParamSpec, Protocol, TypeVar
 
+import numpy as np
 import structlog
 
-from monitor.decide import Policy, decide
+from monitor.decide import Policy, decide, decide_edit
 from monitor.errors import (
     FetchError,
     Misconfigured,
@@ -29,9 +30,12 @@ from monitor.errors import (
     Unacceptable,
 )
 from monitor.group import OpenStories
+from monitor.language import identify
 from monitor.match import Background, Matcher
 from monitor.model import (
+    Alert,
     AlertKind,
+    Decision,
     Delivery,
     DeliveryState,
     Document,
@@ -42,17 +46,37 @@ from monitor.model import (
     Match,
     Member,
     Message,
+    Notice,
     NotModified,
+    Placement,
+    Polled,
     PollOutcome,
+    PublisherRules,
     Record,
+    Relation,
+    Severity,
+    Topic,
+    TopicStatus,
     Validators,
     Vector,
     Verdict,
+    Version,
 )
-from monitor.parse import parse
-from monitor.render import render
-from monitor.schedule import after_failure, after_success
-from monitor.text import gist, script, text_hash
+from monitor.outage import Change, Reachability
+from monitor.parse import ParsedFeed
+from monitor.recognise import is_gap, is_material, is_suspect, recognise, storm, strangers
+from monitor.render import render, render_notice
+from monitor.schedule import (
+    REMEMBERED,
+    Pace,
+    after_failure,
+    after_success,
+    asked_pause,
+    is_dead,
+    learn_rhythm,
+    usual_pause,
+)
+from monitor.text import gist, host_of, script, text_hash
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,6 +85,8 @@ log = structlog.get_logger()
 
 #: Judgements as rare as this (decades: one in twenty ordinary items) are kept, so that `explain` can say what fell short.
 KEPT_RARITY = 1.3
+#: Validators lie, and redirects change their minds: so often a feed is asked as if for the first time.
+FULL_EVERY = timedelta(days=1)
 #: A doubtful alert counts as not sent when the channel lacks it twice, this far apart: what Slack shows can lag.
 BETWEEN_READS = timedelta(seconds=10)
 #: Waits between tries that were certainly not accepted, doubling, and their end.
@@ -72,7 +98,13 @@ UNREADABLE_WAIT = timedelta(minutes=1)
 
 
 class Fetch(Protocol):
-    async def fetch(self, feed: Feed, validators: Validators) -> Document | NotModified: ...
+    async def fetch(self, feed: Feed, validators: Validators, *, address: str = "") -> Document | NotModified: ...
+
+
+class Parse(Protocol):
+    """`parse.parse`, in a place where a pathological document costs its deadline at most."""
+
+    def __call__(self, document: Document, first_seen: datetime, rules: PublisherRules, /) -> Awaitable[ParsedFeed]: ...
 
 
 class Embed(Protocol):
@@ -91,19 +123,16 @@ class Sink(Protocol):
 class Memory(Protocol):
     """What the pipeline asks of the store."""
 
-    def unseen(self, item_ids: Sequence[str]) -> set[str]: ...
+    def known(self, keys: Sequence[str]) -> dict[str, tuple[str, str]]: ...
+    def versions(self, item_ids: Sequence[str]) -> dict[str, Version]: ...
+    def held_items(self, url: str) -> list[Item]: ...
+    def item_times(self, url: str, count: int) -> list[datetime]: ...
+    def alerts_of(self, item_id: str) -> list[Alert]: ...
     def vectors(self, text_hashes: Sequence[str], model: str) -> dict[str, Vector]: ...
     def members(self, span: timedelta, model: str) -> list[Member]: ...
     def roots(self, story_id: str) -> dict[str, str]: ...
-    def commit_poll(
-        self,
-        feed: Feed,
-        records: Sequence[Record],
-        validators: Validators,
-        model: str,
-        next_poll: datetime,
-        now: datetime,
-    ) -> None: ...
+    def commit_poll(self, polled: Polled, records: Sequence[Record], model: str) -> None: ...
+    def forgive(self, weights: Mapping[str, float]) -> None: ...
     def commit_failed_poll(self, feed: Feed, cause: str, weight: float, next_poll: datetime, now: datetime) -> None: ...
     def next_queued(self, now: datetime) -> Delivery | None: ...
     def claim(self, delivery_id: str, message: Message, now: datetime) -> bool: ...
@@ -178,8 +207,48 @@ class Judge:
             policy=self.policy,
             now=now,
         )
-        kept = tuple(match for match in matches if match.matched or match.score >= KEPT_RARITY)
-        return Record(embedded, text_hash(gist(item.title, item.text)), kept, placement, decision)
+        return Record(embedded, text_hash(gist(item.title, item.text)), _worth_keeping(matches), placement, decision)
+
+    def judge_edit(
+        self,
+        embedded: EmbeddedItem,
+        before: Version,
+        alerts: Sequence[Alert],
+        *,
+        told: Callable[[str], Mapping[str, str]],
+        now: datetime,
+    ) -> Record | None:
+        """Decide an edit of an item, which stays in its story; None if that story is over: it is history.
+
+        alerts: those that told the item.
+        """
+        item = embedded.item
+        if not self.stories.amend(embedded):
+            return None
+        matches = self.matcher.judge(embedded)
+        placement = self.stories.placement_of(item.id)
+        decision = decide_edit(
+            item,
+            before,
+            matches,
+            placement,
+            self.stories.story(placement.story),
+            self.matcher.topics,
+            alerts=alerts,
+            told=told(placement.story),
+            policy=self.policy,
+            now=now,
+        )
+        return Record(
+            embedded, text_hash(gist(item.title, item.text)), _worth_keeping(matches), placement, decision, before
+        )
+
+    def hold(self, item: Item, because: str) -> Record:
+        """Put an item aside unjudged, in no open story, until a person decides."""
+        unread = EmbeddedItem(item, np.zeros(0, dtype=np.float32))
+        placement = Placement(item.id, Relation.ROOT, because="it is held back")
+        decision = Decision(Verdict.HELD, because)
+        return Record(unread, text_hash(gist(item.title, item.text)), (), placement, decision)
 
     def no_stories(self, window: timedelta | None = None) -> OpenStories:
         """Make a set of stories with nothing in it."""
@@ -196,6 +265,10 @@ class Judge:
         return self._background.unit(embedded.vector, script(gist(embedded.item.title, embedded.item.text)))
 
 
+def _worth_keeping(matches: Sequence[Match]) -> tuple[Match, ...]:
+    return tuple(match for match in matches if match.matched or match.score >= KEPT_RARITY)
+
+
 # -- collect: one feed, from the wire to the commit -----------------------------------------------
 
 
@@ -204,37 +277,64 @@ class Collector:
     """What collecting needs of the world."""
 
     fetch: Fetch
+    parse: Parse
     embed: Embed
     memory: Memory
-    #: the store's thread, the engines' thread, and one where a pathological document stalls nobody
+    #: the store's thread, and the engines'
     in_store: InThread
     in_engine: InThread
-    in_parser: InThread
     clock: Clock
     #: 0 <= x < 1, drawn anew at each call
     draw: Callable[[], float]
-    interval: timedelta
-    ceiling: timedelta
+    pace_for: Callable[[Feed], Pace]
+    rules_for: Callable[[Feed], PublisherRules]
+    reachability: Reachability = field(default_factory=Reachability)
+    #: told of each poll that found new items
+    note_news: Callable[[Feed, datetime], None] = lambda _feed, _now: None
+
+
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What a document says that we did not know, and what becomes of it before any topic looks."""
+
+    #: to be judged: new to us, or held until a person released it
+    fresh: tuple[Item, ...] = ()
+    #: changed by their publisher, so that it matters
+    edits: tuple[tuple[Item, Version], ...] = ()
+    #: held back by the storm breaker
+    held: tuple[Item, ...] = ()
+    why_held: str = ""
+    #: what was held before, by id, of those in `fresh`
+    released: Mapping[str, Version] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    gap: bool = False
 
 
 async def collect(state: FeedState, judge: Judge, edges: Collector) -> PollOutcome:
     """Poll one feed and write down all that came of it."""
-    feed = state.feed
+    feed, rules = state.feed, edges.rules_for(state.feed)
+    full = state.full_fetch is None or edges.clock() - state.full_fetch >= FULL_EVERY
+    validators = replace(state.validators, etag="", last_modified="") if full else state.validators
     try:
-        answer = await edges.fetch.fetch(feed, state.validators)
-        parsed = await edges.in_parser(parse, answer, edges.clock()) if isinstance(answer, Document) else None
+        answer = await edges.fetch.fetch(feed, validators, address="" if full else state.moved_to)
+        parsed = await edges.parse(answer, edges.clock(), rules) if isinstance(answer, Document) else None
     except (FetchError, ParseError) as error:
         await _write_failure(state, error, edges)
         return PollOutcome.FAILED
-    items = await _new_items(parsed.items, edges) if parsed else []
-    vectors = await _vectors(items, edges)
-    embedded = [EmbeddedItem(item, vectors[text_hash(gist(item.title, item.text))]) for item in items]
-    records = await edges.in_store(_judge_and_commit, state, embedded, answer.validators, judge, edges)
+    await _note_reached(feed, edges)
+    findings = await edges.in_store(_find, parsed.items if parsed else (), state, edges.memory)
+    findings = _in_their_language(findings)
+    vectors = await _vectors([*findings.fresh, *(item for item, _ in findings.edits)], edges)
+    records = await edges.in_store(_judge_and_commit, state, answer, parsed, findings, vectors, full, judge, edges)
+    if findings.fresh:
+        edges.note_news(feed, edges.clock())
     outcome = (
-        answer.outcome if isinstance(answer, NotModified) else PollOutcome.NEW if items else PollOutcome.NOTHING_NEW
+        answer.outcome if isinstance(answer, NotModified) else PollOutcome.NEW if records else PollOutcome.NOTHING_NEW
     )
     counts = {verdict.value: n for verdict in Verdict if (n := sum(r.decision.verdict is verdict for r in records))}
-    log.info("poll", feed=feed.url, outcome=outcome.value, items=len(items), **({"verdicts": counts} if counts else {}))
+    log.info(
+        "poll", feed=feed.url, outcome=outcome.value, items=len(records), **({"verdicts": counts} if counts else {})
+    )
     for warning in parsed.warnings if parsed else ():
         log.info("mended", feed=feed.url, warning=warning)
     return outcome
@@ -266,30 +366,82 @@ async def collect_all(
 
 
 async def _write_failure(state: FeedState, error: FetchError | ParseError, edges: Collector) -> None:
-    now = edges.clock()
-    weight = error.weight if isinstance(error, FetchError) else 1.0
+    now, feed, reachability = edges.clock(), state.feed, edges.reachability
+    change = reachability.note(host_of(feed.url), feed.url, reached=not error.unreached, weight=error.weight, now=now)
+    if change is Change.BEGAN:
+        log.warning("outage", reason="most hosts cannot be reached: no feed is charged for it until that ends")
+        charged = {url: weight for url, weight in reachability.charged().items() if url != feed.url}
+        await edges.in_store(edges.memory.forgive, charged)
+    weight = 0.0 if reachability.outage_since and error.unreached else error.weight
     again = after_failure(
         now,
         state.failures + weight,
-        interval=edges.interval,
-        ceiling=edges.ceiling,
+        dead=is_dead(error.cause, state.failing_since, now),
+        usual=usual_pause(state.rhythm, edges.pace_for(feed), now),
+        ceiling=edges.pace_for(feed).ceiling,
         retry_after=error.retry_after,
         jitter=edges.draw(),
     )
-    await edges.in_store(edges.memory.commit_failed_poll, state.feed, error.cause, weight, again, now)
+    await edges.in_store(edges.memory.commit_failed_poll, feed, error.cause, weight, again, now)
     # once when it begins, or its cause changes: an operator reads this log
-    say = log.warning if state.last_error != error.cause else log.debug
-    say("poll", feed=state.feed.url, outcome=PollOutcome.FAILED.value, cause=error.cause, detail=str(error))
+    say = log.warning if state.last_error != error.cause and not reachability.outage_since else log.debug
+    say("poll", feed=feed.url, outcome=PollOutcome.FAILED.value, cause=error.cause, detail=str(error))
 
 
-async def _new_items(items: Sequence[Item], edges: Collector) -> list[Item]:
-    unseen = await edges.in_store(edges.memory.unseen, [item.id for item in items])
-    # a story is told in the order of events, not of the document
-    return sorted((item for item in items if item.id in unseen), key=lambda item: item.at)
+async def _note_reached(feed: Feed, edges: Collector) -> None:
+    change = edges.reachability.note(host_of(feed.url), feed.url, reached=True, weight=0.0, now=edges.clock())
+    if change is Change.ENDED:
+        log.warning("outage over")
+
+
+def _find(items: Sequence[Item], state: FeedState, memory: Memory) -> _Findings:
+    """Tell what is new in a document; in the store's thread, because it asks the store several times."""
+    held_before = memory.held_items(state.feed.url) if state.released else []
+    if not items and not held_before:
+        return _Findings()
+    known = memory.known([item.id for item in items])
+    known |= memory.known([key for item in items if item.id not in known for key in item.keys])
+    recognised = recognise(items, known, memory.versions(strangers(items, known)))
+    changed = [sighting.item for sighting in recognised.known if sighting.changed]
+    versions = memory.versions([item.id for item in [*changed, *held_before]])
+    edits = tuple(
+        (replace(item, revision=before.revision + 1), before)
+        for item in changed
+        if (before := versions[item.id]).verdict is not Verdict.HELD and is_material(before, item.title, item.text)
+    )
+    why_held = storm(recognised, state)
+    held = tuple(item for item in recognised.new if why_held and is_suspect(item, state))
+    fresh = [*held_before, *(item for item in recognised.new if item not in held)]
+    return _Findings(
+        # a story is told in the order of events, not of the document
+        fresh=tuple(sorted(fresh, key=lambda item: item.at)),
+        edits=edits,
+        held=held,
+        why_held=why_held,
+        released={item.id: versions[item.id] for item in held_before},
+        aliases=recognised.aliases,
+        gap=not why_held and is_gap(recognised, state),
+    )
+
+
+def _in_their_language(findings: _Findings) -> _Findings:
+    """Say in which language new items are written: many feeds declare none, or a wrong one."""
+
+    def identified(item: Item) -> Item:
+        return replace(item, language=identify(f"{item.title}\n{item.text}", item.language or item.feed.language))
+
+    return replace(
+        findings,
+        fresh=tuple(map(identified, findings.fresh)),
+        edits=tuple((identified(item), before) for item, before in findings.edits),
+        held=tuple(map(identified, findings.held)),
+    )
 
 
 async def _vectors(items: Sequence[Item], edges: Collector) -> dict[str, Vector]:
     texts = {text_hash(text): text for text in (gist(item.title, item.text) for item in items)}
+    if not texts:
+        return {}
     vectors = await edges.in_store(edges.memory.vectors, list(texts), edges.embed.id)
     missing = [key for key in texts if key not in vectors]
     if missing:
@@ -299,32 +451,104 @@ async def _vectors(items: Sequence[Item], edges: Collector) -> dict[str, Vector]
 
 
 def _judge_and_commit(
-    state: FeedState, embedded: Sequence[EmbeddedItem], validators: Validators, judge: Judge, edges: Collector
+    state: FeedState,
+    answer: Document | NotModified,
+    parsed: ParsedFeed | None,
+    findings: _Findings,
+    vectors: Mapping[str, Vector],
+    full: bool,
+    judge: Judge,
+    edges: Collector,
 ) -> list[Record]:
     """In the store's thread, so that one poll's stories are settled before the next poll looks at them."""
     now = edges.clock()
-    again = after_success(now, interval=edges.interval, jitter=edges.draw())
-    fresh: dict[str, dict[str, str]] = {}
-
-    def told(story: str) -> Mapping[str, str]:
-        return edges.memory.roots(story) | fresh.get(story, {})
-
-    records = []
     try:
-        for one in embedded:
-            record = judge.judge(
-                one, judge.matcher.judge(one), first_poll=state.first_success is None, told=told, now=now
-            )
-            for alert in record.decision.alerts:
-                if alert.kind is AlertKind.ROOT:
-                    fresh.setdefault(alert.story, {})[alert.channel] = alert.id
-            records.append(record)
-        edges.memory.commit_poll(state.feed, records, validators, edges.embed.id, again, now)
+        records = _judge(state, findings, vectors, judge, edges.memory, now)
+        polled = _polled(state, answer, parsed, findings, records, full, judge, edges, now)
+        edges.memory.commit_poll(polled, records, edges.embed.id)
     except BaseException:
         # what was put in stories was not written down: go back to what was
         judge.rebuild(edges.memory.members(judge.stories.span, edges.embed.id))
         raise
     return records
+
+
+def _judge(
+    state: FeedState,
+    findings: _Findings,
+    vectors: Mapping[str, Vector],
+    judge: Judge,
+    memory: Memory,
+    now: datetime,
+) -> list[Record]:
+    fresh: dict[str, dict[str, str]] = {}
+
+    def told(story: str) -> Mapping[str, str]:
+        return memory.roots(story) | fresh.get(story, {})
+
+    def embedded(item: Item) -> EmbeddedItem:
+        return EmbeddedItem(item, vectors[text_hash(gist(item.title, item.text))])
+
+    records = [judge.hold(item, findings.why_held) for item in findings.held]
+    for item in findings.fresh:
+        one = embedded(item)
+        record = judge.judge(one, judge.matcher.judge(one), first_poll=state.first_success is None, told=told, now=now)
+        records.append(replace(record, before=findings.released.get(item.id)))
+        for alert in record.decision.alerts:
+            if alert.kind is AlertKind.ROOT:
+                fresh.setdefault(alert.story, {})[alert.channel] = alert.id
+    for item, before in findings.edits:
+        edit = judge.judge_edit(embedded(item), before, memory.alerts_of(item.id), told=told, now=now)
+        if edit:
+            records.append(edit)
+    return records
+
+
+def _polled(
+    state: FeedState,
+    answer: Document | NotModified,
+    parsed: ParsedFeed | None,
+    findings: _Findings,
+    records: Sequence[Record],
+    full: bool,
+    judge: Judge,
+    edges: Collector,
+    now: datetime,
+) -> Polled:
+    pace, hints = edges.pace_for(state.feed), parsed.hints if parsed else None
+    rhythm = state.rhythm
+    if findings.fresh:
+        times = [*edges.memory.item_times(state.feed.url, REMEMBERED), *(item.at for item in findings.fresh)]
+        rhythm = learn_rhythm(rhythm, times, [*_severities(records, judge.matcher.topics)], now)
+    next_poll = after_success(
+        now,
+        usual=usual_pause(rhythm, pace, now),
+        asked=None if pace.floor == pace.ceiling else asked_pause(answer.headers, hints or state.hints),
+        hints=hints or state.hints,
+        pace=pace,
+        jitter=edges.draw(),
+    )
+    return Polled(
+        feed=state.feed,
+        at=now,
+        next_poll=next_poll,
+        pause=next_poll - now,
+        validators=answer.validators,
+        moved_to=answer.moved_to,
+        full=full,
+        rhythm=rhythm,
+        hints=hints,
+        gap=findings.gap,
+        aliases=findings.aliases,
+    )
+
+
+def _severities(records: Sequence[Record], topics: Mapping[str, Topic]) -> Iterator[Severity]:
+    for record in records:
+        for match in record.matches:
+            topic = topics[match.topic]
+            if match.matched and topic.status is TopicStatus.ACTIVE:
+                yield topic.severity
 
 
 # -- deliver: what waits in the outbox ------------------------------------------------------------
@@ -351,7 +575,7 @@ async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> i
     await _settle_doubts(edges)
     sent = 0
     while go_on() and (delivery := await edges.in_store(edges.memory.next_queued, edges.clock())):
-        message = delivery.message or render(delivery.alert)
+        message = delivery.message or _rendered(delivery.alert)
         now = edges.clock()
         if await edges.in_store(edges.memory.claim, delivery.alert.id, message, now):
             claimed = replace(
@@ -359,6 +583,10 @@ async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> i
             )
             sent += await _send(claimed, edges) is DeliveryState.SENT
     return sent
+
+
+def _rendered(alert: Alert | Notice) -> Message:
+    return render_notice(alert) if isinstance(alert, Notice) else render(alert)
 
 
 async def _send(delivery: Delivery, edges: Courier) -> DeliveryState:
@@ -433,7 +661,7 @@ async def _settle(
         id=delivery.alert.id,
         channel=delivery.alert.channel,
         kind=delivery.alert.kind.value,
-        topics=[match.topic for match in delivery.alert.matches],
+        topics=[match.topic for match in delivery.alert.matches] if isinstance(delivery.alert, Alert) else [],
         state=state.value,
         attempt=delivery.attempt,
         **({"error": error} if error else {}),

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 from urllib.parse import quote, urlsplit
 
-from monitor.model import Alert, AlertKind, Item, Match, MatchOutcome, Message, Severity
+from monitor.model import Alert, AlertKind, Item, Match, MatchOutcome, Message, Notice, Severity
 
 Block: TypeAlias = dict[str, object]
 
@@ -28,6 +28,9 @@ TITLE_LIMIT = 240
 EXCERPT_LIMIT = 240
 QUOTE_LIMIT = 90
 NAME_LIMIT = 80
+NOTICE_LIMIT = 300
+#: What is told so long after it was published is marked late, so that nobody takes it for this hour's news.
+LATE = timedelta(hours=3)
 TERM_LIMIT = 40
 SHOWN_TOPICS = 3
 SHOWN_TERMS = 4
@@ -99,6 +102,16 @@ def render(alert: Alert) -> Message:
     return Message(text=_root_text(alert), blocks=_root_blocks(alert), terminal=_root_terminal(alert))
 
 
+def render_notice(notice: Notice) -> Message:
+    """Say to ops what is wrong with the monitor's feeds or network, one finding a line."""
+    lines = [_clip(_line(line), NOTICE_LIMIT) for line in notice.text.splitlines()]
+    shown = [f"• {line}" for line in lines]
+    terminal = "\n".join(["⚙ the monitor itself", *(row for line in shown for row in _wrap(line, "  ", "    "))])
+    blocks = (_section("⚙ The monitor itself"), _context("\n".join(shown)))
+    text = _escape(f"The monitor itself: {'; '.join(lines)}").translate(MARKUP)
+    return Message(text=text, blocks=blocks, terminal=terminal)
+
+
 def why(match: Match) -> str:
     """Tell in plain words why a topic took an item; for matches that were taken only."""
     reasons = []
@@ -130,6 +143,7 @@ def _root_blocks(alert: Alert) -> tuple[Block, ...]:
 def _reply_blocks(alert: Alert) -> tuple[Block, ...]:
     return (
         _headline(alert.item),
+        *([_context(_formerly(alert))] if alert.formerly else []),
         _context(f"{_source(alert.item)} · {_when(alert, dated=False)}", _topics(alert)),
     )
 
@@ -141,7 +155,8 @@ def _root_text(alert: Alert) -> str:
 
 
 def _reply_text(alert: Alert) -> str:
-    return _escape(f"Update: {_title(alert.item)} ({_name(alert.item.source)})").translate(MARKUP)
+    word = "Edited" if alert.formerly else "Update"
+    return _escape(f"{word}: {_title(alert.item)} ({_name(alert.item.source)})").translate(MARKUP)
 
 
 def _headline(item: Item) -> Block:
@@ -196,6 +211,7 @@ def _reply_terminal(alert: Alert) -> str:
         [
             *_wrap(f"↳ in the thread of “{_clip(_line(alert.story_title), QUOTE_LIMIT)}”", indent="  ", hanging="    "),
             *_wrap(_title(alert.item), indent="    "),
+            *(_wrap(_formerly(alert), indent="    ") if alert.formerly else []),
             *_wrap(f"{_source(alert.item)} · {_when(alert, dated=True)}", indent="    "),
             *_wrap(_topics(alert), indent="    "),
             *([f"    {link}"] if link else []),
@@ -249,6 +265,12 @@ def _title(item: Item) -> str:
     return _clip(_line(item.title), TITLE_LIMIT) or "(no title)"
 
 
+def _formerly(alert: Alert) -> str:
+    """Tell what an edit changed, where it is the title that shows it."""
+    title = _clip(_line(alert.formerly), QUOTE_LIMIT)
+    return "edited by its publisher" + (f"; it read “{title}”" if title != _title(alert.item) else "")
+
+
 def _topics(alert: Alert) -> str:
     names = [_topic(alert, match) for match in alert.matches]
     return " · ".join(names[:SHOWN_TOPICS]) + _more(names, SHOWN_TOPICS)
@@ -291,7 +313,8 @@ def _when(alert: Alert, *, dated: bool) -> str:
     published = alert.item.published
     if published is None or published > seen:
         return f"seen {_clock(seen, alert.created, dated=dated)}"
-    return f"published {_clock(published, alert.created, dated=dated)}, seen {_lateness(seen - published)}"
+    late = "late: " if seen - published >= LATE else ""
+    return f"{late}published {_clock(published, alert.created, dated=dated)}, seen {_lateness(seen - published)}"
 
 
 def _clock(time: datetime, today: datetime, *, dated: bool) -> str:

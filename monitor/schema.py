@@ -134,3 +134,110 @@ def m001_spine(db: Database) -> None:
     ) STRICT;
     """,
     )
+
+
+@migrations()
+def m002_feeds_as_they_are(db: Database) -> None:
+    _run(
+        db,
+        """
+    -- beside the url, never instead of it
+    ALTER TABLE feeds ADD COLUMN moved_to TEXT NOT NULL DEFAULT '';
+    ALTER TABLE feeds ADD COLUMN full_fetch TEXT;
+    ALTER TABLE feeds ADD COLUMN failing_since TEXT;
+    -- seconds, these four
+    ALTER TABLE feeds ADD COLUMN pause REAL;
+    ALTER TABLE feeds ADD COLUMN gap REAL;
+    ALTER TABLE feeds ADD COLUMN longest_gap REAL;
+    ALTER TABLE feeds ADD COLUMN hint_period REAL;
+    ALTER TABLE feeds ADD COLUMN newest TEXT;
+    ALTER TABLE feeds ADD COLUMN last_new TEXT;
+    ALTER TABLE feeds ADD COLUMN severity TEXT;
+    ALTER TABLE feeds ADD COLUMN severity_at TEXT;
+    -- JSON lists
+    ALTER TABLE feeds ADD COLUMN skip_hours TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE feeds ADD COLUMN skip_days TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE feeds ADD COLUMN hub TEXT NOT NULL DEFAULT '';
+    ALTER TABLE feeds ADD COLUMN hub_topic TEXT NOT NULL DEFAULT '';
+    ALTER TABLE feeds ADD COLUMN last_gap TEXT;
+    ALTER TABLE feeds ADD COLUMN released INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX feeds_due ON feeds (coalesce(next_poll, '')) WHERE active = 1;
+
+    ALTER TABLE items ADD COLUMN published_raw TEXT NOT NULL DEFAULT '';
+    ALTER TABLE items ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+    -- of title and text; '' before this migration
+    ALTER TABLE items ADD COLUMN content_hash TEXT NOT NULL DEFAULT '';
+    DROP INDEX items_feed;
+    CREATE INDEX items_feed ON items (feed_url, at);
+    CREATE INDEX items_held ON items (feed_url) WHERE verdict = 'held';
+
+    CREATE TABLE identities (                   -- other names under which a feed may bring an item again
+        key TEXT PRIMARY KEY,
+        item_id TEXT NOT NULL REFERENCES items (id)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE revisions (                    -- what an item said before its publisher changed it
+        item_id TEXT NOT NULL REFERENCES items (id),
+        revision INTEGER NOT NULL,
+        until TEXT NOT NULL,
+        title TEXT NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (item_id, revision)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE ailments (
+        feed_url TEXT NOT NULL,                 -- '' is our own network
+        condition TEXT NOT NULL,
+        because TEXT NOT NULL,
+        since TEXT NOT NULL,
+        told TEXT,
+        absent_since TEXT,
+        PRIMARY KEY (feed_url, condition)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE subscriptions (                -- WebSub
+        feed_url TEXT PRIMARY KEY REFERENCES feeds (url),
+        hub TEXT NOT NULL,
+        topic TEXT NOT NULL,
+        state TEXT NOT NULL,
+        since TEXT NOT NULL,
+        tries INTEGER NOT NULL,
+        expires TEXT,
+        reason TEXT NOT NULL,
+        pushes INTEGER NOT NULL DEFAULT 0,      -- polls with news that a push had announced
+        unannounced INTEGER NOT NULL DEFAULT 0, -- and those that none had
+        pushed TEXT                             -- when a push last made the feed due
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE outbox_2 (                     -- a notice to ops tells no item and no story
+        id TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        story_id TEXT REFERENCES stories (id),
+        item_id TEXT REFERENCES items (id),
+        parent_id TEXT NOT NULL,
+        matches TEXT NOT NULL,
+        titles TEXT NOT NULL,
+        severity TEXT NOT NULL,
+        broadcast INTEGER NOT NULL,
+        sources TEXT NOT NULL,
+        created TEXT NOT NULL,
+        state TEXT NOT NULL,
+        attempt INTEGER NOT NULL DEFAULT 0,
+        not_before TEXT,
+        sending_at TEXT,
+        message TEXT,
+        receipt TEXT NOT NULL DEFAULT '',
+        error TEXT NOT NULL DEFAULT '',
+        updated TEXT NOT NULL,
+        formerly TEXT NOT NULL DEFAULT '',      -- an edit: the title before it
+        text TEXT NOT NULL DEFAULT ''           -- a notice: what it says
+    ) STRICT;
+    INSERT INTO outbox_2 SELECT *, '', '' FROM outbox;
+    DROP TABLE outbox;
+    ALTER TABLE outbox_2 RENAME TO outbox;
+    CREATE INDEX outbox_state ON outbox (state, created);
+    CREATE INDEX outbox_story ON outbox (story_id);
+    CREATE INDEX outbox_item ON outbox (item_id);
+    """,
+    )

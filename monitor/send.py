@@ -26,7 +26,7 @@ from slack_sdk.http_retry import RetryHandler
 from slack_sdk.web import SlackResponse
 
 from monitor.errors import SECRET, MaybeAccepted, Misconfigured, NotAccepted, SendError, Unacceptable
-from monitor.model import AlertKind, Delivery, Message, Severity
+from monitor.model import Alert, AlertKind, Delivery, Message, Severity
 
 SLACK_URL = "https://slack.com/api/"
 
@@ -256,7 +256,7 @@ def _problem(call: Callable[[], object]) -> str:
 
 def _payload(delivery: Delivery) -> dict[str, Any]:
     message = _message(delivery)
-    thread = {"thread_ts": delivery.thread, "reply_broadcast": delivery.alert.broadcast} if delivery.thread else {}
+    thread = {"thread_ts": delivery.thread, "reply_broadcast": _is_broadcast(delivery)} if delivery.thread else {}
     return {
         "channel": delivery.alert.channel,
         "text": message.text,
@@ -269,6 +269,10 @@ def _payload(delivery: Delivery) -> dict[str, Any]:
         "unfurl_media": False,
         **thread,
     }
+
+
+def _is_broadcast(delivery: Delivery) -> bool:
+    return isinstance(delivery.alert, Alert) and delivery.alert.broadcast
 
 
 def _delivery_id(message: Mapping[str, Any]) -> str:
@@ -321,7 +325,9 @@ class TerminalSink:
         message = _message(delivery)
         record = {"id": delivery.alert.id, "channel": delivery.alert.channel, "text": message.terminal}
         _append(self._transcript, json.dumps(record, ensure_ascii=False))
-        self._show(_painted(message, delivery.alert.severity) if self._colour else message.terminal, delivery)
+        alert = delivery.alert
+        severity = alert.severity if isinstance(alert, Alert) else Severity.INFO
+        self._show(_painted(message, severity) if self._colour else message.terminal, delivery)
         return delivery.alert.id
 
     def find(self, delivery: Delivery) -> str | None:

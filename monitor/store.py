@@ -24,29 +24,38 @@ from sqlite_utils import Database
 
 from monitor.errors import BusyError, StateError
 from monitor.model import (
+    Ailment,
     Alert,
     AlertKind,
+    Condition,
     Delivery,
     DeliveryState,
     EmbeddedItem,
     Explained,
     Feed,
     FeedState,
+    Hints,
     Item,
     Match,
     MatchOutcome,
     Member,
     Message,
+    Notice,
     Placement,
+    Polled,
     Record,
     Relation,
+    Rhythm,
     Severity,
     Story,
+    Subscription,
     Validators,
     Vector,
     Verdict,
+    Version,
 )
 from monitor.schema import migrations
+from monitor.text import content_hash
 
 Row = dict[str, Any]
 
@@ -151,50 +160,138 @@ class Store:
         """The feeds on the list, in the order in which they were added."""
         return [_feed_state(row) for row in self._rows(f"{_FEED_STATES} WHERE f.active = 1 ORDER BY f.added, f.rowid")]
 
-    def due_feeds(self, now: datetime) -> list[FeedState]:
-        """The feeds whose time has come, longest overdue first."""
-        due = f"{_FEED_STATES} WHERE f.active = 1 AND (f.next_poll IS NULL OR f.next_poll <= ?) ORDER BY f.next_poll, f.rowid"
-        return [_feed_state(row) for row in self._rows(due, _text(now))]
+    def due_feeds(self, now: datetime, limit: int = -1) -> list[FeedState]:
+        """The feeds whose time has come, longest overdue first, at most `limit`; their items are not counted."""
+        due = """SELECT f.*, 0 AS items, 0 AS held FROM feeds f WHERE f.active = 1 AND coalesce(f.next_poll, '') <= ?
+                 ORDER BY coalesce(f.next_poll, ''), f.rowid LIMIT ?"""
+        return [_feed_state(row) for row in self._rows(due, _text(now), limit)]
+
+    def overdue(self, now: datetime) -> list[str]:
+        """The addresses of the feeds whose time has come, longest overdue first."""
+        rows = self._rows(
+            """SELECT url FROM feeds f WHERE f.active = 1 AND coalesce(f.next_poll, '') <= ?
+               ORDER BY coalesce(f.next_poll, ''), f.rowid""",
+            _text(now),
+        )
+        return [row["url"] for row in rows]
+
+    def put_off(self, times: Mapping[str, datetime]) -> None:
+        """Give feeds the time of their next poll."""
+        with self._writing():
+            self._connection.executemany(
+                "UPDATE feeds SET next_poll = ? WHERE url = ?", [(_text(time), url) for url, time in times.items()]
+            )
+
+    def forgive(self, weights: Mapping[str, float]) -> None:
+        """Take back failures that turned out not to be the feeds'."""
+        with self._writing():
+            self._connection.executemany(
+                "UPDATE feeds SET failures = max(0, failures - ?) WHERE url = ?",
+                [(weight, url) for url, weight in weights.items()],
+            )
+
+    def release(self, url: str, now: datetime) -> int:
+        """Let what the storm breaker holds of a feed be judged at its next poll, which is now; how many items that is."""
+        with self._writing():
+            held = self._one("SELECT count(*) AS n FROM items WHERE feed_url = ? AND verdict = ?", url, Verdict.HELD)
+            if held and held["n"]:
+                self._connection.execute(
+                    "UPDATE feeds SET released = 1, next_poll = ? WHERE url = ?", (_text(now), url)
+                )
+        return int(held["n"]) if held else 0
+
+    def drop(self, url: str) -> int:
+        """Let what the storm breaker holds of a feed go untold; how many items that is."""
+        with self._writing():
+            done = self._connection.execute(
+                "UPDATE items SET verdict = ?, verdict_because = 'a person dropped it' WHERE feed_url = ? AND verdict = ?",
+                (Verdict.DROPPED, url, Verdict.HELD),
+            )
+            return done.rowcount
 
     # -- polls ------------------------------------------------------------------------------------
 
-    def unseen(self, item_ids: Sequence[str]) -> set[str]:
-        """Those of the ids that no poll has brought yet."""
-        known = set()
+    def known(self, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Those of the keys that name an item of an earlier poll: the item's id, and the hash of its title and text."""
+        found: dict[str, tuple[str, str]] = {}
+        for chunk in _chunks(keys):
+            marks = ",".join("?" * len(chunk))
+            rows = self._connection.execute(
+                f"""SELECT id, id, content_hash FROM items WHERE id IN ({marks})
+                    UNION ALL SELECT n.key, i.id, i.content_hash FROM identities n JOIN items i ON i.id = n.item_id
+                              WHERE n.key IN ({marks})""",
+                [*chunk, *chunk],
+            )
+            found |= {key: (item_id, content) for key, item_id, content in rows}
+        return found
+
+    def versions(self, item_ids: Sequence[str]) -> dict[str, Version]:
+        """What these items say as we know them, by id."""
+        found: dict[str, Version] = {}
         for chunk in _chunks(item_ids):
             marks = ",".join("?" * len(chunk))
-            known |= {row["id"] for row in self._rows(f"SELECT id FROM items WHERE id IN ({marks})", *chunk)}
-        return set(item_ids) - known
+            found |= {
+                row["id"]: _version(row) for row in self._rows(f"SELECT * FROM items WHERE id IN ({marks})", *chunk)
+            }
+        return found
 
-    def commit_poll(
-        self,
-        feed: Feed,
-        records: Sequence[Record],
-        validators: Validators,
-        model: str,
-        next_poll: datetime,
-        now: datetime,
-    ) -> None:
+    def held_items(self, url: str) -> list[Item]:
+        """What the storm breaker holds of a feed, in the order seen."""
+        rows = self._rows(f"{_ITEMS} WHERE i.feed_url = ? AND i.verdict = ? ORDER BY i.rowid", url, Verdict.HELD)
+        return [_item(row) for row in rows]
+
+    def item_times(self, url: str, count: int) -> list[datetime]:
+        """The effective times of a feed's latest items, latest first."""
+        rows = self._rows("SELECT at FROM items WHERE feed_url = ? ORDER BY at DESC LIMIT ?", url, count)
+        return [_need_time(row["at"]) for row in rows]
+
+    def commit_poll(self, polled: Polled, records: Sequence[Record], model: str) -> None:
         """Write all that one successful poll brought, as one transaction: items, vectors, matches, stories, alerts, and
-        the validators with which the server will be asked next time."""
-        with self._writing():
+        what to ask the server with next time."""
+        with self._writing(durably=bool(records)):
             for record in records:
-                self._write_record(record, model, now)
+                self._write_record(record, model, polled.at)
+            self._connection.executemany(
+                "INSERT INTO identities (key, item_id) VALUES (?, ?) ON CONFLICT (key) DO NOTHING",
+                polled.aliases.items(),
+            )
+            self._write_polled(polled)
+
+    def _write_polled(self, polled: Polled) -> None:
+        rhythm, validators, at = polled.rhythm, polled.validators, _text(polled.at)
+        self._connection.execute(
+            """UPDATE feeds SET etag = ?, last_modified = ?, body_hash = ?, moved_to = ?, last_poll = ?, last_success = ?,
+                   next_poll = ?, pause = ?, full_fetch = CASE WHEN ? THEN ? ELSE full_fetch END,
+                   first_success = coalesce(first_success, ?), failures = 0, last_error = '', failing_since = NULL,
+                   gap = ?, longest_gap = ?, newest = ?, last_new = ?, severity = ?, severity_at = ?,
+                   last_gap = CASE WHEN ? THEN ? ELSE last_gap END, released = 0 WHERE url = ?""",
+            (
+                validators.etag, validators.last_modified, validators.body_hash, polled.moved_to, at, at,
+                _text(polled.next_poll), polled.pause.total_seconds(), polled.full, at, at,
+                _seconds(rhythm.gap), _seconds(rhythm.longest_gap), _text(rhythm.newest), _text(rhythm.last_new),
+                rhythm.severity, _text(rhythm.severity_at), polled.gap, at, polled.feed.url,
+            ),
+        )  # fmt: skip
+        if polled.hints is not None:
+            hints = polled.hints
             self._connection.execute(
-                """UPDATE feeds SET etag = ?, last_modified = ?, body_hash = ?, last_poll = ?, last_success = ?, next_poll = ?,
-                       first_success = coalesce(first_success, ?), failures = 0, last_error = '' WHERE url = ?""",
+                "UPDATE feeds SET hint_period = ?, skip_hours = ?, skip_days = ?, hub = ?, hub_topic = ? WHERE url = ?",
                 (
-                    validators.etag, validators.last_modified, validators.body_hash,
-                    _text(now), _text(now), _text(next_poll), _text(now), feed.url,
+                    _seconds(hints.period), _json(sorted(hints.skip_hours)), _json(sorted(hints.skip_days)), hints.hub,
+                    hints.topic, polled.feed.url,
                 ),
             )  # fmt: skip
 
     def commit_failed_poll(self, feed: Feed, cause: str, weight: float, next_poll: datetime, now: datetime) -> None:
-        with self._writing():
+        """Write down that a poll gave nothing. The next one asks the feed's own address: a redirect may be what failed."""
+        with self._writing(durably=False):
             self._connection.execute(
-                "UPDATE feeds SET last_poll = ?, next_poll = ?, failures = failures + ?, last_error = ? WHERE url = ?",
-                (_text(now), _text(next_poll), weight, cause, feed.url),
-            )
+                """UPDATE feeds SET last_poll = ?, next_poll = ?, pause = ?, failures = failures + ?, last_error = ?,
+                       moved_to = '', failing_since = coalesce(failing_since, ?) WHERE url = ?""",
+                (
+                    _text(now), _text(next_poll), (next_poll - now).total_seconds(), weight, cause, _text(now), feed.url,
+                ),
+            )  # fmt: skip
 
     def _write_record(self, record: Record, model: str, now: datetime) -> None:
         item, placement, decision = record.embedded.item, record.placement, record.decision
@@ -203,18 +300,34 @@ class Store:
                ON CONFLICT (id) DO UPDATE SET latest = max(latest, excluded.latest), opened = min(opened, excluded.opened)""",
             (placement.story, item.title, _text(item.at), _text(item.at)),
         )
+        if record.before is not None:
+            self._write_revision(record.before, item, now)
         self._connection.execute(
-            """INSERT INTO items (id, feed_url, title, text, link, canonical_link, language, published, first_seen, at,
-                   text_hash, story_id, relation, parent_id, likeness, because, verdict, verdict_because)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            """INSERT INTO items (id, feed_url, title, text, link, canonical_link, language, published, published_raw,
+                   first_seen, at, text_hash, content_hash, revision, story_id, relation, parent_id, likeness, because, verdict,
+                   verdict_because)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+               ON CONFLICT (id) DO UPDATE SET title = excluded.title, text = excluded.text, link = excluded.link,
+                   canonical_link = excluded.canonical_link, language = excluded.language, text_hash = excluded.text_hash,
+                   content_hash = excluded.content_hash, revision = excluded.revision, story_id = excluded.story_id,
+                   relation = excluded.relation, parent_id = excluded.parent_id, likeness = excluded.likeness,
+                   because = excluded.because, verdict = excluded.verdict, verdict_because = excluded.verdict_because""",
             (
                 item.id, item.feed.url, item.title, item.text, item.link, item.canonical_link, item.language,
-                _text(item.published), _text(item.first_seen), _text(item.at), record.text_hash,
-                placement.story, placement.relation, placement.parent, placement.likeness, placement.because,
-                decision.verdict, decision.because,
+                _text(item.published), item.published_raw, _text(item.first_seen), _text(item.at), record.text_hash,
+                content_hash(item.title, item.text), item.revision, placement.story, placement.relation, placement.parent,
+                placement.likeness, placement.because, decision.verdict, decision.because,
             ),
         )  # fmt: skip
-        self._write_vectors({record.text_hash: record.embedded.vector}, model, now)
+        if record.embedded.vector.size:  # what is held was not embedded yet
+            self._write_vectors({record.text_hash: record.embedded.vector}, model, now)
+        if record.before is not None:
+            self._connection.execute("DELETE FROM matches WHERE item_id = ?", (item.id,))
+            # a held item had a story of its own until it was judged
+            self._connection.execute(
+                "DELETE FROM stories WHERE id = ? AND NOT EXISTS (SELECT 1 FROM items WHERE story_id = stories.id)",
+                (item.id,),
+            )
         self._connection.executemany(
             """INSERT INTO matches (item_id, topic, score, bar, outcome, nearest, negative, terms, gate)
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
@@ -226,19 +339,114 @@ class Store:
         for alert in decision.alerts:
             self._write_alert(alert, now)
 
+    def _write_revision(self, before: Version, item: Item, now: datetime) -> None:
+        if before.revision < item.revision:
+            self._connection.execute(
+                "INSERT INTO revisions (item_id, revision, until, title, text) VALUES (?, ?, ?, ?, ?)",
+                (item.id, before.revision, _text(now), before.title, before.text),
+            )
+
     def _write_alert(self, alert: Alert, now: datetime) -> None:
         done = self._connection.execute(
             """INSERT INTO outbox (id, kind, channel, story_id, item_id, parent_id, matches, titles, severity, broadcast,
-                   sources, created, state, updated)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
+                   sources, created, state, updated, formerly)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
             (
                 alert.id, alert.kind, alert.channel, alert.story, alert.item.id, alert.parent,
                 _json([_match_row(match) for match in alert.matches]), _json(dict(alert.titles)), alert.severity,
                 int(alert.broadcast), _json(alert.sources), _text(alert.created), DeliveryState.QUEUED, _text(now),
+                alert.formerly,
             ),
         )  # fmt: skip
         if done.rowcount:
             self._write_event(alert.id, "", DeliveryState.QUEUED, "", now)
+
+    # -- health -----------------------------------------------------------------------------------
+
+    def ailments(self) -> list[Ailment]:
+        """What is, or lately was, wrong with feeds and network, oldest first."""
+        rows = self._rows("SELECT * FROM ailments ORDER BY since, feed_url, condition")
+        return [
+            Ailment(
+                row["feed_url"], Condition(row["condition"]), row["because"], _need_time(row["since"]), _time(row["told"]),
+                _time(row["absent_since"]),
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def commit_review(self, ailments: Sequence[Ailment], notice: Notice | None, now: datetime) -> None:
+        """Replace all ailments, and queue the notice that tells ops of them, as one transaction."""
+        with self._writing():
+            self._connection.execute("DELETE FROM ailments")
+            self._connection.executemany(
+                "INSERT INTO ailments (feed_url, condition, because, since, told, absent_since) VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (a.feed_url, a.condition, a.because, _text(a.since), _text(a.told), _text(a.absent_since))
+                    for a in ailments
+                ],
+            )
+            if notice is not None:
+                self._write_notice(notice, now)
+
+    def _write_notice(self, notice: Notice, now: datetime) -> None:
+        done = self._connection.execute(
+            """INSERT INTO outbox (id, kind, channel, parent_id, matches, titles, severity, broadcast, sources, created, state,
+                   updated, text)
+               VALUES (?, ?, ?, '', '[]', '{}', ?, 0, '[]', ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
+            (
+                notice.id, notice.kind, notice.channel, Severity.INFO, _text(notice.created), DeliveryState.QUEUED,
+                _text(now), notice.text,
+            ),
+        )  # fmt: skip
+        if done.rowcount:
+            self._write_event(notice.id, "", DeliveryState.QUEUED, "", now)
+
+    # -- subscriptions ----------------------------------------------------------------------------
+
+    def offers(self) -> list[tuple[str, str, str]]:
+        """The feeds on the list that name a hub: address, hub, and the feed's name there."""
+        rows = self._rows("SELECT url, hub, hub_topic FROM feeds WHERE active = 1 AND hub <> '' ORDER BY rowid")
+        return [(row["url"], row["hub"], row["hub_topic"] or row["url"]) for row in rows]
+
+    def subscriptions(self) -> list[Subscription]:
+        return [
+            Subscription(
+                row["feed_url"], row["hub"], row["topic"], row["state"], _need_time(row["since"]), row["tries"],
+                _time(row["expires"]), row["reason"],
+            )
+            for row in self._rows("SELECT * FROM subscriptions ORDER BY feed_url")
+        ]  # fmt: skip
+
+    def keep_subscription(self, one: Subscription) -> None:
+        with self._writing():
+            self._connection.execute(
+                """INSERT INTO subscriptions (feed_url, hub, topic, state, since, tries, expires, reason)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                   ON CONFLICT (feed_url) DO UPDATE SET hub = excluded.hub, topic = excluded.topic, state = excluded.state,
+                       since = excluded.since, tries = excluded.tries, expires = excluded.expires, reason = excluded.reason""",
+                (
+                    one.feed_url, one.hub, one.topic, one.state, _text(one.since), one.tries, _text(one.expires), one.reason,
+                ),
+            )  # fmt: skip
+
+    def pushed(self, url: str, at: datetime) -> None:
+        """Have a feed polled at this time, or earlier if it is due earlier: its hub says that there is news."""
+        with self._writing(durably=False):
+            self._connection.execute(
+                "UPDATE feeds SET next_poll = min(coalesce(next_poll, ''), ?) WHERE url = ?", (_text(at), url)
+            )
+            self._connection.execute("UPDATE subscriptions SET pushed = ? WHERE feed_url = ?", (_text(at), url))
+
+    def push_counts(self) -> dict[str, tuple[int, int, datetime | None]]:
+        """For each subscription, by feed: polls with news that a push had announced, those that none had, the last push."""
+        rows = self._rows("SELECT feed_url, pushes, unannounced, pushed FROM subscriptions")
+        return {row["feed_url"]: (row["pushes"], row["unannounced"], _time(row["pushed"])) for row in rows}
+
+    def keep_push_counts(self, url: str, pushes: int, unannounced: int) -> None:
+        with self._writing(durably=False):
+            self._connection.execute(
+                "UPDATE subscriptions SET pushes = ?, unannounced = ? WHERE feed_url = ?", (pushes, unannounced, url)
+            )
 
     # -- vectors ----------------------------------------------------------------------------------
 
@@ -278,7 +486,9 @@ class Store:
         if newest is None or newest["at"] is None:
             return []
         since = _need_time(newest["at"]) - span
-        rows = self._rows(f"{_ITEMS} WHERE i.first_seen >= ? ORDER BY i.rowid", _text(since))
+        rows = self._rows(
+            f"{_ITEMS} WHERE i.first_seen >= ? AND i.verdict <> ? ORDER BY i.rowid", _text(since), Verdict.HELD
+        )
         return [(_item(row), row["text_hash"], row["story_id"], Relation(row["relation"])) for row in rows]
 
     def members(self, span: timedelta, model: str) -> list[Member]:
@@ -422,11 +632,32 @@ class Store:
             (_text(now), alert_id, before, after, detail),
         )
 
+    def alerts_of(self, item_id: str) -> list[Alert]:
+        """The alerts that told this item, or will, oldest first; dead ones told nobody."""
+        rows = self._rows(
+            f"{_DELIVERIES} WHERE o.item_id = ? AND o.state <> ? ORDER BY o.rowid", item_id, DeliveryState.DEAD
+        )
+        return [self._alert(row) for row in rows]
+
     def _delivery(self, row: Row) -> Delivery:
+        is_notice = row["kind"] == AlertKind.NOTICE
+        return Delivery(
+            alert=_notice(row) if is_notice else self._alert(row),
+            state=DeliveryState(row["state"]),
+            attempt=row["attempt"],
+            not_before=_time(row["not_before"]),
+            sending_at=_time(row["sending_at"]),
+            message=_message(row["message"]),
+            receipt=row["receipt"],
+            thread=row["thread"] or "",
+            error=row["error"],
+        )
+
+    def _alert(self, row: Row) -> Alert:
         item = self._one(f"{_ITEMS} WHERE i.id = ?", row["item_id"])
         if item is None:  # a foreign key forbids it
             raise StateError(f"alert {row['id']} tells an item that is not in the database")
-        alert = Alert(
+        return Alert(
             id=row["id"],
             kind=AlertKind(row["kind"]),
             channel=row["channel"],
@@ -440,17 +671,7 @@ class Store:
             broadcast=bool(row["broadcast"]),
             sources=tuple(json.loads(row["sources"])),
             parent=row["parent_id"],
-        )
-        return Delivery(
-            alert=alert,
-            state=DeliveryState(row["state"]),
-            attempt=row["attempt"],
-            not_before=_time(row["not_before"]),
-            sending_at=_time(row["sending_at"]),
-            message=_message(row["message"]),
-            receipt=row["receipt"],
-            thread=row["thread"] or "",
-            error=row["error"],
+            formerly=row["formerly"],
         )
 
     # -- looking back -----------------------------------------------------------------------------
@@ -526,9 +747,14 @@ class Store:
     # -- plumbing ---------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        """A transaction that holds the write lock from its first statement; rolled back if the block raises."""
+    def _writing(self, *, durably: bool = True) -> Iterator[None]:
+        """A transaction that holds the write lock from its first statement; rolled back if the block raises.
+
+        Not `durably`: a power cut may undo it, whole, with all that came after it. So it is for what the next poll would
+        find out again; the next durable transaction makes it last as well.
+        """
         with _told("written"):
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if durably else 'NORMAL'}")
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -570,13 +796,14 @@ def _refuse_strangers(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
-_FEED_STATES = "SELECT f.*, (SELECT count(*) FROM items i WHERE i.feed_url = f.url) AS items FROM feeds f"
+_FEED_STATES = f"""SELECT f.*, (SELECT count(*) FROM items i WHERE i.feed_url = f.url) AS items,
+    (SELECT count(*) FROM items i WHERE i.feed_url = f.url AND i.verdict = '{Verdict.HELD}') AS held FROM feeds f"""
 
 _ITEMS = """SELECT i.*, f.title AS feed_title, f.kind AS feed_kind, f.country AS feed_country, f.language AS feed_language,
     f.site AS feed_site FROM items i JOIN feeds f ON f.url = i.feed_url"""
 
 _DELIVERIES = """SELECT o.*, s.title AS story_title, p.receipt AS thread
-    FROM outbox o JOIN stories s ON s.id = o.story_id LEFT JOIN outbox p ON p.id = o.parent_id AND o.parent_id <> ''"""
+    FROM outbox o LEFT JOIN stories s ON s.id = o.story_id LEFT JOIN outbox p ON p.id = o.parent_id AND o.parent_id <> ''"""
 
 
 def _chunks(values: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
@@ -597,6 +824,14 @@ def _need_time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def _seconds(span: timedelta | None) -> float | None:
+    return None if span is None else span.total_seconds()
+
+
+def _delta(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
@@ -615,8 +850,41 @@ def _feed_state(row: Row) -> FeedState:
         next_poll=_time(row["next_poll"]),
         failures=row["failures"],
         last_error=row["last_error"],
+        failing_since=_time(row["failing_since"]),
         items=row["items"],
+        moved_to=row["moved_to"],
+        full_fetch=_time(row["full_fetch"]),
+        pause=_delta(row["pause"]),
+        rhythm=Rhythm(
+            gap=_delta(row["gap"]),
+            longest_gap=_delta(row["longest_gap"]),
+            newest=_time(row["newest"]),
+            last_new=_time(row["last_new"]),
+            severity=Severity(row["severity"]) if row["severity"] else None,
+            severity_at=_time(row["severity_at"]),
+        ),
+        hints=Hints(
+            period=_delta(row["hint_period"]),
+            skip_hours=frozenset(json.loads(row["skip_hours"])),
+            skip_days=frozenset(json.loads(row["skip_days"])),
+            hub=row["hub"],
+            topic=row["hub_topic"],
+        ),
+        last_gap=_time(row["last_gap"]),
+        held=row["held"],
+        released=bool(row["released"]),
     )
+
+
+def _version(row: Row) -> Version:
+    return Version(
+        row["id"], row["title"], row["text"], row["canonical_link"], _time(row["published"]), row["revision"],
+        Verdict(row["verdict"]),
+    )  # fmt: skip
+
+
+def _notice(row: Row) -> Notice:
+    return Notice(row["id"], row["channel"], row["text"], _need_time(row["created"]))
 
 
 def _item(row: Row) -> Item:
@@ -637,6 +905,8 @@ def _item(row: Row) -> Item:
         language=row["language"],
         published=_time(row["published"]),
         first_seen=_need_time(row["first_seen"]),
+        published_raw=row["published_raw"],
+        revision=row["revision"],
     )
 
 

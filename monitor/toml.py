@@ -359,6 +359,8 @@ def _explain(detail: ErrorDetails, model: type[BaseModel]) -> str:
         return _unknown_key(keys, detail["input"], model)
     if kind == "missing":
         return f'the key "{keys[-1]}" is missing{_inside(keys[:-1])}'
+    if keys[-1:] == ("[key]",):  # pydantic's mark of a key that is refused, and not its value
+        keys = keys[:-2]
     return f"{dotted(keys)}: {_refusal(detail, keys, model)}"
 
 
@@ -394,7 +396,7 @@ def _unknown_key(keys: Keys, value: object, model: type[BaseModel]) -> str:
         return f"{said}; it belongs at the top of the file, above the first [table]"
     if slip := _did_you_mean(key, known):
         return said + slip
-    homes = [f"[{name}]" for name, inner in _tables(model) if key in inner.model_fields]
+    homes = [table for table, inner in _tables(model) if key in inner.model_fields]
     if homes:
         return f"{said}; it belongs in {' or '.join(homes)}"
     return f"{said}; the keys are {', '.join(known)}"
@@ -406,9 +408,10 @@ def _did_you_mean(value: object, choices: Sequence[str]) -> str:
 
 
 def _tables(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """Yield the header of each table, and of each array of tables, with its model."""
     for name, info in model.model_fields.items():
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            yield name, info.annotation
+        if inner := _inner_model(info.annotation):
+            yield f"[[{name}]]" if get_origin(info.annotation) in (tuple, list) else f"[{name}]", inner
 
 
 def _model(keys: Keys, model: type[BaseModel]) -> type[BaseModel] | None:

@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import re
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -16,14 +17,27 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from monitor.errors import SendError
 from monitor.match import Background
-from monitor.model import Delivery, Document, Feed, NotModified, PollOutcome, Validators, Vector
+from monitor.model import (
+    Delivery,
+    Document,
+    Feed,
+    NotModified,
+    PollOutcome,
+    PublisherRules,
+    Validators,
+    Vector,
+)
+from monitor.parse import ParsedFeed, parse
+from monitor.schedule import Pace
 from monitor.text import fold
 
 
@@ -45,6 +59,8 @@ class Answer:
     #: send this many bytes of the body, all of which was promised, and hang up
     cut: int | None = None
     gzip: bool = False
+    #: in two HTTP chunks, instead of with a Content-Length; cut off, the second never comes
+    chunked: bool = False
     #: drop the connection without a word
     reset: bool = False
 
@@ -56,20 +72,37 @@ class Request:
     headers: dict[str, str]
 
 
+#: A certificate for FeedServer that nobody trusts, and that is weak besides.
+CERTIFICATE = Path(__file__).parent / "data" / "tls" / "loopback.pem"
+
+
 class _Server(ThreadingHTTPServer):
+    #: None: plain HTTP
+    tls: ssl.SSLContext | None = None
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        # In the connection's own thread: a handshake that fails or lingers must not hold up the others.
+        secured = self.tls.wrap_socket(request, server_side=True) if self.tls else request
+        super().finish_request(secured, client_address)
+        if self.tls:
+            secured.close()
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         # Clients hang up in the middle of a connection, as many tests want.
-        if not isinstance(sys.exception(), ConnectionError):
+        if not isinstance(sys.exception(), (ConnectionError, ssl.SSLError)):
             super().handle_error(request, client_address)
 
 
 class FeedServer:
     """A real HTTP server on the loopback interface: `with FeedServer() as server`.
 
-    Each path has a list of answers, given in order; the last one repeats. A path without answers is 404.
+    Each path has a list of answers, given in order; the last one repeats. A path without answers is 404. Asked as a
+    proxy, it takes the whole URL for the path.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1", *, tls: bool = False) -> None:
+        self.host = host
+        self._tls = tls
         self.requests: list[Request] = []
         #: most requests that were being answered at one moment
         self.most_at_once = 0
@@ -85,11 +118,12 @@ class FeedServer:
     def redirect(self, path: str, to: str, status: int = 302) -> str:
         return self.serve(path, Answer(status=status, headers={"Location": to}))
 
-    def url(self, path: str, host: str = "127.0.0.1") -> str:
-        return f"http://{host}:{self._server.server_address[1]}{path}"
+    def url(self, path: str, host: str = "") -> str:
+        return f"{'https' if self._tls else 'http'}://{host or self.host}:{self._server.server_address[1]}{path}"
 
     def __enter__(self) -> Self:
-        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._server = _Server((self.host, 0), self._handler())
+        self._server.tls = _weak_tls() if self._tls else None
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
         return self
@@ -140,6 +174,9 @@ class FeedServer:
                     return
                 body = gzip.compress(answer.body) if answer.gzip else answer.body
                 self._head(answer.status, answer, len(body))
+                if answer.chunked:
+                    self._chunks(body, answer.cut)
+                    return
                 if answer.cut is not None:
                     self.wfile.write(body[: answer.cut])
                     self.close_connection = True
@@ -149,11 +186,20 @@ class FeedServer:
                     self.wfile.write(body[start : start + step])
                     time.sleep(answer.drip)
 
+            def _chunks(self, body: bytes, cut: int | None) -> None:
+                middle = len(body) // 2 if cut is None else cut
+                self.wfile.write(b"%x\r\n%s\r\n" % (middle, body[:middle]))
+                if cut is None:
+                    self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body) - middle, body[middle:]))
+                else:
+                    self.close_connection = True
+
             def _head(self, status: int, answer: Answer, length: int | None) -> None:
                 self.send_response(status)
                 headers = {"ETag": answer.etag, "Last-Modified": answer.last_modified}
                 if length is not None:
-                    headers |= {"Content-Length": str(length), "Content-Encoding": "gzip" if answer.gzip else ""}
+                    size = {"Transfer-Encoding": "chunked"} if answer.chunked else {"Content-Length": str(length)}
+                    headers |= size | {"Content-Encoding": "gzip" if answer.gzip else ""}
                 for name, value in (headers | answer.headers).items():
                     if value:
                         self.send_header(name, value)
@@ -168,6 +214,13 @@ class FeedServer:
                 """Say nothing: pytest's output is for failures."""
 
         return Handler
+
+
+def _weak_tls() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("DEFAULT:@SECLEVEL=1")  # or it would refuse its own key
+    context.load_cert_chain(CERTIFICATE)
+    return context
 
 
 def _is_known(answer: Answer, request: Request) -> bool:
@@ -189,6 +242,8 @@ class FakeFetch:
     def __init__(self) -> None:
         #: URL and validators of every request
         self.requests: list[tuple[str, Validators]] = []
+        #: feed URL -> where a permanent redirect leads
+        self.moved: dict[str, str] = {}
         #: URL -> seconds before its answer
         self.delays: dict[str, float] = {}
         self._answers: dict[str, list[bytes | PollOutcome | Exception]] = {}
@@ -196,17 +251,31 @@ class FakeFetch:
     def script(self, url: str, *answers: bytes | PollOutcome | Exception) -> None:
         self._answers[url] = list(answers)
 
-    async def fetch(self, feed: Feed, validators: Validators) -> Document | NotModified:
-        self.requests.append((feed.url, validators))
+    async def fetch(self, feed: Feed, validators: Validators, *, address: str = "") -> Document | NotModified:
+        self.requests.append((address or feed.url, validators))
         await asyncio.sleep(self.delays.get(feed.url, 0.0))
         answers = self._answers.get(feed.url) or [b""]
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(answer, Exception):
             raise answer
         if isinstance(answer, PollOutcome):
-            return NotModified(feed, answer, validators)
+            return NotModified(feed, answer, validators, moved_to=self.moved.get(feed.url, address))
         body_hash = hashlib.sha256(answer).hexdigest()
-        return Document(feed, feed.url, {}, answer, Validators(etag=f'"{body_hash[:8]}"', body_hash=body_hash))
+        received = Validators(etag=f'"{body_hash[:8]}"', body_hash=body_hash)
+        return Document(feed, feed.url, {}, answer, received, self.moved.get(feed.url, address))
+
+
+async def parse_here(document: Document, first_seen: datetime, rules: PublisherRules) -> ParsedFeed:
+    """Parses in this process: its own tests kill the other one."""
+    return parse(document, first_seen, rules)
+
+
+def usual_pace(_: Feed) -> Pace:
+    return Pace(interval=timedelta(minutes=10), floor=timedelta(minutes=5), ceiling=timedelta(hours=6))
+
+
+def no_rules(_: Feed) -> PublisherRules:
+    return PublisherRules()
 
 
 class FakeEmbedder:

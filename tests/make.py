@@ -27,12 +27,16 @@ from monitor.model import (
     MatchOutcome,
     Message,
     Placement,
+    Polled,
     Record,
     Relation,
+    Rhythm,
     Severity,
     Story,
     Topic,
+    Validators,
     Verdict,
+    Version,
 )
 
 #: a Tuesday
@@ -160,6 +164,38 @@ def alert_record(**fields: Any) -> Record:
         placement=Placement(told.story, Relation(told.kind.value.replace("reply", "update"))),
         decision=Decision(verdict, "news to its channel", (told,)),
     )
+
+
+def polled(**fields: Any) -> Polled:
+    """A poll that was answered at `at`, to be followed by the next ten minutes later."""
+    at = fields.get("at", NOW)
+    pause = timedelta(minutes=10)
+    defaults = {
+        "feed": feed(),
+        "at": at,
+        "next_poll": at + pause,
+        "pause": pause,
+        "validators": Validators(),
+        "moved_to": "",
+        "full": False,
+        "rhythm": Rhythm(),
+    }
+    return Polled(**(defaults | fields))
+
+
+def version(**fields: Any) -> Version:
+    """What we know of `item()`, unless fields say otherwise."""
+    known = item()
+    defaults = {
+        "item_id": known.id,
+        "title": known.title,
+        "text": known.text,
+        "canonical_link": known.canonical_link,
+        "published": known.published,
+        "revision": 0,
+        "verdict": Verdict.NO_MATCH,
+    }
+    return Version(**(defaults | fields))
 
 
 def story(**fields: Any) -> Story:

@@ -72,7 +72,7 @@ def commit(store: Store) -> str:
     """One alert in the outbox; its id."""
     record = make.alert_record()
     later = make.NOW + timedelta(minutes=10)
-    store.commit_poll(make.feed(), [record], store.feeds()[0].validators, "bag@1", later, make.NOW)
+    store.commit_poll(make.polled(next_poll=later), [record], "bag@1")
     return record.decision.alerts[0].id
 
 
@@ -316,7 +316,7 @@ def test_status_before_the_first_run_says_so(monitor: Run) -> None:
 
 def test_status_before_the_first_run_is_empty_for_programs(monitor: Run) -> None:
     assert json.loads(monitor("status", "--json").stdout) == {
-        "totals": {}, "outbox": {}, "verdicts": {}, "failing": [], "model": "",
+        "totals": {}, "outbox": {}, "verdicts": {}, "failing": [], "conditions": [], "outage": None, "model": "",
     }  # fmt: skip
 
 

@@ -6,16 +6,19 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
+from yarl import URL
 
 from monitor import __version__, config, toml
-from monitor.config import Config, load, slack_token
+from monitor.config import Config, FeedOptions, load, slack_token
 from monitor.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -73,27 +76,41 @@ JUNK: st.SearchStrategy[object] = st.recursive(
 )
 
 
-def _settings(model: type[BaseModel], keys: toml.Keys = ()) -> Iterator[toml.Keys]:
-    for name, info in model.model_fields.items():
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            yield from _settings(info.annotation, (*keys, name))
-        else:
-            yield (*keys, name)
+def _section(name: str) -> type[BaseModel] | None:
+    """Give the model of a [section] or of each [[section]]; None for a setting above them."""
+    annotation = Config.model_fields[name].annotation
+    model = next(iter(get_args(annotation)), annotation)
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
 
 
-SETTINGS = list(_settings(Config))
+def _settings() -> Iterator[tuple[str, ...]]:
+    for name in Config.model_fields:
+        section = _section(name)
+        yield from ((name, key) for key in section.model_fields) if section else [(name,)]
 
 
-@given(st.sampled_from(SETTINGS), JUNK)
-def test_junk_in_any_setting_is_taken_or_refused_in_our_own_words(keys: toml.Keys, junk: object) -> None:
-    data: object = junk
-    for key in reversed(keys):
-        data = {key: data}
-    assert isinstance(data, dict)
+SETTINGS = list(_settings())
+SECTIONS = [(name,) for name in Config.model_fields if _section(name)]
+
+
+@given(st.sampled_from(SETTINGS + SECTIONS), JUNK)
+def test_junk_in_any_setting_is_taken_or_refused_in_our_own_words(keys: tuple[str, ...], junk: object) -> None:
+    name, *key = keys
+    data = {name: {key[0]: junk} if key else junk}
+    if keys[0] == "feed" and key:
+        data = {"feed": [{"url": "https://feeds.example/", key[0]: junk}]}
     try:
         config.check(toml.Source("x.toml", data, {}))
     except ConfigError as error:
-        assert "nput" not in str(error)  # noqa: PT017  pydantic's words begin "Input should"; no error is fine too
+        assert "Input should" not in str(error)  # noqa: PT017  as pydantic says it; no error is fine too
+
+
+@given(st.text(st.sampled_from("aZ9é/:@[]?#%\\. \n-_"), max_size=12))
+def test_address_of_a_feed_is_refused_or_can_be_asked_for(rest: str) -> None:
+    with suppress(ConfigError):
+        (feed,) = config.check(toml.Source("x.toml", {"feed": [{"url": f"http://{rest}"}]}, {})).feed
+        url = URL(feed.url)
+        assert (url.scheme, bool(url.host), bool(url.port), url.user) == ("http", True, True, None)
 
 
 # -- good files -----------------------------------------------------------------------------------
@@ -135,6 +152,50 @@ def test_short_total_timeout_alone_is_a_fair_wish(tmp_path: Path) -> None:
     assert loaded.polling.total_timeout == timedelta(seconds=5)
 
 
+def test_short_interval_wins_over_the_default_floor(tmp_path: Path) -> None:
+    loaded = load(write(tmp_path / "x.toml", '[polling]\ninterval = "2m"\n'), {})
+    assert loaded.polling.interval == timedelta(minutes=2)
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("HTTPS://Feeds.Example", "https://feeds.example/"),
+        ("https://feeds.example/World?Lang=EN", "https://feeds.example/World?Lang=EN"),
+        ("https://medium.example/feed/@Author", "https://medium.example/feed/@Author"),
+        ("http://[::1]:8080/rss", "http://[::1]:8080/rss"),
+        ("https://новости.example/rss", "https://новости.example/rss"),
+    ],
+)
+def test_address_of_a_feed_is_kept_with_its_host_in_small_letters(tmp_path: Path, written: str, kept: str) -> None:
+    (feed,) = load(write(tmp_path / "x.toml", f'[[feed]]\nurl = "{written}"\n'), {}).feed
+    assert feed.url == kept
+
+
+def test_key_of_a_feed_stays_in_the_environment(tmp_path: Path) -> None:
+    text = '[[feed]]\nurl = "https://a.example/"\nheaders = { Authorization = " $FEED_KEY ", Cookie = "consent=1" }\n'
+    (feed,) = load(write(tmp_path / "x.toml", text), {"FEED_KEY": "SECRET"}).feed
+    assert feed.headers == {"Authorization": "$FEED_KEY", "Cookie": "consent=1"}
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("https://news.example/websub", "https://news.example/websub/"),
+        ("http://127.0.0.1:8787", "http://127.0.0.1:8787/"),
+        ("http://localhost/hub/", "http://localhost/hub/"),
+        ("", ""),
+    ],
+)
+def test_callback_ends_in_a_slash_and_needs_no_tls_on_this_machine(tmp_path: Path, written: str, kept: str) -> None:
+    assert load(write(tmp_path / "x.toml", f'[websub]\ncallback = "{written}"\n'), {}).websub.callback == kept
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:80", "[::1]:8787", "localhost:65535"])
+def test_hubs_are_listened_for_at_any_address_with_a_port(tmp_path: Path, address: str) -> None:
+    assert load(write(tmp_path / "x.toml", f'[websub]\nlisten = "{address}"\n'), {}).websub.listen == address
+
+
 # -- which file -----------------------------------------------------------------------------------
 
 
@@ -167,12 +228,13 @@ def test_defaults_hold_where_there_is_no_file() -> None:
 
 def test_relative_paths_start_from_the_folder_of_the_file(tmp_path: Path) -> None:
     text = 'state = "s"\nrules = "../r"\n[slack]\ntoken_file = "t"\n[background]\nfile = "b"\n'
-    text += '[embedding]\nengines = ["minilm", "./model", "org/model"]\n'
+    text += '[embedding]\nengines = ["minilm", "./model", "org/model"]\n[polling]\npublishers = "p"\n'
     write(tmp_path / "conf" / "x.toml", text)
     loaded = load(Path("conf/x.toml"), {"STATE_DIRECTORY": "/var/lib/x"})
     folder = tmp_path / "conf"
     assert (loaded.state, loaded.rules) == (folder / "s", folder / "../r")
     assert (loaded.slack.token_file, loaded.background.file) == (folder / "t", folder / "b")
+    assert loaded.polling.publishers == folder / "p"
     assert loaded.embedding.engines == ("minilm", str(folder / "model"), "org/model")
 
 
@@ -308,12 +370,10 @@ def uncommented() -> str:
     return re.sub(r"^#(?=[a-z\[])", "", SAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
 
 
-def _keys(table: dict[str, object], keys: toml.Keys = ()) -> Iterator[toml.Keys]:
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _keys(value, (*keys, key))
-        else:
-            yield (*keys, key)
+def _keys(data: dict[str, object]) -> Iterator[tuple[str, ...]]:
+    for name, value in data.items():
+        section = value[0] if name == "feed" and isinstance(value, list) else value
+        yield from ((name, key) for key in section) if isinstance(section, dict) else [(name,)]
 
 
 def test_sample_has_every_setting_in_the_order_of_the_code() -> None:
@@ -321,7 +381,15 @@ def test_sample_has_every_setting_in_the_order_of_the_code() -> None:
 
 
 def test_sample_shows_the_true_defaults() -> None:
-    assert Config.model_validate(tomllib.loads(uncommented())) == Config()
+    data = tomllib.loads(uncommented())
+    del data["feed"]
+    assert Config.model_validate(data) == Config()
+
+
+def test_sample_shows_a_feed_with_true_defaults_where_there_are_any() -> None:
+    (shown,) = tomllib.loads(uncommented())["feed"]
+    examples = {key: shown[key] for key in ("url", "interval", "user_agent", "headers")}
+    assert FeedOptions.model_validate(shown) == FeedOptions.model_validate(examples)
 
 
 def test_sample_loads_when_all_of_it_is_uncommented(tmp_path: Path) -> None:
@@ -333,18 +401,16 @@ def test_sample_changes_nothing_as_it_is_shipped() -> None:
 
 
 @pytest.mark.parametrize("keys", SETTINGS, ids=lambda keys: ".".join(keys))
-def test_sample_tells_the_range_of_the_setting(keys: toml.Keys) -> None:
+def test_sample_tells_the_range_of_the_setting(keys: tuple[str, ...]) -> None:
     """The explanation above a setting names both ends of its range, where it has one."""
-    model = Config.model_fields[str(keys[0])].annotation if len(keys) == 2 else Config
-    assert isinstance(model, type)
-    assert issubclass(model, BaseModel)
+    model = _section(keys[0]) or Config
     bounds = [
         toml.format_duration(bound) if isinstance(bound, timedelta) else str(bound)
-        for part in model.model_fields[str(keys[-1])].metadata
+        for part in model.model_fields[keys[-1]].metadata
         if (bound := getattr(part, "ge", getattr(part, "le", None))) is not None
     ]
     text = SAMPLE.read_text(encoding="utf-8")
-    section = text[text.index(f"#[{keys[0]}]") :] if len(keys) == 2 else text
+    section = re.split(rf"^#\[+{keys[0]}\]+$", text, flags=re.MULTILINE)[-1] if len(keys) == 2 else text
     explanation = section[: section.index(f"#{keys[-1]} = ")].rsplit("\n\n", 1)[-1]
     assert explanation.startswith("# ")
     assert [bound for bound in bounds if not re.search(rf"\b{bound}\b", explanation)] == []

@@ -30,7 +30,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import make
 import pytest
-from fakes import Answer, FakeEmbedder, FakeFetch, FeedServer, background
+from fakes import Answer, FakeEmbedder, FakeFetch, FeedServer, background, no_rules, parse_here, usual_pace
 from slack_server import FakeSlack
 
 from monitor import daemon
@@ -100,8 +100,8 @@ class MortalFetch(FakeFetch):
         super().__init__()
         self._reaper = reaper
 
-    async def fetch(self, *asked: Any) -> Any:
-        answer = await super().fetch(*asked)
+    async def fetch(self, *asked: Any, **named: Any) -> Any:
+        answer = await super().fetch(*asked, **named)
         self._reaper.tick()
         return answer
 
@@ -153,9 +153,8 @@ async def live(folder: Path, sink: Sink | None, edition: int, later: float = 0, 
     fetch.script(WIRE.url, make.rss(*[WEATHER, TROOPS, SHIPS][: 1 if edition == 1 else 3], published=datetime.now(UTC)))
     fetch.script(GAZETTE.url, make.rss(*[WEATHER, RETOLD][:edition], published=datetime.now(UTC)))
     collector = Collector(
-        fetch, FakeEmbedder(), store, at_once, at_once, at_once, clock, lambda: 0.5,
-        interval=timedelta(minutes=10), ceiling=timedelta(hours=6),
-    )  # fmt: skip
+        fetch, parse_here, FakeEmbedder(), store, at_once, at_once, clock, lambda: 0.5, usual_pace, no_rules
+    )
     if edition:
         await collect_all(store.feeds(), judge, collector, concurrency=1)
     if sink:
@@ -383,6 +382,15 @@ class FakeMonitor:
 
     async def tidy(self) -> None:
         self.asked["tidied"] += 1
+
+    async def spread_out(self) -> None:
+        self.asked["spread out"] += 1
+
+    async def review(self) -> None:
+        self.asked["reviews"] += 1
+
+    async def subscribe(self) -> None:
+        self.asked["subscriptions"] += 1
 
     def stop_sending(self) -> None:
         self.asked["stops"] += 1

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from monitor.cli import EXIT_CODES, main
-from monitor.model import Verdict
+from monitor.model import Condition, Verdict
 from monitor.rules import check_topics
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +36,11 @@ def test_command_is_in_the_readme(command: str) -> None:
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_verdict_is_in_the_readme(verdict: Verdict) -> None:
     assert f"| `{verdict}` |" in README
+
+
+@pytest.mark.parametrize("condition", list(Condition))
+def test_condition_is_in_the_readme(condition: Condition) -> None:
+    assert f"| `{condition}` |" in README
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "monitor").glob("*.py")), ids=lambda path: path.name)

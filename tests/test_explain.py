@@ -7,7 +7,7 @@ import pytest
 
 from monitor.explain import as_data, explain, explain_text, explained_data, judgement, one_in, source
 from monitor.match import MatchOutcome
-from monitor.model import Alert, DeliveryState, Match, Placement, Relation, Validators, Verdict
+from monitor.model import Alert, DeliveryState, Match, Placement, Relation, Verdict
 from monitor.store import Store
 
 EXAMPLE = "North Korean soldiers arrive in Russia for training"
@@ -149,7 +149,7 @@ def remembered(*records: Any) -> Store:
     for record in records:
         feed = record.embedded.item.feed
         store.add_feed(feed, make.NOW)
-        store.commit_poll(feed, [record], Validators(), "bag@1", make.NOW, make.NOW)
+        store.commit_poll(make.polled(feed=feed), [record], "bag@1")
     return store
 
 

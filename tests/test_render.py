@@ -245,7 +245,7 @@ def test_long_example_is_clipped_at_a_word():
         ("2024-10-29 14:26", "2024-10-29 14:26", "published 14:26 UTC, seen within a minute"),
         ("2024-10-29 13:20", "2024-10-29 14:26", "published 13:20 UTC, seen 1 h 6 min later"),
         ("2024-10-28 23:50", "2024-10-29 00:10", "published 23:50 UTC 28 Oct, seen 20 min later"),
-        ("2024-10-26 14:20", "2024-10-29 14:26", "published 14:20 UTC 26 Oct, seen 3 days later"),
+        ("2024-10-26 14:20", "2024-10-29 14:26", "late: published 14:20 UTC 26 Oct, seen 3 days later"),
         ("2023-10-29 14:20", "2023-10-29 14:26", "published 14:20 UTC 29 Oct 2023, seen 6 min later"),
         (None, "2024-10-29 14:26", "seen 14:26 UTC"),
         ("2024-10-29 18:00", "2024-10-29 14:26", "seen 14:26 UTC"),

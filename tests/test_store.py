@@ -33,6 +33,7 @@ from monitor.model import (
     Verdict,
 )
 from monitor.store import FILE, LOCK, Lock, Store
+from monitor.text import content_hash
 
 NOW = make.NOW
 FEED = make.feed()
@@ -58,7 +59,7 @@ def store() -> Iterator[Store]:
 
 
 def commit(store: Store, *records: Record, now: datetime = NOW, validators: Validators = VALIDATORS) -> None:
-    store.commit_poll(FEED, records, validators, MODEL, now + minutes(10), now)
+    store.commit_poll(make.polled(feed=FEED, at=now, validators=validators), records, MODEL)
 
 
 def named(title: str, **fields: object) -> Item:
@@ -240,15 +241,22 @@ def test_same_alert_committed_with_another_item_is_one_row(store: Store) -> None
     assert store.outbox_counts() == {"queued": 1}
 
 
-def test_unseen_are_the_ids_that_no_poll_brought(store: Store) -> None:
+def test_known_by_id_and_by_another_key(store: Store) -> None:
     known = make.item()
-    commit(store, make.record(item=known))
-    assert store.unseen([known.id, "f00"]) == {"f00"}
+    store.commit_poll(make.polled(aliases={"a1": known.id}), [make.record(item=known)], MODEL)
+    same = (known.id, content_hash(known.title, known.text))
+    assert store.known([known.id, "a1", "f00"]) == {known.id: same, "a1": same}
 
 
-def test_unseen_takes_more_ids_than_a_statement_does(store: Store) -> None:
-    ids = [f"{n:04}" for n in range(1_201)]
-    assert store.unseen(ids) == set(ids)
+def test_key_stays_with_the_item_that_bore_it_first(store: Store) -> None:
+    first, second = named("First"), named("Second")
+    store.commit_poll(make.polled(aliases={"a1": first.id}), [make.record(item=first)], MODEL)
+    store.commit_poll(make.polled(aliases={"a1": second.id}), [make.record(item=second)], MODEL)
+    assert store.known(["a1"])["a1"][0] == first.id
+
+
+def test_known_takes_more_keys_than_a_statement_does(store: Store) -> None:
+    assert store.known([f"{n:04}" for n in range(1_201)]) == {}
 
 
 def test_time_comes_back_in_utc_to_the_millisecond(store: Store) -> None:

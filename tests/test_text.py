@@ -1,8 +1,10 @@
 import unicodedata
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from w3lib.url import canonicalize_url
 
 from monitor.text import (
     canonical_link,
@@ -10,6 +12,7 @@ from monitor.text import (
     fold,
     item_id,
     language_code,
+    page_path,
     plain,
     script,
     sentences,
@@ -228,21 +231,114 @@ def test_links_to_one_page_become_equal(url: str, canonical: str) -> None:
     assert canonical_link(url) == canonical
 
 
-@pytest.mark.parametrize(
-    "parameter", ["id=1", "at=1", "page=2", "source=tass", "ref=home", "pk_id=4", "utm=1", "gl=cn"]
-)
+TRACKING = """
+    utm_source utm_medium utm_campaign utm_term utm_content utm_id utm_referrer utm-source UTM_Brand mtm_campaign mtm_kwd
+    hsa_cam hsa_src at_medium at_campaign at_custom1 at_link_id itm_source itm_campaign itm_channel int_source int_medium
+    pk_campaign pk_kwd pk_source piwik_campaign ns_campaign ns_mchannel ns_source ns_linkname ns_fee
+    fbclid gclid dclid yclid ysclid ymclid twclid ttclid msclkid gclsrc gbraid wbraid gad_source gad_campaignid srsltid
+    igshid igsh mibextid rdt_cid li_fat_id fb_source fb_ref fb_action_ids ref_src ref_url _openstat
+    mc_cid mc_eid mkt_tok _hsenc _hsmi __hssc __hstc __hsfp hsCtaTracking vero_id vero_conv oly_enc_id oly_anon_id
+    ml_subscriber _bhlid _kx _ga _gl wt_mc wt_zmc PHPSESSID jsessionid
+    xtor xtref ocid smid smtyp ftag maca traffic_source guccounter guce_referrer guce_referrer_sig soc_src soc_trk srnd
+    wpisrc referringSource gnt-cfr Echobox __twitter_impression spm spm_id_from share_token vd_source
+"""
+#: From "source" on: what the lists of others leave out, and sites name pages with.
+NAMING = """
+    id=1 at=1 page=2 p=3 pk_id=4 utm=1 gl=cn hl=zh v=1 story_id=1 newsIdx=1 nav_id=1 s=1 t=1 r=1 si=1 sn=1 __biz=1 mid=1
+    aid=1 cat=1 tag=1 lang=ru date=2024-11-16 itm_id=5 int_id=5 feed=rss2 format=rss c=rss-all type=feed amp=5 output=xml
+    outputType=xml platform=ios
+    source=tass source=crss src=a.jpg ref=home ref=feed-the-world from=2024 via=kiev origin=cn medium=oil campaign=5 mod=2
+    cid=7 uid=7 eid=7 sid=7 pid=7 clid=7 cmp=TSLA ncid=2 session_id=3 view_id=3 campaign_id=3 gallery=12 galleryId=1
+    picid=3 keyword=brics context=3 ts=1731772800
+"""
+FROM_A_FEED = """
+    from=rss source=RSS cmp=rss icid=rss via=rss ref=rssfeed cid=rss2 mod=rss_markets src=feed cmp=us-rss-world
+    ncid=txtlnkusaolp.rss from=r%73s
+"""
+FOR_TELEPHONES = "amp amp=1 amp=true _amp=true outputType=amp output=amp platform=amp"
+
+
+@pytest.mark.parametrize("name", TRACKING.split())
+def test_tracking_does_not_name_a_page(name: str) -> None:
+    assert canonical_link(f"https://a.example/x?{name}=a%2Fb.1&id=7") == "https://a.example/x?id=7"
+
+
+@pytest.mark.parametrize("parameter", NAMING.split())
 def test_a_parameter_that_may_name_a_page_is_kept(parameter: str) -> None:
     assert canonical_link(f"https://a.example/?{parameter}") == f"https://a.example/?{parameter}"
 
 
-@given(st.text() | st.from_regex(r"https?://[a-z:@\[\]]{1,9}[/?#&=a-z0-9%.]{0,20}"))
+@pytest.mark.parametrize("parameter", (FROM_A_FEED + FOR_TELEPHONES).split())
+def test_a_value_may_say_that_the_parameter_only_leads_to_the_page(parameter: str) -> None:
+    assert canonical_link(f"https://a.example/x?{parameter}&id=7") == "https://a.example/x?id=7"
+
+
+def test_a_publishers_own_parameters_are_left_out_on_demand() -> None:
+    url = "https://a.example/x.html?FL&c=3&id=7"
+
+    assert canonical_link(url, drop=frozenset({"fl", "c"})) == "https://a.example/x.html?id=7"
+
+
+@given(st.text() | st.from_regex(r"https?://[a-z:@\[\]]{1,9}[/?#&=a-z0-9%.;+_-]{0,30}"))
 def test_a_canonical_link_is_its_own_and_never_raises(url: str) -> None:
     canonical = canonical_link(url)
     assert canonical_link(canonical) == canonical
 
 
+PAIRS = st.from_regex(r"[a-z_.%25-]{1,6}=[a-z0-9%./+-]{0,6}", fullmatch=True)
+
+
+@given(st.lists(PAIRS, max_size=4), st.lists(st.sampled_from(TRACKING.split()), max_size=3), st.randoms())
+def test_neither_order_nor_tracking_tells_pages_apart(pairs: list[str], tracking: list[str], chance: Random) -> None:
+    mixed = [*pairs, *(f"{name}=1" for name in tracking)]
+    chance.shuffle(mixed)
+
+    assert canonical_link("http://a.example/x?" + "&".join(mixed)) == canonical_link(
+        "https://a.example/x?" + "&".join(pairs)
+    )
+
+
+@given(
+    st.from_regex(r"[a-z0-9-]{1,5}(\.[a-z0-9-]{1,5}){1,2}", fullmatch=True),
+    st.from_regex(r"(/[A-Za-z0-9,~+=:@._-]{0,4}){0,3}", fullmatch=True),
+    st.from_regex(r"(\?([A-Za-z0-9._~-]{1,3}=[A-Za-z0-9._~-]{0,3}(&|\Z)){0,3})?", fullmatch=True),
+)
+def test_the_short_way_gives_what_w3lib_gives(host: str, path: str, query: str) -> None:
+    url = f"https://{host}{path}{query}"
+
+    assert canonical_link(url) == canonicalize_url(url)
+
+
 def test_a_fragment_is_kept_on_demand() -> None:
     assert canonical_link("http://a.example/live#post-7", keep_fragment=True) == "https://a.example/live#post-7"
+
+
+@pytest.mark.parametrize(
+    ("link", "path"),
+    [
+        ("https://www.a.example/2024/11/Talks-End/", "2024/11/talks-end"),
+        ("https://a.example/world/index.html", "world"),
+        ("https://a.example/index.php", ""),
+        ("https://a.example/", ""),
+        ("https://a.example", ""),
+        ("https://a.example/?p=123", ""),
+        ("https://a.example/view.php?id=7", "view.php"),
+        ("https://a.example/index.php?id=7", "index.php"),
+        ("https://a.example/live#post-7", "live"),
+        ("https://a.example/my-index.html", "my-index.html"),
+        ("tag:a.example,2024:1", ""),
+        ("/relative", ""),
+        ("http://[::1", ""),
+        ("", ""),
+    ],
+)
+def test_a_path_is_what_stays_when_a_publisher_moves(link: str, path: str) -> None:
+    assert page_path(link) == path
+
+
+@given(st.text(alphabet="ab/.-?#&=A", max_size=20))
+def test_neither_scheme_nor_host_changes_the_path(rest: str) -> None:
+    assert page_path(f"http://old.example/{rest}") == page_path(f"https://new.example:8443/{rest}")
 
 
 def test_an_items_id_is_known_by_feed_and_identity() -> None:
