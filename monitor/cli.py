@@ -218,14 +218,18 @@ def explain(context: click.Context, item: str | None, text: str | None, title: s
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--metrics", "as_metrics", is_flag=True, help="For a scraper: OpenMetrics text.")
 @click.pass_context
 @_command
-def status(context: click.Context, as_json: bool) -> None:
+def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     """Show feeds, items, stories and the outbox; 1 if an alert is stuck."""
     from monitor.health import conditions
 
     config = _config(context)
     store = _open_store_to_read(config)
+    if as_metrics:
+        click.echo(_metrics(store), nl=False)
+        return
     totals = store.totals() if store else {}
     outbox = store.outbox_counts() if store else {}
     feeds = store.feeds() if store else []
@@ -262,6 +266,16 @@ def status(context: click.Context, as_json: bool) -> None:
     if stuck:
         click.echo(f"monitor: {stuck} alerts are stuck", err=True)
         sys.exit(1)
+
+
+def _metrics(store: Store | None) -> str:
+    from monitor.metrics import metrics
+
+    if store is None:
+        return metrics([], 0, {}, {}, outage=False, now=_now())
+    outage = any(not a.feed_url and not a.absent_since for a in store.ailments())
+    stories = store.totals().get("stories", 0)
+    return metrics(store.feeds(), stories, store.verdict_counts(), store.outbox_counts(), outage=outage, now=_now())
 
 
 @main.command()

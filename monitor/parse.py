@@ -20,7 +20,7 @@ from monitor.syntax import RawItem, read
 from monitor.text import canonical_link, clip, fold, item_id, language_code, page_path, plain, sentences
 
 #: Real news feeds carry 9 to 300 items; the largest of 200 saved ones 1,046.
-MAX_ITEMS = 1_000
+MAX_ITEMS = 2_000
 #: Characters. The engine reads a few hundred; the rest is for people.
 MAX_TEXT = 5_000
 
@@ -190,3 +190,5 @@ def _other_names(item: Item) -> Iterator[str]:
         yield f"path\n{path}\n{title}"
     if item.published:
         yield f"time\n{item.published.isoformat()}\n{title}"
+    elif not path:
+        yield f"title\n{title}"

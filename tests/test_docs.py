@@ -10,11 +10,13 @@ import click
 import pytest
 
 from monitor.cli import EXIT_CODES, main
+from monitor.metrics import METRICS
 from monitor.model import Condition, Verdict
 from monitor.rules import check_topics
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEPLOY = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
 DESIGN = (ROOT / "DESIGN.md").read_text(encoding="utf-8")
 
 
@@ -36,6 +38,11 @@ def test_command_is_in_the_readme(command: str) -> None:
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_verdict_is_in_the_readme(verdict: Verdict) -> None:
     assert f"| `{verdict}` |" in README
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_metric_is_in_the_handbook(metric: str) -> None:
+    assert f"| `{metric}` | {METRICS[metric]} |" in DEPLOY
 
 
 @pytest.mark.parametrize("condition", list(Condition))

