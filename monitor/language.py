@@ -1,7 +1,7 @@
-"""Tell the language of a text: by its script, by its alphabet, and where both leave a choice, by py3langid. Pure.
+"""Tell the language of a text: by its script, by its alphabet and, where both leave a choice, by py3langid. Pure.
 
 Takes plain text and what its publisher declared, gives ISO 639-1. Believes the publisher unless the text clearly says
-otherwise: feeds name the wrong language, or none, but short titles name less.
+otherwise: feeds declare the wrong language, or none, but a short title tells little.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-#: script -> what one of its letters weighs in Latin letters (as in `text.script`), its letters, and the languages of
-#: news feeds that are written in it. The more languages are asked for, the more often a headline is taken for a rare
-#: one: with all 140 that py3langid knows, five in a hundred.
+#: script -> what one of its letters weighs in Latin ones (as in `text.script`), its letters, and the languages of news
+#: feeds that are written in it
 _SCRIPTS = {
     "Latin": (
         1,
@@ -26,15 +25,15 @@ _SCRIPTS = {
     ),
     "Cyrillic": (1, r"\u0400-\u0481\u048a-\u052f", "ru uk be bg sr mk kk"),
     "Arabic": (1, r"\u0620-\u064a\u066e-\u06d3\u06fa-\u06ff", "ar fa ur"),
-    "Kana": (4, r"\u3041-\u3096\u30a1-\u30fa", "ja"),
+    "Devanagari": (1, r"\u0904-\u0939", "hi mr ne"),
     "Han": (4, r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af", "zh ja"),
+    "Kana": (4, r"\u3041-\u3096\u30a1-\u30fa", "ja"),
     "Hangul": (3, r"\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3", "ko"),
     "Greek": (1, r"\u0370-\u03ff\u1f00-\u1fff", "el"),
     "Hebrew": (1, r"\u05d0-\u05ea", "he"),
     "Armenian": (1, r"\u0531-\u0587", "hy"),
     "Georgian": (1, r"\u10a0-\u10ff\u1c90-\u1cbf", "ka"),
     "Thai": (1, r"\u0e01-\u0e2e", "th"),
-    "Devanagari": (1, r"\u0904-\u0939", "hi mr ne"),
     "Bengali": (1, r"\u0985-\u09b9", "bn"),
     "Tamil": (1, r"\u0b85-\u0bb9", "ta"),
     "Ethiopic": (1, r"\u1200-\u135a", "am"),
@@ -42,8 +41,11 @@ _SCRIPTS = {
 _LANGUAGES = {script: tuple(languages.split()) for script, (_, _, languages) in _SCRIPTS.items()}
 _KNOWN = frozenset(language for languages in _LANGUAGES.values() for language in languages)
 _RUN = re.compile("|".join(f"(?P<{script}>[{letters}]+)" for script, (_, letters, _) in _SCRIPTS.items()))
+#: Scripts of many more languages than these. To choose from few is the point: among all 140 that py3langid knows, 97.4 %
+#: of 14,139 titles get the right one, among these 99.0 %.
+_SHARED = ("Latin", "Cyrillic", "Arabic", "Devanagari")
 
-#: Of languages that share a script, the ones whose letters tell them apart.
+#: Old Persian pages spell with Arabic letters, hence two more.
 _ALPHABETS = {
     "ru": frozenset("абвгдеёжзийклмнопрстуфхцчшщъыьэюя"),
     "uk": frozenset("абвгґдеєжзиіїйклмнопрстуфхцчшщьюя"),
@@ -56,38 +58,42 @@ _ALPHABETS = {
     "fa": frozenset("ءآأؤئابپتثجچحخدذرزژسشصضطظعغفقکگلمنوهیكي"),
     "ur": frozenset("ءآأؤئابپتٹثجچحخدڈذرڑزژسشصضطظعغفقکگلمنںوہھیے"),
 }
-#: Letters of which a text of so many letters has one: without them it is not of the language.
+#: Letters that no text of `_LONG` letters does without.
 _MARKS = {
-    "be": frozenset("іў"), "kk": frozenset("әғқңөұүһ"),
-    "sr": frozenset("јљњћђџ"), "mk": frozenset("јљњѓќџѕ"), "ur": frozenset("ٹڈڑںہھے"),
-}  # fmt: skip
-_UNAVOIDABLE = 25
+    "be": frozenset("іў"),
+    "kk": frozenset("әғқңөұүһ"),
+    "sr": frozenset("јљњћђџ"),
+    "mk": frozenset("јљњѓќџѕ"),
+    "ur": frozenset("ٹڈڑںہھے"),
+}
+_LONG = 25
 
 #: Characters that are read: a sentence tells what a page would.
 _READ = 200
-#: Latin letters below which a title is names as likely as words
+#: Latin letters below which a title is as likely names as words; sure of itself, and wrong, 2 times in 100.
 _FEW = 20
-#: by how much the likeliest language must beat the declared one, as a difference of probabilities
+#: What the likeliest language must be ahead of the declared one, in probability. On 14,139 titles it overrules 0.15 % of
+#: the right declarations, and mends 98 % of wrong ones; half as much would overrule 0.3 %.
 _CLEAR = 0.3
-#: the least probability of an answer where nothing was declared
+#: the least probability of an answer where nothing was declared; below it, every second is wrong
 _LIKELY = 0.3
 
 
 def identify(text: str, declared: str = "") -> str:
     """Give the ISO 639-1 code of a text's language; empty if it cannot be told.
 
-    `declared` is what the publisher says of it, ISO 639-1 or empty. It stays where the text is too short to contradict,
-    and where it is a language that we do not know from others.
+    `declared` is what the publisher says, ISO 639-1 or empty. It stays where the text is too short to contradict, and
+    where it is a language that we could not tell from others.
     """
     text = text[:_READ]
     script, letters = _script(text)
-    if not script or (declared and declared not in _KNOWN):
+    if not script or (script in _SHARED and declared and declared not in _KNOWN):
         return declared
     possible = _fitting(script, letters, declared)
-    # Latin names and brands stand alone in headlines of every language; no other script is borrowed so
-    believed = declared if declared in possible or script == "Latin" else ""
     if len(possible) == 1:
         return possible[0]
+    # Latin names and brands stand alone in headlines of every language; no other script is borrowed so.
+    believed = declared if script == "Latin" or declared in possible else ""
     if believed and script == "Latin" and len(letters) < _FEW:
         return believed
     return _choose(text, possible, believed)
@@ -95,30 +101,27 @@ def identify(text: str, declared: str = "") -> str:
 
 def _script(text: str) -> tuple[str, str]:
     """Name the script that carries the text, empty if it has no letters that we know, and give its letters."""
-    runs: dict[str, list[str]] = {}
+    letters: dict[str, str] = {}
     for run in _RUN.finditer(text):
-        runs.setdefault(str(run.lastgroup), []).append(run[0])
-    letters = {script: "".join(found) for script, found in runs.items()}
-    if "Kana" in letters:
-        # Japanese is written in both
-        letters["Han"] = letters.get("Han", "") + letters.pop("Kana")
+        script = str(run.lastgroup).replace("Kana", "Han")  # Japanese is written in both
+        letters[script] = letters.get(script, "") + run[0]
     script = max(letters, key=lambda script: len(letters[script]) * _SCRIPTS[script][0], default="")
     return script, letters.get(script, "")
 
 
 def _fitting(script: str, letters: str, declared: str) -> Sequence[str]:
-    """Give the languages of a script that are spelled with these letters, at least one."""
+    """Give the languages of a script that are spelled with these letters; at least one."""
     if script == "Han":
         return ("ja",) if _is_japanese(letters, declared) else ("zh",)
     languages = _LANGUAGES[script]
-    if not _ALPHABETS.keys() >= set(languages):
+    if languages[0] not in _ALPHABETS:
         return languages
     counts = Counter(letters.lower())
-    if len(letters) >= _UNAVOIDABLE:
+    if len(letters) >= _LONG:
         languages = tuple(
             language
             for language in languages
-            if language == declared or not _MARKS.get(language, counts.keys()).isdisjoint(counts)
+            if language == declared or not counts.keys().isdisjoint(_MARKS.get(language, counts))
         )
     strange = [sum(counts[letter] for letter in counts.keys() - _ALPHABETS[language]) for language in languages]
     return [language for language, count in zip(languages, strange, strict=True) if count == min(strange)]
@@ -127,29 +130,27 @@ def _fitting(script: str, letters: str, declared: str) -> Sequence[str]:
 def _is_japanese(letters: str, declared: str) -> bool:
     kana = len(re.findall("[\u3041-\u3096\u30a1-\u30fa]", letters))
     if declared == "ja":
-        return kana > 0 or len(letters) < 20  # short headlines can do without
+        return kana > 0 or len(letters) < _FEW  # short headlines do without
     return kana > len(letters) / 5 if declared == "zh" else kana > 0  # Chinese quotes Japanese titles
 
 
 def _choose(text: str, possible: Sequence[str], believed: str) -> str:
     guess, probability = _identifier().classify(text)
     if guess == believed or (not believed and guess in possible and probability >= _LIKELY):
-        return guess
-    likely = dict(_identifier().rank(text))
-    total = sum(likely[language] for language in possible) or 1.0
+        return str(guess)
+    likely: dict[str, float] = dict(_identifier().rank(text))
+    total = sum(likely[language] for language in possible)
     best = max(possible, key=likely.__getitem__)
     if believed:
-        return best if (likely[best] - likely.get(believed, 0.0)) / total >= _CLEAR else believed
-    return best if likely[best] / total >= _LIKELY else ""
+        return best if likely[best] - likely.get(believed, 0.0) >= _CLEAR * total else believed
+    return best if likely[best] >= _LIKELY * total else ""
 
 
 @cache
 def _identifier() -> LanguageIdentifier:
-    # Here and not above: the import and the model take most of a second and a hundred megabytes.
+    # Here and not above: the model takes half a second and 84 MB, and commands that read no feed do without.
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    identifier.set_languages(
-        {language for languages in _LANGUAGES.values() if len(languages) > 1 for language in languages}
-    )
+    identifier.set_languages([language for script in _SHARED for language in _LANGUAGES[script]])
     return identifier

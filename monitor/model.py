@@ -13,7 +13,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
-from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -181,7 +180,7 @@ class Zones:
     #: of dates without any zone; None: they are left out
     default: tzinfo | None = None
     #: what abbreviations stand for here ("cst": Asia/Shanghai), in lower case; they win over what is usual
-    named: Mapping[str, tzinfo] = field(default_factory=lambda: MappingProxyType({}))
+    named: Mapping[str, tzinfo] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +320,7 @@ class Polled:
     #: nothing in common with the poll before
     gap: bool = False
     #: keys under which items are known from now on -> their ids
-    aliases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +376,7 @@ class NotModified:
     outcome: PollOutcome
     validators: Validators = Validators()
     #: lower-case names
-    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    headers: Mapping[str, str] = field(default_factory=dict)
     moved_to: str = ""
 
 

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, TypeAlias
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -79,7 +78,7 @@ def _rules(table: _PublisherTable, machine_titles: tuple[re.Pattern[str], ...]) 
         guid_drop=table.guid_drop,
         guid_ignore=table.guid_ignore,
         drop_parameters=table.drop_parameters,
-        zones=Zones(table.zone, MappingProxyType(table.zones)),
+        zones=Zones(table.zone, table.zones),
         machine_titles=machine_titles + table.machine_titles,
     )
 

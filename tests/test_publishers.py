@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -326,3 +327,10 @@ def test_google_news_is_known_by_title_and_day() -> None:
 def test_title_that_a_machine_wrote_is_told_from_news(title: str, is_machine_s: bool) -> None:
     patterns = SHIPPED.rules_for("https://unknown.example/").machine_titles
     assert any(pattern.search(title) for pattern in patterns) is is_machine_s
+
+
+def test_rules_travel_to_the_parsers_process() -> None:
+    publishers, _ = load_publishers(shipped_publishers())
+    for url in ("https://feeds.bbci.co.uk/news/rss.xml", "https://www.yna.co.kr/rss", "https://nobody.example/rss"):
+        rules = publishers.rules_for(url)
+        assert pickle.loads(pickle.dumps(rules)) == rules  # noqa: S301 - our own
