@@ -3,8 +3,8 @@
     python bench/parsers.py FOLDER
 
 The ways: feedparser; ours over expat (the standard library), which is what `monitor.syntax` does; the same over lxml; and the
-package fastfeedparser. The last two are no dependencies: where they are not installed, they are left out. Times are of one
-document from its text on, best of three; the bytes' way to text, and an item's to plain text, follow below.
+package fastfeedparser. The last two are no dependencies: where they are not installed, they are left out. Times are of the
+processor, for one document from its text on, the best of three; what comes before and after that follows below.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> None:
     ways |= {name: way for name, way in {"lxml": by_lxml(), "fastfeedparser": by_fastfeedparser()}.items() if way}
     for name, way in ways.items():
         report(name, way, texts, right)
-    print("\nthe rest, ms a document: mean, median")
+    print("\nbefore and after")
     for name, step in {
         "bytes to text": lambda body: decode(body, {}),
         "bytes to what was written": lambda body: read(decode(body, {})[0]),
@@ -144,7 +144,7 @@ def report(name: str, way: Read, texts: list[str], right: list[list[RawItem]]) -
     times = [seconds(way, text) for text, answer in zip(texts, answers, strict=True) if answer is not None]
     print(f"\n{name}: {in_ms(times)}")
     print(f"  {len(texts) - len(times)} documents not read, {sum(len(ours) for ours, _ in read_ones):,} items")
-    print(f"  items that differ from feedparser's: {dict(sorted(differences.items())) or 'none'}")
+    print(f"  items that differ from feedparser's: {dict(sorted((+differences).items())) or 'none'}")
 
 
 def fields(item: RawItem) -> dict[str, str]:
@@ -161,10 +161,10 @@ def fields(item: RawItem) -> dict[str, str]:
 
 def seconds(step: Callable[[Any], object], argument: object) -> float:
     def once() -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         with contextlib.suppress(ParseError):
             step(argument)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     return min(once() for _ in range(3))
 

@@ -87,7 +87,7 @@ def _draft(
     document: Document, raw: RawItem, language: str, first_seen: datetime, rules: PublisherRules
 ) -> Item | None:
     """Give the item, its id still empty; None if it says nothing."""
-    text = clip(max(map(plain, raw.texts), key=len, default=""), MAX_TEXT)
+    text = clip(_text(raw.texts), MAX_TEXT)
     title = plain(raw.title) or next(iter(sentences(text)), "")
     if not title:
         return None
@@ -106,6 +106,22 @@ def _draft(
         first_seen=first_seen,
         published_raw=published_raw,
     )
+
+
+def _text(texts: Sequence[str]) -> str:
+    """Give the item's text, plain: the longest of what the publisher wrote, as a rule the whole of what others begin."""
+    best = ""
+    for html in sorted(texts, key=len, reverse=True):
+        best = max(best, plain(html[:_MAX_HTML]), key=len)
+        # a long one may be pictures only; one that says this much is read no further
+        if len(best) >= _ENOUGH:
+            break
+    return best
+
+
+#: Characters of HTML that are read for MAX_TEXT of text.
+_MAX_HTML = 8 * MAX_TEXT
+_ENOUGH = 200
 
 
 def _published(dates: Sequence[str], rules: PublisherRules, first_seen: datetime) -> tuple[datetime | None, str]:

@@ -119,7 +119,9 @@ def test_letters_that_stand_alone_are_latin() -> None:
 
 
 @pytest.mark.parametrize(("text", "encoding"), LEGACY[:-1])
-@pytest.mark.parametrize("declared", ["utf-8", "iso-8859-1", "us-ascii", "klingon", "base64", "utf-16"])
+@pytest.mark.parametrize(
+    "declared", ["utf-8", "iso-8859-1", "us-ascii", "klingon", "base64", "unicode_escape", "utf-16"]
+)
 def test_a_wrong_declaration_is_overruled(text: str, encoding: str, declared: str) -> None:
     document = DECLARED.format(declared, f"{text} {text}")
     assert text_of(document.encode(encoding)) == document

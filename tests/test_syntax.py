@@ -111,10 +111,16 @@ def test_rss_1() -> None:
     item = only(
         rdf(
             "<item rdf:about='https://a.example/1'><title>One</title><link>https://a.example/1</link>"
-            "<dc:date>2026-02-17T18:03Z</dc:date></item>"
+            "<dc:date>2026-02-17T18:03Z</dc:date></item>",
+            channel="<items><rdf:Seq><rdf:li resource='https://a.example/1'/></rdf:Seq></items>",
         )
     )
     assert (item.guid, item.link, item.dates[1]) == ("https://a.example/1", "https://a.example/1", "2026-02-17T18:03Z")
+
+
+def test_a_namespace_that_nobody_knows_may_have_two_prefixes() -> None:
+    root = "xmlns:wire='https://wire.example/ns' xmlns:w='https://wire.example/ns'"
+    assert only(rss("<title>One</title><wire:slug>x</wire:slug>", root=root)).title == "One"
 
 
 def test_a_feed_says_its_title_and_language() -> None:
@@ -462,6 +468,13 @@ def test_characters_that_xml_does_not_know_part_words() -> None:
 def test_a_backslash_in_an_entity_does_not_lose_the_document() -> None:
     text = '<!DOCTYPE rss [\n<!ENTITY path "C:\\data">\n]>\n' + rss("<title>One</title>")
     assert [item.title for item in read(text).items] == ["One"]
+
+
+def test_feedparser_may_break_and_that_is_told() -> None:
+    chapters = "<p:chapters xmlns:p='http://podlove.org/simple-chapters'><p:chapter/></p:chapters>"
+    with pytest.raises(ParseError, match="crash: TypeError in feedparser") as caught:
+        read(rss(f"<title>One & two</title>{chapters}"))
+    assert caught.value.cause == "crash"
 
 
 def test_a_document_cut_between_items_gives_what_is_there() -> None:
