@@ -38,7 +38,7 @@ from monitor.rules import load_topics
 from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
 from monitor.store import FILE, Lock, Store
-from monitor.survey import Surveyed, survey
+from monitor.survey import Surveyor
 from monitor.text import gist, host_of, longest_prefix, script, text_hash
 
 P = ParamSpec("P")
@@ -49,8 +49,6 @@ log = structlog.get_logger()
 #: Where alerts without a channel go when there is no Slack.
 TERMINAL_CHANNEL = "terminal"
 TRANSCRIPT = "transcript.jsonl"
-#: Due feeds that are looked at for each place: many may be one host's.
-_LOOK_AHEAD = 8
 
 
 def now() -> datetime:
@@ -154,7 +152,8 @@ class Monitor:
         self._collector = collector
         self._courier = courier
         self._pushes = pushes
-        self._in_flight: set[str] = set()
+        #: the feeds that are being polled, and since when
+        self._in_flight: dict[str, datetime] = {}
         self._stopping = False
 
     async def poll_due(self) -> list[PollOutcome]:
@@ -162,9 +161,10 @@ class Monitor:
         room = self.config.polling.concurrency - len(self._in_flight)
         if room <= 0:
             return []
-        # those in flight are due as well until their polls are written down
-        limit = _LOOK_AHEAD * self.config.polling.concurrency + len(self._in_flight)
-        due = await self._collector.in_store(self._store.due_feeds, self._collector.clock(), limit)
+        # enough of each host for its places, though those in flight are due as well until their polls are written down
+        each = 2 * self.config.polling.per_host
+        limit = each * self.config.polling.concurrency
+        due = await self._collector.in_store(self._store.due_feeds, self._collector.clock(), limit, each)
         return await self._poll(self._choose(due))
 
     def _choose(self, due: Sequence[FeedState]) -> list[FeedState]:
@@ -180,9 +180,11 @@ class Monitor:
                 at_host[host] += 1
         return chosen
 
-    async def poll_all(self) -> list[PollOutcome]:
-        """Poll every feed on the list, due or not."""
-        return await self._poll(await self._collector.in_store(self._store.feeds))
+    async def poll_all(self, *, only_due: bool = False) -> list[PollOutcome]:
+        """Poll every feed on the list, or every one that is due, however long it takes."""
+        in_store, clock = self._collector.in_store, self._collector.clock
+        asked = in_store(self._store.due_feeds, clock()) if only_due else in_store(self._store.feeds)
+        return await self._poll(await asked)
 
     async def spread_out(self) -> None:
         """Give the feeds that are overdue at a start their times, evenly over the next interval."""
@@ -203,7 +205,7 @@ class Monitor:
         now, states = self._collector.clock(), self._store.feeds()
         before = self._store.ailments()
         found = review(before, states, self._collector.reachability.outage_since, now)
-        if found.ailments == tuple(before):
+        if set(found.ailments) == set(before):
             return
         for ailment in found.began:
             log.warning("ailment", feed=ailment.feed_url, condition=ailment.condition.value, because=ailment.because)
@@ -249,12 +251,15 @@ class Monitor:
         await self._collector.in_store(self.judge.stories.forget)
 
     async def _poll(self, states: Sequence[FeedState]) -> list[PollOutcome]:
-        urls = {state.feed.url for state in states}
-        self._in_flight |= urls
-        try:
-            return await collect_all(states, self.judge, self._collector, self.config.polling.concurrency)
-        finally:
-            self._in_flight -= urls
+        self._in_flight |= dict.fromkeys((state.feed.url for state in states), self._collector.clock())
+        return await collect_all(
+            states, self.judge, self._collector, self.config.polling.concurrency, self._note_polled
+        )
+
+    def _note_polled(self, feed: Feed) -> None:
+        began = self._in_flight.pop(feed.url)
+        if self._pushes:
+            self._pushes.note_polled(feed.url, began)
 
 
 @asynccontextmanager
@@ -281,7 +286,7 @@ async def open_monitor(
         topics = _topics_at_start(config)
         sink, settle, channel = _open_sink(config, env, stream, colour, topics)
         if isinstance(sink, SlackSink):
-            channels = sorted({topic.notify.channel or channel for topic in topics})
+            channels = sorted({config.ops.channel, *(topic.notify.channel or channel for topic in topics)} - {""})
             for problem in await in_sender(sink.check, channels):
                 log.error("slack", problem=problem)
         learning = await in_engine(open_learning, config)
@@ -318,26 +323,21 @@ async def open_monitor(
 
 
 @asynccontextmanager
-async def open_surveyor(
-    config: Config, env: Mapping[str, str], clock: Clock = now
-) -> AsyncIterator[Callable[[Iterable[Feed], Callable[[], Awaitable[None]]], Awaitable[list[Surveyed]]]]:
-    """Open what it takes to look at feeds as the monitor would, without its state: give a function that does."""
+async def open_surveyor(config: Config, env: Mapping[str, str], clock: Clock = now) -> AsyncIterator[Surveyor]:
+    """Open what it takes to look at feeds as the monitor would, without its state.
+
+    Raises: ConfigError.
+    """
     async with AsyncExitStack() as stack:
-        in_parser = _one_thread(stack, "parser")
+        parse_there = _parse_elsewhere(stack, config, _one_thread(stack, "parser"))
         fetcher = await stack.enter_async_context(Fetcher(_fetch_policy(config, env)))
-        parse_there = _parse_elsewhere(stack, config, in_parser)
-        publishers = _publishers(config)
-
-        async def look(feeds: Iterable[Feed], between_polls: Callable[[], Awaitable[None]]) -> list[Surveyed]:
-            return await survey(feeds, fetcher, parse_there, _rules_for(publishers), clock, between_polls)
-
-        yield look
+        yield Surveyor(fetcher, parse_there, _rules_for(_publishers(config)), clock)
 
 
 def _parse_elsewhere(stack: AsyncExitStack, config: Config, in_parser: InThread) -> Parse:
     """Parse in a process that is killed when a document takes too long."""
     parser = stack.enter_context(Isolated(config.polling.parse_timeout.total_seconds()))
-    return lambda document, first_seen, rules: in_parser(parser.call, parse, document, first_seen, rules)
+    return lambda *document: in_parser(parser.call, parse, *document)
 
 
 def _one_thread(stack: AsyncExitStack, name: str) -> InThread:

@@ -1,6 +1,6 @@
 """Say what a feed is like, for whoever thinks of putting it on the list: what it has, what it lacks, what will go wrong.
 
-Pure: takes the documents of two polls, gives findings, the worst first word by word for people and programs.
+Pure: takes the documents of two polls, or why there are none, gives findings; the same for people and programs.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from itertools import pairwise
 from statistics import median
 
 from monitor.decode import decode
+from monitor.errors import FetchError, ParseError
 from monitor.language import identify
-from monitor.model import Document, Identity, Item, NotModified, PublisherRules
+from monitor.model import Document, Identity, Item, PublisherRules
 from monitor.parse import ParsedFeed
 from monitor.schedule import asked_pause
 from monitor.syntax import RawItem, read
-from monitor.text import language_code
+from monitor.text import clip, language_code
 
 
 class Level(enum.StrEnum):
@@ -40,15 +41,52 @@ class Finding:
 _MANY = 0.1
 #: The newest item of a feed that is alive is younger.
 _OLD = timedelta(days=30)
-#: Titles from which the language is told.
-_TITLES = 20
+#: A busy feed's polls lie a few minutes apart, but for a failure or two.
+_SHORT = timedelta(hours=1)
+#: Items from which the language is told, and how many of them must agree against what the feed declares.
+_READ, _AGREE = 20, 3
+#: Titles and guids are shown so far.
+_QUOTED = 80
+
+#: What a person can do about a feed that gives no document, or one that is no feed; by cause.
+_ADVICE = {
+    "http 401": "its server asks for a key: headers in [[feed]]",
+    "http 403": "its server refuses us: it may want a key (headers) or another user_agent, in [[feed]]",
+    "http 404": "nothing stands at this address",
+    "http 410": "gone for good, its server says",
+    "http 429": "its server has enough of us; look again later",
+    "bot wall": "its server lets browsers in alone: another user_agent in [[feed]] may do, or ask the publisher",
+    "dns": "no such host, or no name service here",
+    "tls": 'tls = "legacy" in [[feed]] takes servers too old for today',
+    "html": "a page for people, not a feed",
+    "empty": "its server answers, and says nothing",
+}
+
+
+def unfetched(error: FetchError) -> Finding:
+    """Say why there is no document, and what may help."""
+    return Finding(Level.ERROR, "fetching", _advised(error))
+
+
+def unparsed(error: ParseError) -> Finding:
+    """Say why a document is no feed, and what may help."""
+    return Finding(Level.ERROR, "parsing", _advised(error))
+
+
+def _advised(error: FetchError | ParseError) -> str:
+    advice = _ADVICE.get(error.cause, "")
+    return f"{error}: {advice}" if advice else str(error)
+
+
+def worst_first(findings: Sequence[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda finding: list(Level).index(finding.level))
 
 
 def examine(document: Document, parsed: ParsedFeed, rules: PublisherRules, now: datetime) -> list[Finding]:
-    """Say what one document is like; worst first."""
+    """Say what one document is like."""
     text, _ = decode(document.body, document.headers, document.feed.language)
     raws = read(text).items
-    findings = [
+    return [
         *_size(document, parsed),
         *(Finding(Level.WARNING, "document", warning) for warning in parsed.warnings),
         *_moved(document),
@@ -59,15 +97,16 @@ def examine(document: Document, parsed: ParsedFeed, rules: PublisherRules, now: 
         *_links(parsed.items),
         *_asking(document, parsed),
     ]
-    return sorted(findings, key=lambda finding: list(Level).index(finding.level))
 
 
 def _size(document: Document, parsed: ParsedFeed) -> Iterator[Finding]:
-    size = f"{len(parsed.items)} items in {len(document.body) / 1024:,.0f} KB"
     if not parsed.items:
         yield Finding(Level.WARNING, "document", f"a feed without items, {len(document.body):,} bytes")
     else:
-        yield Finding(Level.NOTE, "document", f"“{parsed.title or 'no title'}”, {size}")
+        name = _quote(parsed.title) if parsed.title else "no title"
+        yield Finding(
+            Level.NOTE, "document", f"{name}, {len(parsed.items)} items in {len(document.body) / 1024:,.0f} KB"
+        )
 
 
 def _moved(document: Document) -> Iterator[Finding]:
@@ -81,18 +120,21 @@ def _identity(raws: Sequence[RawItem], rules: PublisherRules) -> Iterator[Findin
     if not raws:
         return
     guids = [raw.guid for raw in raws if raw.guid]
-    if rules.identity is not Identity.GUID or rules.guid_ignore:
-        yield Finding(Level.NOTE, "identity", f"by {rules.identity}, as its publisher's rules say")
+    if rules.identity is not Identity.GUID or rules.guid_ignore or rules.guid_drop:
+        yield Finding(
+            Level.NOTE, "identity", f"by {rules.identity}, as its publisher's rules (publishers.toml) have it"
+        )
     elif not guids:
         yield Finding(Level.NOTE, "identity", "no guid: an item is known by its link, else by title and date")
     elif len(guids) < len(raws):
-        yield Finding(Level.WARNING, "identity", f"{len(raws) - len(guids)} of {len(raws)} items have no guid")
+        says = f"{len(raws) - len(guids)} of {len(raws)} items have no guid: their links, or titles and dates, stand in"
+        yield Finding(Level.WARNING, "identity", says)
     else:
-        yield Finding(Level.NOTE, "identity", f"by guid, such as {guids[0]}")
-    if repeated := sum(count - 1 for count in Counter(guids).values() if count > 1):
-        yield Finding(
-            Level.WARNING, "identity", f"{repeated} guids are repeated: link and title tell their items apart"
-        )
+        yield Finding(Level.NOTE, "identity", f"by guid, such as {_quote(guids[0])}")
+    shared = Counter({guid: count for guid, count in Counter(guids).items() if count > 1})
+    if shared and rules.identity is Identity.GUID:
+        says = f"{shared.total()} items share their guid, such as {_quote(next(iter(shared)))}"
+        yield Finding(Level.WARNING, "identity", f"{says}: links and titles tell them apart")
 
 
 def _dates(items: Sequence[Item], now: datetime) -> Iterator[Finding]:
@@ -102,26 +144,30 @@ def _dates(items: Sequence[Item], now: datetime) -> Iterator[Finding]:
     undated = [item for item in items if item.published is None and not item.published_raw]
     if unread:
         fix = "if it names no zone, or one of several meanings, say in publishers.toml which is meant"
-        yield Finding(
-            Level.WARNING, "dates", f"{len(unread)} of {len(items)} cannot be read, such as “{unread[0]}”; {fix}"
-        )
+        says = f"{len(unread)} of {len(items)} cannot be read, such as {_quote(unread[0])}; {fix}"
+        yield Finding(Level.WARNING, "dates", says)
     if undated:
         level = Level.WARNING if len(undated) > _MANY * len(items) else Level.NOTE
         yield Finding(
-            level, "dates", f"{len(undated)} of {len(items)} items have none: the time we first see them stands in"
+            level,
+            "dates",
+            f"{len(undated)} of {len(items)} items have none: the time when they are first seen stands in",
         )
     future = [item for item in items if item.published and item.published > now + timedelta(minutes=10)]
     if future:
-        sample = future[0].published_raw
-        yield Finding(Level.WARNING, "dates", f"{len(future)} are in the future, such as “{sample}”: a wrong zone?")
+        says = (
+            f"{len(future)} of {len(items)} are in the future, such as {_quote(future[0].published_raw)}: a wrong zone?"
+        )
+        yield Finding(Level.WARNING, "dates", f"{says} The time when they are first seen stands in")
     read_dates = [item for item in items if item.published and item not in future]
     if read_dates:
         first = read_dates[0]
-        yield Finding(Level.NOTE, "dates", f"“{first.published_raw}” is read as {first.published:%Y-%m-%d %H:%M} UTC")
+        says = f"{_quote(first.published_raw)} is read as {first.published:%Y-%m-%d %H:%M} UTC"
+        yield Finding(Level.NOTE, "dates", says)
 
 
 def _rhythm(items: Sequence[Item], now: datetime) -> Iterator[Finding]:
-    times = sorted(item.published for item in items if item.published)
+    times = sorted(item.published for item in items if item.published and item.published <= now)
     if not times:
         return
     if now - times[-1] > _OLD:
@@ -130,25 +176,28 @@ def _rhythm(items: Sequence[Item], now: datetime) -> Iterator[Finding]:
         gap = median((later - earlier).total_seconds() for earlier, later in pairwise(times))
         covers = times[-1] - times[0]
         says = f"an item every {_span(timedelta(seconds=gap))}; the document reaches back {_span(covers)}"
-        # polls this far apart would miss items
-        yield Finding(Level.WARNING if covers < timedelta(hours=1) else Level.NOTE, "rhythm", says)
+        if covers < _SHORT:
+            yield Finding(Level.WARNING, "rhythm", f"{says}: polls further apart miss items ([[feed]] interval)")
+        else:
+            yield Finding(Level.NOTE, "rhythm", says)
 
 
 def _language(parsed: ParsedFeed) -> Iterator[Finding]:
     if not parsed.items:
         return
-    found = Counter(identify(f"{item.title}\n{item.text[:300]}") for item in parsed.items[:_TITLES])
+    found = Counter(identify(f"{item.title}\n{item.text[:300]}") for item in parsed.items[:_READ])
     found.pop("", None)
-    if not found:
-        return
-    language, count = found.most_common(1)[0]
+    language, count = next(iter(found.most_common(1)), ("", 0))
     declared = language_code(parsed.language)
     if not declared:
-        yield Finding(Level.NOTE, "language", f"declares none; most of it reads like {language}")
-    elif declared != language and count > _TITLES / 4:
-        yield Finding(Level.WARNING, "language", f"declares {declared}, reads like {language}: the items' own is used")
+        yield Finding(Level.NOTE, "language", f"declares none; most of it reads like {language or 'none we know'}")
+    elif declared != language and count >= _AGREE and count > found.total() / 2:
+        says = f"declares {declared}, but reads like {language}: the words of each item decide"
+        yield Finding(Level.WARNING, "language", says)
     else:
-        yield Finding(Level.NOTE, "language", declared)
+        yield Finding(
+            Level.NOTE, "language", f"declares {declared}" + (", and reads so" if declared == language else "")
+        )
 
 
 def _links(items: Sequence[Item]) -> Iterator[Finding]:
@@ -166,35 +215,52 @@ def _asking(document: Document, parsed: ParsedFeed) -> Iterator[Finding]:
     if pause := asked_pause(document.headers, parsed.hints):
         yield Finding(Level.NOTE, "asking", f"its server wishes {_span(pause)} between two polls")
     if parsed.hints.hub:
-        yield Finding(Level.NOTE, "asking", f"pushes through {parsed.hints.hub} (WebSub)")
+        yield Finding(Level.NOTE, "asking", f"pushes through {parsed.hints.hub} where websub.callback is set")
 
 
-def compare(
-    first: Document, before: ParsedFeed, second: Document | NotModified, after: ParsedFeed | None
-) -> list[Finding]:
-    """Say what two polls, one soon after the other, disagree on; `after` is None if the second brought no document."""
-    if isinstance(second, NotModified) or after is None:
-        return [Finding(Level.NOTE, "second poll", "nothing changed, and the server said so")]
-    findings = []
-    if first.validators.etag and first.validators.etag == second.validators.etag:
-        says = "the same ETag for another body: once a day the monitor asks without it"
-        findings.append(Finding(Level.WARNING, "second poll", says))
+def compare(first: Document, before: ParsedFeed, second: Document, after: ParsedFeed) -> list[Finding]:
+    """Say what two polls disagree on, one soon after the other, whose documents are not the same."""
     here, there = ({item.id: item for item in parsed.items} for parsed in (before, after))
-    by_key = {key: item for item in before.items for key in item.keys}
-    renamed = [item for item in after.items if item.id not in here and any(key in by_key for key in item.keys)]
+    new = [item for key, item in there.items() if key not in here]
+    gone = [item for key, item in here.items() if key not in there]
+    changed = [item for key, item in there.items() if key in here and here[key].title != item.title]
+    known_by = {key: item for item in gone for key in item.keys}
+    renamed = {item.id: old for item in new if (old := next((known_by[k] for k in item.keys if k in known_by), None))}
+    findings = [*_liars(first, second)] if new or gone or changed else []
     if renamed:
-        sample = renamed[0].title
-        says = f"{len(renamed)} items have another identity, such as “{sample}”: they are known again by link or title"
+        old, now = next((old, there[key]) for key, old in renamed.items())
+        findings.append(Finding(Level.WARNING, "second poll", _renamed(len(renamed), old, now)))
+    arrived, left = len(new) - len(renamed), len(gone) - len({old.id for old in renamed.values()})
+    if before.items and arrived and arrived == len(after.items):
+        says = "not one item of the first is in it, and nothing tells them again: every poll would be news"
         findings.append(Finding(Level.WARNING, "second poll", says))
-    changed = [item for item in after.items if item.id in here and here[item.id].title != item.title]
+    elif arrived or left:
+        findings.append(Finding(Level.NOTE, "second poll", f"{arrived} items new, {left} gone"))
     if changed:
-        says = f"{len(changed)} titles changed: “{here[changed[0].id].title}” is now “{changed[0].title}”"
+        says = f"{len(changed)} titles changed: {_quote(here[changed[0].id].title)} is now {_quote(changed[0].title)}"
         findings.append(Finding(Level.NOTE, "second poll", says))
-    new = len(there.keys() - here.keys()) - len(renamed)
-    gone = len(here.keys() - there.keys()) - len(renamed)
-    if new or gone:
-        findings.append(Finding(Level.NOTE, "second poll", f"{new} items new, {gone} gone"))
     return findings or [Finding(Level.NOTE, "second poll", "the same items in another document")]
+
+
+def _liars(first: Document, second: Document) -> Iterator[Finding]:
+    """Validators that stayed while the items did not; of the two a server goes by the ETag (RFC 9110, section 13.2.2)."""
+    name, one, two = "ETag", first.validators.etag, second.validators.etag
+    if not one:
+        name, one, two = "Last-Modified", first.validators.last_modified, second.validators.last_modified
+    if one and one == two:
+        says = f"the same {name} for other items: news may hide for a day, until a poll does without it"
+        yield Finding(Level.WARNING, "second poll", says)
+
+
+def _renamed(count: int, old: Item, new: Item) -> str:
+    says = f"{count} items have another identity, such as {_quote(new.title)}: link, or title and time, tell them again"
+    if old.canonical_link and old.canonical_link == new.canonical_link:
+        return f'{says}; identity = "link" in publishers.toml is safer'
+    return says
+
+
+def _quote(text: str) -> str:
+    return f"“{clip(text, _QUOTED)}”"
 
 
 def _span(span: timedelta) -> str:

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+NO_FEEDS = "no feeds yet: monitor feeds import deploy/feeds.opml"
+
 EXIT_CODES: dict[type[MonitorError], int] = {
     ConfigError: 78,
     RulesError: 1,
@@ -120,7 +122,7 @@ def once(context: click.Context, every: bool) -> None:
 
     async def work() -> dict[str, int]:
         async with open_monitor(config, os.environ, sys.stdout, colour=sys.stdout.isatty()) as monitor:
-            await (monitor.poll_all() if every else monitor.poll_due())
+            await monitor.poll_all(only_due=not every)
             await monitor.deliver()
             return await monitor.ask(Store.outbox_counts)
 
@@ -417,7 +419,7 @@ def feeds_list(context: click.Context, as_json: bool) -> None:
         ]  # fmt: skip
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
     else:
-        click.echo(_feed_table(states) if states else "no feeds yet: monitor feeds import deploy/feeds.opml")
+        click.echo(_feed_table(states) if states else NO_FEEDS)
 
 
 @feeds.command("add")
@@ -493,38 +495,40 @@ def feeds_check(context: click.Context, target: str | None, again: str, as_json:
         pause = parse_duration(again).total_seconds()
     except ValueError as error:
         raise click.UsageError(f"--again: {error}") from error
-    chosen = _feeds_to_check(config, target)
+    chosen, problems = _feeds_to_check(config, target)
 
     async def work() -> list[Surveyed]:
-        async with open_surveyor(config, os.environ) as look:
-            return await look(chosen, lambda: asyncio.sleep(pause))
+        async with open_surveyor(config, os.environ) as surveyor:
+            return await surveyor.survey(chosen, lambda: asyncio.sleep(pause))
 
     surveyed = asyncio.run(work())
     if as_json:
         data = [{"feed": s.feed.url, "usable": s.usable, "findings": [asdict(f) for f in s.findings]} for s in surveyed]
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+    elif surveyed or target:
+        click.echo("\n\n".join(map(_survey_lines, surveyed)), nl=bool(surveyed))
     else:
-        click.echo("\n\n".join(_survey_lines(one) for one in surveyed))
+        click.echo(NO_FEEDS)
     unusable = sum(not one.usable for one in surveyed)
     if unusable:
         click.echo(f"monitor: {unusable} of {len(surveyed)} cannot be used", err=True)
+    _tell(problems, err=True)
+    if unusable:
         sys.exit(1)
 
 
-def _feeds_to_check(config: Config, target: str | None) -> list[Feed]:
-    """The feed of a URL, those of an OPML file, or those on the list."""
+def _feeds_to_check(config: Config, target: str | None) -> tuple[list[Feed], list[Problem]]:
+    """The feed of a URL, those of an OPML file with what is wrong in it, or those on the list."""
     from monitor.opml import read_opml
 
     if target is None:
         store = _open_store_to_read(config)
-        return [state.feed for state in store.feeds()] if store else []
+        return [state.feed for state in store.feeds()] if store else [], []
     if target.startswith(("http://", "https://")):
-        return [Feed(target)]
+        return [Feed(target)], []
     if not Path(target).is_file():
         raise click.UsageError(f"{target!r} is neither an address (http://, https://) nor an OPML file")
-    feeds, problems = read_opml(Path(target).read_bytes(), target)
-    _tell(problems)
-    return feeds
+    return read_opml(Path(target).read_bytes(), target)
 
 
 def _survey_lines(surveyed: Surveyed) -> str:
@@ -562,10 +566,10 @@ def feeds_export(context: click.Context) -> None:
 # -- helpers of the commands ----------------------------------------------------------------------
 
 
-def _tell(problems: Sequence[Problem]) -> None:
+def _tell(problems: Sequence[Problem], *, err: bool = False) -> None:
     """Print problems; exit 1 if one is more than a warning."""
     for problem in problems:
-        click.echo(str(problem))
+        click.echo(str(problem), err=err)
     if any(not problem.warning for problem in problems):
         sys.exit(1)
 

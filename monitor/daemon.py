@@ -94,9 +94,9 @@ class _Work:
             task.add_done_callback(self._done)
 
     async def drain(self) -> None:
-        """Give up polls (nothing of them is written yet) and wait for the post in flight."""
+        """Give up polls (nothing of them is written yet) and requests to hubs, and wait for the post in flight."""
         self._monitor.stop_sending()
-        for task in self._polls:
+        for task in (*self._polls, *(task for name, task in self._others.items() if name == "subscribe")):
             task.cancel()
         waiting = [*self._polls, *self._others.values()]
         if waiting:

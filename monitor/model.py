@@ -405,6 +405,8 @@ class Item:
     published_raw: str = ""
     #: other identities under which it can be known again after its publisher changed the first (`parse`), best first
     keys: tuple[str, ...] = ()
+    #: hash of all that the publisher wrote of it, as it was written
+    content: str = ""
     #: how often its publisher has changed it since we know it
     revision: int = 0
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from urllib.parse import urljoin, urlsplit
 
 from monitor.dates import parse_date
 from monitor.decode import decode
 from monitor.model import Document, Hints, Identity, Item, PublisherRules
 from monitor.syntax import RawItem, read
-from monitor.text import canonical_link, clip, fold, item_id, language_code, page_path, plain, sentences
+from monitor.text import canonical_link, clip, fold, item_id, language_code, page_path, plain, sentences, text_hash
 
 #: Real news feeds carry 9 to 300 items; the largest of 200 saved ones 1,046.
 MAX_ITEMS = 2_000
@@ -25,6 +26,7 @@ MAX_ITEMS = 2_000
 MAX_TEXT = 5_000
 
 USUAL = PublisherRules()
+NOTHING_KNOWN: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,15 @@ class ParsedFeed:
     hints: Hints = field(default_factory=Hints)
 
 
-def parse(document: Document, first_seen: datetime, rules: PublisherRules = USUAL) -> ParsedFeed:
+def parse(
+    document: Document, first_seen: datetime, rules: PublisherRules = USUAL, known: Mapping[str, str] = NOTHING_KNOWN
+) -> ParsedFeed:
     """Give the items of a document, each with `first_seen`; damaged documents give what can be read of them.
 
     An item is what the publisher identifies: by guid, else by link, else by title and date; or as its publisher's `rules`
     say. Where one document uses an identity for several items, link and title tell them apart.
+
+    known: contents of items by id. One that says nothing else is given without its text: making that is half the work.
 
     Raises:
         ParseError: no feed at all (`html`, `empty`, `not a feed`), or the parser broke on it (`crash`).
@@ -54,7 +60,7 @@ def parse(document: Document, first_seen: datetime, rules: PublisherRules = USUA
     text, encoding_warnings = decode(document.body, document.headers, document.feed.language)
     raw = read(text)
     feed_language = language_code(raw.language)
-    items, warnings = _items(document, raw.items, feed_language or document.feed.language, first_seen, rules)
+    items, warnings = _items(document, raw.items, feed_language or document.feed.language, first_seen, rules, known)
     return ParsedFeed(items, plain(raw.title), feed_language, (*encoding_warnings, *raw.warnings, *warnings), raw.hints)
 
 
@@ -62,7 +68,12 @@ def parse(document: Document, first_seen: datetime, rules: PublisherRules = USUA
 
 
 def _items(
-    document: Document, raws: Sequence[RawItem], language: str, first_seen: datetime, rules: PublisherRules
+    document: Document,
+    raws: Sequence[RawItem],
+    language: str,
+    first_seen: datetime,
+    rules: PublisherRules,
+    known: Mapping[str, str],
 ) -> tuple[tuple[Item, ...], list[str]]:
     warnings = []
     if len(raws) > MAX_ITEMS:
@@ -75,9 +86,10 @@ def _items(
     if dropped := len(drafts) - len(news):
         warnings.append(f"{dropped} items that a machine wrote skipped")
     items: dict[str, Item] = {}
-    for (_, item), identity in zip(news, _identities(news, rules), strict=True):
+    for (raw, item), identity in zip(news, _identities(news, rules), strict=True):
         key = item_id(document.feed.url, identity)
-        items.setdefault(key, replace(item, id=key))
+        if key not in items:
+            items[key] = _finished(item, raw, key, known)
     if repeated := len(news) - len(items):
         warnings.append(f"{repeated} repeated items skipped")
     return _with_keys(list(items.values())), warnings
@@ -86,9 +98,8 @@ def _items(
 def _draft(
     document: Document, raw: RawItem, language: str, first_seen: datetime, rules: PublisherRules
 ) -> Item | None:
-    """Give the item, its id still empty; None if it says nothing."""
-    text = clip(_text(raw.texts), MAX_TEXT)
-    title = plain(raw.title) or next(iter(sentences(text)), "")
+    """Give the item, its id, text and content still empty; None if it says nothing."""
+    title = plain(raw.title) or next(iter(sentences(_text(raw.texts))), "")
     if not title:
         return None
     link = raw.link or (raw.guid if _is_web(raw.guid) else "")
@@ -98,7 +109,7 @@ def _draft(
         id="",
         feed=document.feed,
         title=title,
-        text=text,
+        text="",
         link=link,
         canonical_link=canonical_link(link, drop=rules.drop_parameters),
         language=language_code(raw.language) or language,
@@ -106,6 +117,12 @@ def _draft(
         first_seen=first_seen,
         published_raw=published_raw,
     )
+
+
+def _finished(item: Item, raw: RawItem, key: str, known: Mapping[str, str]) -> Item:
+    content = text_hash("\n".join((raw.title, *raw.texts)))
+    text = "" if known.get(key) == content else _text(raw.texts)
+    return replace(item, id=key, content=content, text=text)
 
 
 def _text(texts: Sequence[str]) -> str:
@@ -116,7 +133,7 @@ def _text(texts: Sequence[str]) -> str:
         # a long one may be pictures only; one that says this much is read no further
         if len(best) >= _ENOUGH:
             break
-    return best
+    return clip(best, MAX_TEXT)
 
 
 #: Characters of HTML that are read for MAX_TEXT of text.

@@ -63,7 +63,7 @@ from monitor.model import (
     Version,
 )
 from monitor.outage import Change, Reachability
-from monitor.parse import ParsedFeed
+from monitor.parse import MAX_ITEMS, ParsedFeed
 from monitor.recognise import is_gap, is_material, is_suspect, recognise, storm, strangers
 from monitor.render import render, render_notice
 from monitor.schedule import (
@@ -104,7 +104,9 @@ class Fetch(Protocol):
 class Parse(Protocol):
     """`parse.parse`, in a place where a pathological document costs its deadline at most."""
 
-    def __call__(self, document: Document, first_seen: datetime, rules: PublisherRules, /) -> Awaitable[ParsedFeed]: ...
+    def __call__(
+        self, document: Document, first_seen: datetime, rules: PublisherRules, known: Mapping[str, str], /
+    ) -> Awaitable[ParsedFeed]: ...
 
 
 class Embed(Protocol):
@@ -124,6 +126,7 @@ class Memory(Protocol):
     """What the pipeline asks of the store."""
 
     def known(self, keys: Sequence[str]) -> dict[str, tuple[str, str]]: ...
+    def contents(self, url: str, count: int) -> dict[str, str]: ...
     def versions(self, item_ids: Sequence[str]) -> dict[str, Version]: ...
     def held_items(self, url: str) -> list[Item]: ...
     def item_times(self, url: str, count: int) -> list[datetime]: ...
@@ -317,7 +320,7 @@ async def collect(state: FeedState, judge: Judge, edges: Collector) -> PollOutco
     validators = replace(state.validators, etag="", last_modified="") if full else state.validators
     try:
         answer = await edges.fetch.fetch(feed, validators, address="" if full else state.moved_to)
-        parsed = await edges.parse(answer, edges.clock(), rules) if isinstance(answer, Document) else None
+        parsed = await _parse(answer, rules, edges) if isinstance(answer, Document) else None
     except (FetchError, ParseError) as error:
         await _write_failure(state, error, edges)
         return PollOutcome.FAILED
@@ -340,10 +343,22 @@ async def collect(state: FeedState, judge: Judge, edges: Collector) -> PollOutco
     return outcome
 
 
+async def _parse(document: Document, rules: PublisherRules, edges: Collector) -> ParsedFeed:
+    known = await edges.in_store(edges.memory.contents, document.feed.url, MAX_ITEMS)
+    return await edges.parse(document, edges.clock(), rules, known)
+
+
 async def collect_all(
-    states: Sequence[FeedState], judge: Judge, edges: Collector, concurrency: int
+    states: Sequence[FeedState],
+    judge: Judge,
+    edges: Collector,
+    concurrency: int,
+    done: Callable[[Feed], None] = lambda _feed: None,
 ) -> list[PollOutcome]:
-    """Poll feeds side by side, so many at a time; what goes wrong with one touches no other."""
+    """Poll feeds side by side, so many at a time; what goes wrong with one touches no other.
+
+    done: told of each feed as soon as its own poll is over, well or not.
+    """
     gate = asyncio.Semaphore(concurrency)
 
     async def guarded(state: FeedState) -> PollOutcome:
@@ -356,6 +371,8 @@ async def collect_all(
                 log.exception("poll", feed=state.feed.url, outcome=PollOutcome.FAILED.value, cause="our fault")
                 await _write_failure(state, FetchError("our fault", str(error)), edges)
                 return PollOutcome.FAILED
+            finally:
+                done(state.feed)
 
     outcomes = await asyncio.gather(*(guarded(state) for state in states), return_exceptions=True)
     # raised when all are done: whoever polls again must not meet one of these still at work

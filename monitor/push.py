@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from secrets import token_bytes
@@ -17,6 +17,7 @@ from monitor.subscribe import counted, due, is_live, trusted
 from monitor.websub import Subscriber, listening
 
 KEY = "websub.key"
+_KEY_BYTES = 32
 #: A feed whose pushes have proved good is polled so much less often, to see whether they still are.
 STRETCH = 3.0
 
@@ -33,7 +34,10 @@ class Pushes:
         self.counts: dict[str, tuple[int, int, datetime | None]] = {}
 
     async def renew(self) -> None:
-        """Ask hubs for what they offer and we do not have, and again for what runs out."""
+        """Ask hubs for what they offer and we do not have, and again for what runs out; forget feeds off the list."""
+        listed = {known.feed_url for known in await self._in_store(self._store.subscriptions)}
+        for gone in self._subscriber.subscriptions.keys() - listed:
+            self._subscriber.forget(gone)
         offers = await self._in_store(self._store.offers)
         for wanted in due(self._clock(), offers, self._subscriber.subscriptions):
             await self._subscriber.subscribe(wanted)
@@ -42,6 +46,12 @@ class Pushes:
         pushes, unannounced, _ = self.counts.get(feed_url, (0, 0, None))
         self.counts[feed_url] = (pushes, unannounced, at)
         self._in_store(self._store.pushed, feed_url, at)
+
+    def note_polled(self, feed_url: str, began: datetime) -> None:
+        """Take in that a poll is done: what was pushed since it began may be news that it did not see."""
+        *_, pushed = self.counts.get(feed_url, (0, 0, None))
+        if pushed and pushed >= began:
+            self._in_store(self._store.pushed, feed_url, pushed)
 
     def note_change(self, subscription: Subscription) -> None:
         self._in_store(self._store.keep_subscription, subscription)
@@ -81,19 +91,21 @@ async def open_pushes(
     )
     pushes = Pushes(subscriber, store, in_store, clock)
     pushes.counts = await in_store(store.push_counts)
-    try:
-        async with listening(subscriber, listen):
-            yield pushes
-    except OSError as error:
-        raise StateError(f"websub.listen: {listen} cannot be listened at: {error.strerror}") from error
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(listening(subscriber, listen))
+        except OSError as error:
+            raise StateError(f"websub.listen: {listen} cannot be listened at: {error.strerror}") from error
+        yield pushes
 
 
 def _key(file: Path) -> bytes:
     """Give the key that callbacks and secrets are made of, made at the first start; readable by its owner alone."""
     try:
-        if not file.exists():
-            file.touch(mode=0o600)
-            file.write_bytes(token_bytes(32))
+        file.touch(mode=0o600)
+        # an empty key, which a start that was killed may leave, would be everybody's
+        if file.stat().st_size < _KEY_BYTES:
+            file.write_bytes(token_bytes(_KEY_BYTES))
         return file.read_bytes()
     except OSError as error:
         raise StateError(f"{file}: the key of WebSub subscriptions cannot be kept: {error.strerror}") from error

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from monitor.model import FeedState, Item, Version
-from monitor.text import content_hash, fold, sentences
+from monitor.text import fold, sentences
 
-#: key -> the id of the item that bears it, and the hash of its title and text
+#: key -> the id of the item that bears it, and its `content`
 Known = Mapping[str, tuple[str, str]]
 
 
@@ -64,7 +64,7 @@ def recognise(items: Sequence[Item], known: Known, versions: Mapping[str, Versio
         item_id, content = found
         here.add(item_id)
         # before there were hashes, nothing was ever taken for changed
-        changed = content not in ("", content_hash(item.title, item.text))
+        changed = content not in ("", item.content)
         # under two of its names in one document, with two titles maybe: its own one speaks, else it would change every time
         if item_id not in sightings or item.id == item_id:
             sightings[item_id] = Sighting(replace(item, id=item_id), changed)

@@ -165,7 +165,7 @@ def m002_feeds_as_they_are(db: Database) -> None:
 
     ALTER TABLE items ADD COLUMN published_raw TEXT NOT NULL DEFAULT '';
     ALTER TABLE items ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
-    -- of title and text; '' before this migration
+    -- of what the publisher wrote; '' before this migration
     ALTER TABLE items ADD COLUMN content_hash TEXT NOT NULL DEFAULT '';
     DROP INDEX items_feed;
     CREATE INDEX items_feed ON items (feed_url, at);

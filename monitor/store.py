@@ -55,7 +55,6 @@ from monitor.model import (
     Version,
 )
 from monitor.schema import migrations
-from monitor.text import content_hash
 
 Row = dict[str, Any]
 
@@ -160,11 +159,20 @@ class Store:
         """The feeds on the list, in the order in which they were added."""
         return [_feed_state(row) for row in self._rows(f"{_FEED_STATES} WHERE f.active = 1 ORDER BY f.added, f.rowid")]
 
-    def due_feeds(self, now: datetime, limit: int = -1) -> list[FeedState]:
-        """The feeds whose time has come, longest overdue first, at most `limit`; their items are not counted."""
-        due = """SELECT f.*, 0 AS items, 0 AS held FROM feeds f WHERE f.active = 1 AND coalesce(f.next_poll, '') <= ?
-                 ORDER BY coalesce(f.next_poll, ''), f.rowid LIMIT ?"""
-        return [_feed_state(row) for row in self._rows(due, _text(now), limit)]
+    def due_feeds(self, now: datetime, limit: int = -1, each: int = 1_000_000) -> list[FeedState]:
+        """The feeds whose time has come, longest overdue first; their items are not counted.
+
+        At most `limit` of them, and at most `each` of one server (scheme, host and port): all of one server may be overdue
+        at once, and the others' are not to be out of sight behind them.
+        """
+        due = """SELECT f.*, 0 AS items, 0 AS held FROM feeds f JOIN (
+                     SELECT rowid AS id, row_number() OVER (
+                         -- what stands before the first slash after the host
+                         PARTITION BY substr(url, 1, 8 + instr(substr(url, 9) || '/', '/'))
+                         ORDER BY coalesce(next_poll, ''), rowid
+                     ) AS place FROM feeds WHERE active = 1 AND coalesce(next_poll, '') <= ?
+                 ) d ON d.id = f.rowid WHERE d.place <= ? ORDER BY coalesce(f.next_poll, ''), f.rowid LIMIT ?"""
+        return [_feed_state(row) for row in self._rows(due, _text(now), each, limit)]
 
     def overdue(self, now: datetime) -> list[str]:
         """The addresses of the feeds whose time has come, longest overdue first."""
@@ -212,7 +220,7 @@ class Store:
     # -- polls ------------------------------------------------------------------------------------
 
     def known(self, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """Those of the keys that name an item of an earlier poll: the item's id, and the hash of its title and text."""
+        """Those of the keys that name an item of an earlier poll: the item's id, and its content."""
         found: dict[str, tuple[str, str]] = {}
         for chunk in _chunks(keys):
             marks = ",".join("?" * len(chunk))
@@ -224,6 +232,13 @@ class Store:
             )
             found |= {key: (item_id, content) for key, item_id, content in rows}
         return found
+
+    def contents(self, url: str, count: int) -> dict[str, str]:
+        """The contents of a feed's latest items, by id."""
+        rows = self._connection.execute(
+            "SELECT id, content_hash FROM items WHERE feed_url = ? ORDER BY at DESC LIMIT ?", (url, count)
+        )
+        return dict(rows.fetchall())
 
     def versions(self, item_ids: Sequence[str]) -> dict[str, Version]:
         """What these items say as we know them, by id."""
@@ -264,7 +279,9 @@ class Store:
                    next_poll = ?, pause = ?, full_fetch = CASE WHEN ? THEN ? ELSE full_fetch END,
                    first_success = coalesce(first_success, ?), failures = 0, last_error = '', failing_since = NULL,
                    gap = ?, longest_gap = ?, newest = ?, last_new = ?, severity = ?, severity_at = ?,
-                   last_gap = CASE WHEN ? THEN ? ELSE last_gap END, released = 0 WHERE url = ?""",
+                   last_gap = CASE WHEN ? THEN ? ELSE last_gap END, released = released AND EXISTS (
+                       SELECT 1 FROM items i WHERE i.feed_url = feeds.url AND i.verdict = 'held'
+                   ) WHERE url = ?""",
             (
                 validators.etag, validators.last_modified, validators.body_hash, polled.moved_to, at, at,
                 _text(polled.next_poll), polled.pause.total_seconds(), polled.full, at, at,
@@ -272,6 +289,8 @@ class Store:
                 rhythm.severity, _text(rhythm.severity_at), polled.gap, at, polled.feed.url,
             ),
         )  # fmt: skip
+        # released by a person while this poll was under way: what is held waits for the next, which is now
+        self._connection.execute("UPDATE feeds SET next_poll = ? WHERE url = ? AND released = 1", (at, polled.feed.url))
         if polled.hints is not None:
             hints = polled.hints
             self._connection.execute(
@@ -315,7 +334,7 @@ class Store:
             (
                 item.id, item.feed.url, item.title, item.text, item.link, item.canonical_link, item.language,
                 _text(item.published), item.published_raw, _text(item.first_seen), _text(item.at), record.text_hash,
-                content_hash(item.title, item.text), item.revision, placement.story, placement.relation, placement.parent,
+                item.content, item.revision, placement.story, placement.relation, placement.parent,
                 placement.likeness, placement.because, decision.verdict, decision.because,
             ),
         )  # fmt: skip
@@ -409,12 +428,16 @@ class Store:
         return [(row["url"], row["hub"], row["hub_topic"] or row["url"]) for row in rows]
 
     def subscriptions(self) -> list[Subscription]:
+        """Those of the feeds on the list."""
+        rows = self._rows(
+            "SELECT s.* FROM subscriptions s JOIN feeds f ON f.url = s.feed_url WHERE f.active = 1 ORDER BY s.feed_url"
+        )
         return [
             Subscription(
                 row["feed_url"], row["hub"], row["topic"], row["state"], _need_time(row["since"]), row["tries"],
                 _time(row["expires"]), row["reason"],
             )
-            for row in self._rows("SELECT * FROM subscriptions ORDER BY feed_url")
+            for row in rows
         ]  # fmt: skip
 
     def keep_subscription(self, one: Subscription) -> None:
@@ -430,10 +453,15 @@ class Store:
             )  # fmt: skip
 
     def pushed(self, url: str, at: datetime) -> None:
-        """Have a feed polled at this time, or earlier if it is due earlier: its hub says that there is news."""
+        """Have a feed polled at this time, or earlier if it is due earlier: its hub says that there is news.
+
+        A server that asked us to wait (`Retry-After`) is waited for all the same.
+        """
         with self._writing(durably=False):
             self._connection.execute(
-                "UPDATE feeds SET next_poll = min(coalesce(next_poll, ''), ?) WHERE url = ?", (_text(at), url)
+                """UPDATE feeds SET next_poll = min(coalesce(next_poll, ''), ?)
+                   WHERE url = ? AND last_error NOT IN ('http 429', 'http 503')""",
+                (_text(at), url),
             )
             self._connection.execute("UPDATE subscriptions SET pushed = ? WHERE feed_url = ?", (_text(at), url))
 
@@ -906,6 +934,7 @@ def _item(row: Row) -> Item:
         published=_time(row["published"]),
         first_seen=_need_time(row["first_seen"]),
         published_raw=row["published_raw"],
+        content=row["content_hash"],
         revision=row["revision"],
     )
 

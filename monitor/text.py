@@ -309,11 +309,6 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def content_hash(title: str, text: str) -> str:
-    """Give the key of all that an item says: equal for equal titles and texts."""
-    return text_hash(f"{title}\n{text}")
-
-
 #: Characters of an item's text that stand for it beside the title: the lead of a report says what it is about.
 LEAD = 300
 

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -265,9 +265,11 @@ class FakeFetch:
         return Document(feed, feed.url, {}, answer, received, self.moved.get(feed.url, address))
 
 
-async def parse_here(document: Document, first_seen: datetime, rules: PublisherRules) -> ParsedFeed:
+async def parse_here(
+    document: Document, first_seen: datetime, rules: PublisherRules, known: Mapping[str, str]
+) -> ParsedFeed:
     """Parses in this process: its own tests kill the other one."""
-    return parse(document, first_seen, rules)
+    return parse(document, first_seen, rules, known)
 
 
 def usual_pace(_: Feed) -> Pace:

@@ -70,8 +70,14 @@ def item(**fields: Any) -> Item:
     values.setdefault("canonical_link", values["link"])
     values.setdefault("language", values["feed"].language)
     identity = f"{values['feed'].url}\n{values['title']}\n{values['link']}"
+    values.setdefault("content", content(values["title"], values["text"]))
     values.setdefault("id", hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:16])
     return Item(**values)
+
+
+def content(title: str, text: str) -> str:
+    """What `parse` gives for an item whose publisher wrote this."""
+    return hashlib.sha256(f"{title}\n{text}".encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def topic(**fields: Any) -> Topic:

@@ -217,6 +217,11 @@ def test_an_outage_and_a_storm_are_two_things() -> None:
     assert ops.look(WELL, after=MINUTE) == ["no longer storm"]
 
 
+def test_how_long_an_outage_lasts_says_nothing_of_a_feed() -> None:
+    ops = Ops(outage_since=NOW - DAY)
+    assert ops.look(STALE) == ["outage"]
+
+
 def test_the_reason_that_is_remembered_is_todays() -> None:
     ops = Ops()
     ops.look(state(held=9))

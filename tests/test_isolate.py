@@ -6,12 +6,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import make
 import pytest
 import strange_functions as strange
 
 from monitor import isolate
 from monitor.errors import ParseError
 from monitor.isolate import MEMORY, Isolated
+from monitor.model import Document
+from monitor.parse import USUAL, parse
 
 HERE = str(Path(__file__).parent)
 
@@ -58,6 +61,11 @@ def test_a_function_gives_what_it_gives_here(isolated: Isolated) -> None:
     assert isolated.call(strange.double, 21) == 42
     assert isolated.call(strange.keywords, first="a") == "ab"
     assert isolated.call(strange.keywords, first="a", second="c") == "ac"
+
+
+def test_the_parser_runs_there_as_it_does_here(isolated: Isolated) -> None:
+    document = Document(make.feed(), make.feed().url, {}, make.rss(("Strike hits Kharkiv", "Two people died.")))
+    assert isolated.call(parse, document, make.NOW, USUAL) == parse(document, make.NOW, USUAL)
 
 
 def test_it_runs_in_another_process_the_same_for_all_calls(isolated: Isolated) -> None:

@@ -78,6 +78,7 @@ def test_rss_2() -> None:
             first_seen=NOW,
             published_raw="Tue, 17 Feb 2026 18:03:07 +0800",
             keys=feed.items[0].keys,
+            content=feed.items[0].content,
         ),
     )
 
@@ -538,3 +539,20 @@ def test_nothing_that_was_collected_breaks_the_parser(corpus: str) -> None:
             except ParseError:
                 continue
             assert all(item.title and item.id for item in feed.items), path
+
+
+def test_known_item_that_says_nothing_else_is_given_without_its_text() -> None:
+    body = rss("<guid>1</guid><title>One</title><description>Text.</description>", "<guid>2</guid><title>Two</title>")
+    first = read(body)
+    again = parse(Document(FEED, FEED.url, {}, body.encode()), NOW, USUAL, {i.id: i.content for i in first.items})
+    assert [(i.id, i.keys, i.content) for i in again.items] == [(i.id, i.keys, i.content) for i in first.items]
+    assert [i.text for i in again.items] == ["", ""]
+
+
+def test_known_item_that_says_something_else_has_its_text() -> None:
+    item = "<guid>1</guid><title>One</title><description>{}</description>"
+    [first] = read(rss(item.format("Text."))).items
+    changed = rss(item.format("Another text."))
+    [again] = parse(Document(FEED, FEED.url, {}, changed.encode()), NOW, USUAL, {first.id: first.content}).items
+    assert (again.id, again.text) == (first.id, "Another text.")
+    assert again.content != first.content

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from make import NOW
 
-from monitor.model import FeedState, Item, Rhythm, Verdict, Version
+from monitor.model import Document, FeedState, Item, Rhythm, Verdict, Version
+from monitor.parse import parse
 from monitor.recognise import (
     STORM,
     Recognised,
@@ -25,7 +26,7 @@ from monitor.recognise import (
     storm,
     strangers,
 )
-from monitor.text import content_hash, fold
+from monitor.text import fold
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SITE = "https://wire.example"
@@ -72,7 +73,7 @@ class Memory:
 
     def _known(self, item_id: str) -> tuple[str, str]:
         known = self.versions[item_id]
-        return item_id, content_hash(known.title, known.text)
+        return item_id, make.content(known.title, known.text)
 
 
 def version(item: Item) -> Version:
@@ -264,14 +265,49 @@ def test_only_versions_of_items_under_other_names_are_asked_for() -> None:
 @pytest.mark.parametrize(
     ("content", "changed"),
     [
-        pytest.param(content_hash(STRIKE.title, STRIKE.text), False, id="the same words"),
-        pytest.param(content_hash(STRIKE.title, ""), True, id="others"),
+        pytest.param(make.content(STRIKE.title, STRIKE.text), False, id="the same words"),
+        pytest.param(make.content(STRIKE.title, ""), True, id="others"),
         pytest.param("", False, id="unknown: from before there were hashes"),
     ],
 )
 def test_words_that_are_not_what_they_were_are_noticed(content: str, changed: bool) -> None:
     found = recognise([STRIKE], {"g1": ("g1", content)}, {})
     assert found.known == (Sighting(STRIKE, changed),)
+
+
+def rss(guid: str, link: str, dates: bool) -> list[Item]:
+    """Twenty items as `parse` gives them, guid and link made from their number."""
+    items = "".join(
+        f"<item><title>Report {n} from the east</title><description>{TEXT}</description>"
+        f"<guid isPermaLink='false'>{guid.format(n)}</guid><link>{link.format(n).replace('&', '&amp;')}</link>"
+        + (f"<pubDate>Tue, 29 Oct 2024 {n:02}:10:00 GMT</pubDate></item>" if dates else "</item>")
+        for n in range(20)
+    )
+    body = f"<rss version='2.0'><channel><title>Wire</title>{items}</channel></rss>".encode()
+    return list(parse(Document(make.feed(), make.feed().url, {}, body), NOW).items)
+
+
+@pytest.mark.parametrize(
+    ("guid", "link"),
+    [
+        pytest.param("g{}", f"{SITE}/report/{{}}", id="the same"),
+        pytest.param("https://wire.example/?p={}", f"{SITE}/report/{{}}", id="guids in another scheme"),
+        pytest.param("", f"{SITE}/report/{{}}", id="no guids any more"),
+        pytest.param("N/A", f"{SITE}/report/{{}}", id="one guid for all"),
+        pytest.param("g{}", f"{SITE}/new/{{}}", id="links moved"),
+        pytest.param("x{}", f"{SITE}/report/{{}}?utm_source=rss&utm_medium=feed", id="new guids, and links tracked"),
+        pytest.param("x{}", "http://www.wire.example/report/{}", id="new guids, without https, with www"),
+    ],
+)
+@pytest.mark.parametrize("dates", [True, False])
+def test_a_publisher_that_renames_everything_brings_nothing_new(guid: str, link: str, dates: bool) -> None:
+    memory = Memory()
+    before = memory.poll(rss("g{}", f"{SITE}/report/{{}}", dates))
+    assert len(before.new) == 20
+    for _ in range(2):
+        found = memory.poll(rss(guid, link, dates))
+        assert new(found) == []
+        assert known(found) == [item.id for item in before.new]
 
 
 #: so few of everything that names clash all the time

@@ -348,8 +348,9 @@ def test_a_server_that_asks_to_wait_is_left_alone_for_so_long(
 
 
 @pytest.mark.parametrize("retry_after", [None, 60.0, 86_400.0])
-def test_a_dead_feed_is_asked_about_once_a_day(retry_after: float | None) -> None:
-    assert 0.9 * DAY <= pause_after(50.0, dead=True, retry_after=retry_after, jitter=0.0) <= DAY
+@pytest.mark.parametrize("jitter", [0.0, 0.99])
+def test_a_dead_feed_is_asked_about_once_a_day(retry_after: float | None, jitter: float) -> None:
+    assert 0.9 * DAY <= pause_after(50.0, dead=True, retry_after=retry_after, jitter=jitter) <= DAY
 
 
 @given(

@@ -33,7 +33,6 @@ from monitor.model import (
     Verdict,
 )
 from monitor.store import FILE, LOCK, Lock, Store
-from monitor.text import content_hash
 
 NOW = make.NOW
 FEED = make.feed()
@@ -244,7 +243,7 @@ def test_same_alert_committed_with_another_item_is_one_row(store: Store) -> None
 def test_known_by_id_and_by_another_key(store: Store) -> None:
     known = make.item()
     store.commit_poll(make.polled(aliases={"a1": known.id}), [make.record(item=known)], MODEL)
-    same = (known.id, content_hash(known.title, known.text))
+    same = (known.id, known.content)
     assert store.known([known.id, "a1", "f00"]) == {known.id: same, "a1": same}
 
 
