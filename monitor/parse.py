@@ -95,9 +95,7 @@ def _items(
     return _with_keys(list(items.values())), warnings
 
 
-def _draft(
-    document: Document, raw: RawItem, language: str, first_seen: datetime, rules: PublisherRules
-) -> Item | None:
+def _draft(document: Document, raw: RawItem, language: str, first_seen: datetime, rules: PublisherRules) -> Item | None:
     """Give the item, its id, text and content still empty; None if it says nothing."""
     title = plain(raw.title) or next(iter(sentences(_text(raw.texts))), "")
     if not title:
@@ -217,9 +215,10 @@ def _with_keys(items: Sequence[Item]) -> tuple[Item, ...]:
 
 def _other_names(item: Item) -> Iterator[str]:
     title, path = fold(item.title), page_path(item.canonical_link)
-    # a home page is every item's link on some feeds
-    if path:
+    # a home page is every item's link on some feeds; "/?p=123" is no home page
+    if path or "?" in item.canonical_link:
         yield f"link\n{item.canonical_link}"
+    if path:
         yield f"path\n{path}\n{title}"
     if item.published:
         yield f"time\n{item.published.isoformat()}\n{title}"

@@ -171,7 +171,8 @@ def _count(letters: re.Pattern[str], text: str) -> int:
 
 #: codes that feeds use and ISO 639-1 does not: country codes, old codes, ISO 639-2
 _LANGUAGE_ALIASES = {
-    "ua": "uk", "cn": "zh", "jp": "ja", "iw": "he", "in": "id",
+    "ua": "uk", "cn": "zh", "tw": "zh", "jp": "ja", "kr": "ko", "us": "en", "gb": "en", "cz": "cs", "dk": "da", "gr": "el",
+    "iw": "he", "in": "id",
     "eng": "en", "rus": "ru", "ukr": "uk", "zho": "zh", "chi": "zh", "jpn": "ja", "kor": "ko",
 }  # fmt: skip
 
@@ -294,7 +295,9 @@ def longest_prefix(url: str, prefixes: Iterable[str]) -> str | None:
         address = parts._replace(netloc=parts.netloc.rpartition("@")[2].lower()).geturl()
     except ValueError:
         return None
-    under = [p for p in prefixes if address.startswith(p) and (p.endswith("/") or address[len(p) :][:1] in ("", *"/?#&"))]
+    under = [
+        p for p in prefixes if address.startswith(p) and (p.endswith("/") or address[len(p) :][:1] in ("", *"/?#&"))
+    ]
     return max(under, key=len, default=None)
 
 
