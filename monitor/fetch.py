@@ -512,7 +512,7 @@ def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
 def _http_date(value: str) -> datetime | None:
     try:
         when = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 

@@ -387,8 +387,7 @@ async def _write_failure(state: FeedState, error: FetchError | ParseError, edges
     change = reachability.note(host_of(feed.url), feed.url, reached=not error.unreached, weight=error.weight, now=now)
     if change is Change.BEGAN:
         log.warning("outage", reason="most hosts cannot be reached: no feed is charged for it until that ends")
-        charged = {url: weight for url, weight in reachability.charged().items() if url != feed.url}
-        await edges.in_store(edges.memory.forgive, charged)
+        await edges.in_store(edges.memory.forgive, reachability.charged())
     weight = 0.0 if reachability.outage_since and error.unreached else error.weight
     again = after_failure(
         now,

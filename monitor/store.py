@@ -167,8 +167,8 @@ class Store:
         """
         due = """SELECT f.*, 0 AS items, 0 AS held FROM feeds f JOIN (
                      SELECT rowid AS id, row_number() OVER (
-                         -- what stands before the first slash after the host
-                         PARTITION BY substr(url, 1, 8 + instr(substr(url, 9) || '/', '/'))
+                         -- all before the slash that ends the host
+                         PARTITION BY substr(url, 1, 7 + instr(substr(url, 9) || '/', '/'))
                          ORDER BY coalesce(next_poll, ''), rowid
                      ) AS place FROM feeds WHERE active = 1 AND coalesce(next_poll, '') <= ?
                  ) d ON d.id = f.rowid WHERE d.place <= ? ORDER BY coalesce(f.next_poll, ''), f.rowid LIMIT ?"""
@@ -197,6 +197,7 @@ class Store:
                 "UPDATE feeds SET failures = max(0, failures - ?) WHERE url = ?",
                 [(weight, url) for url, weight in weights.items()],
             )
+            self._connection.execute("UPDATE feeds SET failing_since = NULL WHERE failures = 0")
 
     def release(self, url: str, now: datetime) -> int:
         """Let what the storm breaker holds of a feed be judged at its next poll, which is now; how many items that is."""
@@ -306,9 +307,10 @@ class Store:
         with self._writing(durably=False):
             self._connection.execute(
                 """UPDATE feeds SET last_poll = ?, next_poll = ?, pause = ?, failures = failures + ?, last_error = ?,
-                       moved_to = '', failing_since = coalesce(failing_since, ?) WHERE url = ?""",
+                       moved_to = '', failing_since = CASE WHEN ? > 0 THEN coalesce(failing_since, ?) ELSE failing_since END
+                   WHERE url = ?""",
                 (
-                    _text(now), _text(next_poll), (next_poll - now).total_seconds(), weight, cause, _text(now), feed.url,
+                    _text(now), _text(next_poll), (next_poll - now).total_seconds(), weight, cause, weight, _text(now), feed.url,
                 ),
             )  # fmt: skip
 
@@ -319,18 +321,18 @@ class Store:
                ON CONFLICT (id) DO UPDATE SET latest = max(latest, excluded.latest), opened = min(opened, excluded.opened)""",
             (placement.story, item.title, _text(item.at), _text(item.at)),
         )
+        is_edit = record.before is not None and record.before.verdict is not Verdict.HELD
         if record.before is not None:
             self._write_revision(record.before, item, now)
         self._connection.execute(
-            """INSERT INTO items (id, feed_url, title, text, link, canonical_link, language, published, published_raw,
+            f"""INSERT INTO items (id, feed_url, title, text, link, canonical_link, language, published, published_raw,
                    first_seen, at, text_hash, content_hash, revision, story_id, relation, parent_id, likeness, because, verdict,
                    verdict_because)
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                ON CONFLICT (id) DO UPDATE SET title = excluded.title, text = excluded.text, link = excluded.link,
                    canonical_link = excluded.canonical_link, language = excluded.language, text_hash = excluded.text_hash,
-                   content_hash = excluded.content_hash, revision = excluded.revision, story_id = excluded.story_id,
-                   relation = excluded.relation, parent_id = excluded.parent_id, likeness = excluded.likeness,
-                   because = excluded.because, verdict = excluded.verdict, verdict_because = excluded.verdict_because""",
+                   content_hash = excluded.content_hash, revision = excluded.revision, verdict = excluded.verdict,
+                   verdict_because = excluded.verdict_because {"" if is_edit else _AND_ITS_PLACE}""",
             (
                 item.id, item.feed.url, item.title, item.text, item.link, item.canonical_link, item.language,
                 _text(item.published), item.published_raw, _text(item.first_seen), _text(item.at), record.text_hash,
@@ -823,6 +825,10 @@ def _refuse_strangers(connection: sqlite3.Connection) -> None:
     if not tables:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
+
+#: An edited item stays where it stands, and why stays known.
+_AND_ITS_PLACE = """, story_id = excluded.story_id, relation = excluded.relation, parent_id = excluded.parent_id,
+    likeness = excluded.likeness, because = excluded.because"""
 
 _FEED_STATES = f"""SELECT f.*, (SELECT count(*) FROM items i WHERE i.feed_url = f.url) AS items,
     (SELECT count(*) FROM items i WHERE i.feed_url = f.url AND i.verdict = '{Verdict.HELD}') AS held FROM feeds f"""

@@ -111,8 +111,12 @@ UNDATED = replace(STRIKE, published=None)
             id="a new guid and another title, at the same time on the same page",
         ),
         pytest.param(
-            STRIKE, replace(STRIKE, id="wp:1", published=NOW, text=TEXT + " Two people died."),
+            STRIKE, replace(STRIKE, id="wp:1", published=NOW + 5 * HOUR, text=TEXT + " Two people died."),
             id="a new guid, and its date renewed with a paragraph more",
+        ),
+        pytest.param(
+            UNDATED, replace(UNDATED, id="wp:1", title="Strike hits house in Kharkiv: two dead"),
+            id="a new guid, and a title edited, undated",
         ),
         pytest.param(
             UNDATED, news(STRIKE.title, f"{SITE}/2024/strike", "https://www.wire.example/2024/strike"),
@@ -155,6 +159,10 @@ LIVE = news("Ukraine war live: Kharkiv hit by missiles", "l1", f"{SITE}/live", a
         pytest.param(
             BRIEFING, news("Morning briefing", "b2", "https://m.wire.example/briefing/28", OTHER_TEXT, at=NOW),
             id="a daily title, and the same path",
+        ),
+        pytest.param(
+            BRIEFING, news("Morning briefing", "b2", "https://m.wire.example/briefing/28", at=NOW),
+            id="a daily title, the same path, and a text that never changes",
         ),
         pytest.param(BRIEFING, news("Morning briefing", "b2", at=NOW), id="a daily title without a page"),
         pytest.param(
@@ -549,6 +557,7 @@ def test_a_storm_says_how_much_of_what() -> None:
     [
         pytest.param(LAST - 3 * HOUR, {}, True, id="before the last poll"),
         pytest.param(LAST - 3 * HOUR, {"rhythm": Rhythm()}, True, id="before the last poll, no newest known"),
+        pytest.param(LAST - 3 * HOUR, {"rhythm": Rhythm(newest=LAST - 3 * HOUR)}, True, id="as old as the newest"),
         pytest.param(LAST - 2 * HOUR, {}, False, id="as late as a publisher's queue may be"),
         pytest.param(NOW + DAY, {}, False, id="in the future"),
         pytest.param(LAST - 3 * HOUR, {"rhythm": Rhythm(newest=LAST - 4 * HOUR)}, False, id="newer than all we know"),
