@@ -325,8 +325,10 @@ async def collect(state: FeedState, judge: Judge, edges: Collector) -> PollOutco
         await _write_failure(state, error, edges)
         return PollOutcome.FAILED
     await _note_reached(feed, edges)
-    findings = await edges.in_store(_find, parsed.items if parsed else (), state, edges.memory)
-    findings = _in_their_language(findings)
+    findings = _Findings()
+    if parsed or state.released:
+        found = await edges.in_store(_find, parsed.items if parsed else (), state, edges.memory)
+        findings = _in_their_language(found)
     vectors = await _vectors([*findings.fresh, *(item for item, _ in findings.edits)], edges)
     records = await edges.in_store(_judge_and_commit, state, answer, parsed, findings, vectors, full, judge, edges)
     if findings.fresh:
@@ -413,8 +415,6 @@ async def _note_reached(feed: Feed, edges: Collector) -> None:
 def _find(items: Sequence[Item], state: FeedState, memory: Memory) -> _Findings:
     """Tell what is new in a document; in the store's thread, because it asks the store several times."""
     held_before = memory.held_items(state.feed.url) if state.released else []
-    if not items and not held_before:
-        return _Findings()
     known = memory.known([item.id for item in items])
     known |= memory.known([key for item in items if item.id not in known for key in item.keys])
     recognised = recognise(items, known, memory.versions(strangers(items, known)))
