@@ -1,6 +1,6 @@
 """Many publishers on one port of this machine, for benchmarks: real documents that change, stay, dawdle and break.
 
-    python bench/feed_server.py --documents ../shared/fixtures/real_feeds [--feeds 10000] [--hosts 1000] [--seed 1]
+    python bench/feed_server.py --documents ../shared/fixtures/real_feeds [--feeds 10000] [--seed 1]
 
 Prints its port, and serves until it is killed. Each host has an address of its own in 127.0.0.0/8, all of which Linux
 answers, so that clients count it as a host of its own. What becomes of a poll is drawn from the seed, the feed and how
@@ -148,12 +148,12 @@ class World:
         self._at_once: Counter[str] = Counter()
 
     def _feed(self, number: int, models: list[Model]) -> Feed:
-        luck = random.Random(f"{self._seed}/{number}")  # noqa: S311 - it must be the same again
+        luck = random.Random(f"{self._seed}/{number}")
         return Feed(number, luck.choice(models), luck.choice(_VALIDATORS))
 
     def fate(self, feed: Feed) -> tuple[Fate, random.Random]:
         """What becomes of the poll that now came in, and the luck for the rest of it."""
-        luck = random.Random(f"{self._seed}/{feed.number}/{feed.polls}")  # noqa: S311
+        luck = random.Random(f"{self._seed}/{feed.number}/{feed.polls}")
         fate = luck.choices(list(_SHARES), list(_SHARES.values()))[0] if feed.polls else Fate.FIRST
         feed.polls += 1
         self.seen.fates[fate] += 1

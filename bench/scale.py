@@ -16,10 +16,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib
 import io
 import json
 import os
 import random
+import resource
 import signal
 import statistics
 import subprocess
@@ -29,7 +31,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -37,13 +39,14 @@ from typing import IO, Any
 from feed_server import address, urls
 
 ROOT = Path(__file__).resolve().parent.parent
-INTERVAL = timedelta(minutes=15)
-#: A poll's deadline is so long after its time: a tick of the daemon, and twice a host's gap. Seconds.
+#: A poll's deadline is so long after its time: a tick of the daemon, and two gaps at its host. Seconds.
 GRACE = 5.0
+#: The window begins so long after it was asked for. Seconds.
+SOON = 2.0
+#: A poll that came up before this end of the window is over with it, however slow the answer. Seconds.
+LAST = 15.0
 #: seconds; the monitor's own settings, and given to reader as well
 CONNECT, READ = 10, 20
-#: What reader's guide calls it with.
-READER_WORKERS = 10
 
 CPU_BAR, MEMORY_BAR, HOST_BAR, TIMES_BAR = 0.25, 400.0, 2, 10.0
 
@@ -53,10 +56,12 @@ def main() -> None:
     ask.add_argument("--documents", type=Path, default=ROOT.parent / "shared/fixtures/real_feeds")
     ask.add_argument("--feeds", type=int, default=10_000)
     ask.add_argument("--hosts", type=int, default=1_000)
+    ask.add_argument("--minutes", type=float, default=15.0, help="interval of every feed; less, for a quick try")
     ask.add_argument("--concurrency", type=int, default=64, help="of the sustained run")
-    ask.add_argument("--seconds", type=float, default=300.0, help="window of the sustained run, at most 13 minutes")
+    ask.add_argument("--seconds", type=float, default=300.0, help="window of the sustained run, within an interval")
     ask.add_argument("--side-by-side", type=int, default=1_500, help="feeds of the throughput run")
-    ask.add_argument("--all-at-once", type=int, default=256, help="concurrency of the throughput run")
+    ask.add_argument("--all-at-once", type=int, default=512, help="concurrency of the throughput run")
+    ask.add_argument("--workers", type=int, default=10, help="of reader: its guide has 10")
     ask.add_argument("--rounds", type=int, default=3)
     ask.add_argument("--reader-python", type=Path, help="an interpreter that can import reader")
     ask.add_argument("--only", choices=["sustained", "throughput"])
@@ -66,6 +71,8 @@ def main() -> None:
     if args.be:
         CONTENDERS[args.be](Task(**args.task))
         return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # both ends of all connections, those kept alive as well
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; documents of {args.documents}")
     well = args.only == "throughput" or sustained(args)
     well &= args.only == "sustained" or throughput(args)
@@ -77,11 +84,13 @@ def main() -> None:
 
 def sustained(args: argparse.Namespace) -> bool:
     """Run the daemon for a part of an interval, and print how it did; whether all bars hold."""
-    if args.seconds > 780:
-        sys.exit("--seconds: within less than nine tenths of an interval no feed comes twice")
-    print(f"\nsustained: {args.feeds:,} feeds on {args.hosts:,} hosts, each in {INTERVAL}, for {args.seconds:.0f} s")
+    if args.seconds > 0.85 * 60 * args.minutes:
+        sys.exit("--seconds: at most 0.85 of --minutes, so that no feed comes twice")
+    print(
+        f"\nsustained: {args.feeds:,} feeds on {args.hosts:,} hosts, each in {args.minutes:g} min, {args.seconds:.0f} s of it"
+    )
     with _server(args, args.feeds) as server, tempfile.TemporaryDirectory() as folder:
-        task = Task(folder, args.feeds, args.hosts, server.port, args.concurrency, host_gap=2.0)
+        task = Task(folder, args.feeds, args.hosts, server.port, args.concurrency, args.minutes, host_gap=2.0)
         with _contender("ours", sys.executable, task) as monitor:
             warm = _first_poll(monitor, args.feeds)
             server.stats()
@@ -89,7 +98,8 @@ def sustained(args: argparse.Namespace) -> bool:
             window = monitor.do(f"run {args.seconds}")
             stats, served = server.stats(), server.cpu() - served
     _row("first poll of all", _cost(warm))
-    late, left_alone = _lateness(window.answer, stats["arrivals"])
+    late, left_alone = _lateness(window.answer["due"], stats["arrivals"])
+    missed = window.answer["missed"]
     polls = len(stats["arrivals"])
     _row("polls", f"{polls:,} ({polls / window.wall:.1f} a second): {_counted(stats['fates'])}")
     _row("", f"{left_alone} more were due at hosts that had asked to wait")
@@ -100,6 +110,7 @@ def sustained(args: argparse.Namespace) -> bool:
         _bar("CPU together", f"{share:.1%} of a core", f"under {CPU_BAR:.0%}", share < CPU_BAR),
         _bar("memory, at most", _both(window.memory), f"under {MEMORY_BAR:.0f} MB", memory < MEMORY_BAR),
         _bar("after its time", _spread(late), f"within {GRACE:.0f} s", max(late) <= GRACE),
+        _bar("never polled", str(missed), "none", not missed),
         _bar("at once on a host", str(stats["most_at_once"]), f"{HOST_BAR} at most", stats["most_at_once"] <= HOST_BAR),
     ]
     _row("the server itself", f"{served / window.wall:.1%} of a core")
@@ -118,10 +129,10 @@ def _cost(done: Done) -> str:
     return f"{done.wall:.0f} s, {done.cpu:.0f} s of CPU, {_both(done.memory)} at most, {done.answer.get('failed', 0)} failed"
 
 
-def _lateness(due: Mapping[str, float], arrivals: Sequence[tuple[int, float]]) -> tuple[list[float], int]:
-    """How long after its time each poll came to the server, in seconds, and how many never came."""
-    came = dict(arrivals)
-    late = [came[int(feed)] - when for feed, when in due.items() if int(feed) in came]
+def _lateness(due: Sequence[tuple[int, float]], arrivals: Sequence[tuple[int, float]]) -> tuple[list[float], int]:
+    """How long after its time (feed and Unix time, both) each poll came to the server, and how many never came."""
+    came = dict(reversed(arrivals))
+    late = [came[feed] - when for feed, when in due if feed in came]
     return late, len(due) - len(late)
 
 
@@ -157,31 +168,36 @@ def throughput(args: argparse.Namespace) -> bool:
         return True
     feeds = args.side_by_side
     print(f"\nthroughput: {feeds:,} feeds on {args.hosts:,} hosts, {args.rounds} rounds, the two in turn")
-    pythons = {"ours": sys.executable, "reader": str(args.reader_python)}
+    pythons = {"ours": (sys.executable, args.all_at_once), "reader": (str(args.reader_python), args.workers)}
     rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in pythons}
     with contextlib.ExitStack() as stack:
         pairs = {}
-        for name, python in pythons.items():
+        for name, (python, concurrency) in pythons.items():
             server = stack.enter_context(_server(args, feeds))
             folder = stack.enter_context(tempfile.TemporaryDirectory())
-            task = Task(folder, feeds, args.hosts, server.port, args.all_at_once, host_gap=0.0)
+            task = Task(folder, feeds, args.hosts, server.port, concurrency, args.minutes, host_gap=0.0)
             pairs[name] = stack.enter_context(_contender(name, python, task)), server
             _row(name, f"first poll of all: {_cost(_first_poll(pairs[name][0], feeds))}")
         for _ in range(args.rounds):
-            for name, (contender, server) in pairs.items():
-                server.stats()
-                done = contender.do("all")
-                # what was asked, not what was to be: a host that wants to be left alone costs nothing
-                polls = len(server.stats()["arrivals"])
-                rounds[name].append((polls / done.wall, polls / done.cpu))
-                cpu = f"{done.cpu_main:.1f} + {done.cpu_children:.1f} s"
-                _row(name, f"{polls:,} polls in {done.wall:.1f} s, CPU {cpu}, {_both(done.memory)}")
+            for name, pair in pairs.items():
+                rounds[name].append(_round(name, *pair))
     a_second, a_cpu_second = ({name: statistics.median(r[n] for r in rounds[name]) for name in pythons} for n in (0, 1))
     for name in pythons:
         _row(name, f"{a_second[name]:.1f} feeds a second, {a_cpu_second[name]:.1f} a second of CPU")
     times, cpu_times = (rate["ours"] / rate["reader"] for rate in (a_second, a_cpu_second))
     _row("by CPU", f"{cpu_times:.1f} times reader's")
     return _bar("feeds a second", f"{times:.1f} times reader's", f"at least {TIMES_BAR:.0f}", times >= TIMES_BAR)
+
+
+def _round(name: str, contender: Contender, server: Server) -> tuple[float, float]:
+    """Poll all feeds; how many a second, and a second of CPU."""
+    server.stats()
+    done = contender.do("all")
+    # what was asked, not what was to be: a host that wants to be left alone costs nothing
+    polls = len(dict(server.stats()["arrivals"]))
+    cpu = f"{done.cpu_main:.1f} + {done.cpu_children:.1f} s"
+    _row(name, f"{polls:,} polls in {done.wall:.1f} s, CPU {cpu}, {_both(done.memory)}")
+    return polls / done.wall, polls / done.cpu
 
 
 # -- processes, watched from outside --------------------------------------------------------------
@@ -197,6 +213,8 @@ class Task:
     hosts: int
     port: int
     concurrency: int
+    #: between two polls of a feed
+    minutes: float
     #: seconds
     host_gap: float
 
@@ -276,7 +294,7 @@ def _server(args: argparse.Namespace, feeds: int) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def _contender(name: str, python: str, task: Task) -> Iterator[Contender]:
-    command = [python, __file__, "--be", name, "--task", json.dumps({f: getattr(task, f) for f in task.__slots__})]
+    command = [python, __file__, "--be", name, "--task", json.dumps(asdict(task))]
     file = Path(task.folder) / "log"
     with file.open("w") as log, _started(command, log) as process:
         yield Contender(process, file)
@@ -318,18 +336,20 @@ def ours(task: Task) -> None:
 
 
 async def _ours(task: Task) -> None:
-    from monitor import app, log
+    from monitor import log
     from monitor.config import Config, Polling
     from monitor.model import Feed
     from monitor.store import Store
 
     log.set_up("info", "json")
+    app: Any = importlib.import_module("monitor.app")
     app.open_learning = _nothing_learnt
     app.Judge = _unjudging()
+    interval = timedelta(minutes=task.minutes)
     polling = Polling(
-        interval=INTERVAL,
-        floor=INTERVAL,
-        ceiling=INTERVAL,
+        interval=interval,
+        floor=interval,
+        ceiling=interval,
         concurrency=task.concurrency,
         host_gap=timedelta(seconds=task.host_gap),
         connect_timeout=timedelta(seconds=CONNECT),
@@ -350,28 +370,28 @@ async def _ours(task: Task) -> None:
             if words[0] == "all":
                 _say(Counter(await monitor.poll_all()))
             else:
-                _say(await _run(monitor, feeds, float(words[1])))
+                _say(await _run(monitor, feeds, interval, float(words[1])))
 
 
-async def _run(monitor: Any, feeds: Sequence[str], seconds: float) -> dict[int, float]:
-    """Give the feeds times spread evenly over the next interval, and run the daemon for a part of it; gives the Unix times
-    of those that had to be polled, by number."""
+async def _run(monitor: Any, feeds: Sequence[str], interval: timedelta, seconds: float) -> dict[str, Any]:
+    """Give the feeds times spread evenly over the next interval, and run the daemon for a part of it.
+
+    Gives the feeds that came up, by number, with their Unix times, and how many of them were not polled.
+    """
     from monitor import daemon
     from monitor.store import Store
 
-    start = datetime.now(UTC)
-    order = random.Random(1).sample(range(len(feeds)), len(feeds))  # noqa: S311 - neighbours in time on any hosts
-    due = {number: start + INTERVAL * place / len(feeds) for place, number in enumerate(order)}
-
-    def put_off(store: Store) -> None:
-        store.put_off({feeds[number]: when for number, when in due.items()})
-
-    await monitor.ask(put_off)
-    asyncio.get_running_loop().call_later(seconds, os.kill, os.getpid(), signal.SIGTERM)
+    # not at once: what is overdue when it starts, the daemon spreads out itself
+    start = datetime.now(UTC) + timedelta(seconds=SOON)
+    order = random.Random(1).sample(range(len(feeds)), len(feeds))
+    times = {number: start + interval * place / len(feeds) for place, number in enumerate(order)}
+    await monitor.ask(lambda store: store.put_off({feeds[number]: when for number, when in times.items()}))
+    asyncio.get_running_loop().call_later(SOON + seconds, os.kill, os.getpid(), signal.SIGTERM)
     await daemon.run(monitor, {})
-    # what came up at the very end was given up with its polls
-    end = start + timedelta(seconds=seconds - GRACE - 1)
-    return {number: when.timestamp() for number, when in due.items() if when < end}
+    due = {number: when for number, when in times.items() if when < start + timedelta(seconds=seconds - LAST)}
+    polled = {state.feed.url: state.last_poll for state in await monitor.ask(Store.feeds)}
+    missed = sum(polled[feeds[number]] < when for number, when in due.items())
+    return {"due": [(number, when.timestamp()) for number, when in due.items()], "missed": missed}
 
 
 def _say(answer: object) -> None:
@@ -413,10 +433,10 @@ def _unjudging() -> Any:
     from monitor.text import gist, text_hash
 
     class Unjudging(Judge):
-        def judge(self, embedded: Any, _matches: object, **_: object) -> Record:
+        def judge(self, embedded: Any, *_: Any, **__: Any) -> Record:
             return self._record(embedded)
 
-        def judge_edit(self, embedded: Any, before: Any, _alerts: object, **_: object) -> Record:
+        def judge_edit(self, embedded: Any, before: Any, *_: Any, **__: Any) -> Record:
             return self._record(embedded, before)
 
         def _record(self, embedded: Any, before: Any = None) -> Record:
@@ -437,7 +457,7 @@ def reader(task: Task) -> None:
         feeds.add_feed(feed)
     _say(None)
     for _ in sys.stdin:
-        results = feeds.update_feeds_iter(scheduled=False, workers=READER_WORKERS)
+        results = feeds.update_feeds_iter(scheduled=False, workers=task.concurrency)
         _say(Counter("failed" if isinstance(result.value, Exception) else "well" for result in results))
 
 

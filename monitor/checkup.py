@@ -172,9 +172,9 @@ def _rhythm(items: Sequence[Item], now: datetime) -> Iterator[Finding]:
         return
     if now - times[-1] > _OLD:
         yield Finding(Level.WARNING, "rhythm", f"its newest item is {_span(now - times[-1])} old")
-    if len(times) > 2:
+    covers = times[-1] - times[0]
+    if len(times) > 2 and covers:
         gap = median((later - earlier).total_seconds() for earlier, later in pairwise(times))
-        covers = times[-1] - times[0]
         says = f"an item every {_span(timedelta(seconds=gap))}; the document reaches back {_span(covers)}"
         if covers < _SHORT:
             yield Finding(Level.WARNING, "rhythm", f"{says}: polls further apart miss items ([[feed]] interval)")

@@ -189,13 +189,16 @@ class OpenStories:
         self._by_item[member.embedded.item.id] = count
 
     def amend(self, embedded: EmbeddedItem) -> bool:
-        """Let a member say what its publisher says now; False if the item is not open any more."""
+        """Let a member say what its publisher says now, at the time at which it stands; False if it is not open any more."""
         n = self._by_item.get(embedded.item.id)
         if n is None:
             return False
         for word in self._traits[n].words:
             self._postings[word].remove(n)
-        self._members[n] = replace(self._members[n], embedded=embedded)
+        was = self._members[n].embedded.item
+        # as the store keeps it: an edit is not later news
+        item = replace(embedded.item, published=was.published, first_seen=was.first_seen)
+        self._members[n] = replace(self._members[n], embedded=replace(embedded, item=item))
         self._write(n)
         return True
 

@@ -41,8 +41,9 @@ class Reachability:
     """What the last polls say of our own network."""
 
     def __init__(self) -> None:
-        #: the last poll of each host, oldest first
+        #: the last poll of each host, oldest first, and how many of them reached nobody
         self._polls: OrderedDict[str, _Poll] = OrderedDict()
+        self._unreached = 0
         #: what feeds were charged while all was well, oldest first
         self._charges: deque[_Charge] = deque()
         #: since when it lasts; None while all is well
@@ -53,10 +54,12 @@ class Reachability:
 
         reached: the host answered something, be it an error. weight: what the feed is charged if it is no outage.
         """
+        if before := self._polls.pop(host, None):
+            self._unreached -= not before.reached
         self._polls[host] = _Poll(now, reached)
-        self._polls.move_to_end(host)
+        self._unreached += not reached
         self._forget(now)
-        unreached = sum(not poll.reached for poll in self._polls.values()) / len(self._polls)
+        unreached = self._unreached / len(self._polls)
         if self.outage_since is not None:
             if not reached or unreached > ENDS:
                 return None
@@ -82,7 +85,8 @@ class Reachability:
 
     def _forget(self, now: datetime) -> None:
         while now - next(iter(self._polls.values())).at > self._span():
-            self._polls.popitem(last=False)
+            _, forgotten = self._polls.popitem(last=False)
+            self._unreached -= not forgotten.reached
         while self.outage_since is None and self._charges and now - self._charges[0].at > WINDOW:
             self._charges.popleft()
 

@@ -312,6 +312,10 @@ class _Findings:
     aliases: Mapping[str, str] = field(default_factory=dict)
     gap: bool = False
 
+    @property
+    def has_items(self) -> bool:
+        return bool(self.fresh or self.edits or self.held)
+
 
 async def collect(state: FeedState, judge: Judge, edges: Collector) -> PollOutcome:
     """Poll one feed and write down all that came of it."""
@@ -328,7 +332,8 @@ async def collect(state: FeedState, judge: Judge, edges: Collector) -> PollOutco
     findings = _Findings()
     if parsed or state.released:
         found = await edges.in_store(_find, parsed.items if parsed else (), state, edges.memory)
-        findings = _in_their_language(found)
+        # by the engines: it takes as long for a hundred items as a whole poll, and the loop must not wait
+        findings = await edges.in_engine(_in_their_language, found) if found.has_items else found
     vectors = await _vectors([*findings.fresh, *(item for item, _ in findings.edits)], edges)
     records = await edges.in_store(_judge_and_commit, state, answer, parsed, findings, vectors, full, judge, edges)
     if findings.fresh:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
@@ -38,9 +39,9 @@ class Pushes:
         listed = {known.feed_url for known in await self._in_store(self._store.subscriptions)}
         for gone in self._subscriber.subscriptions.keys() - listed:
             self._subscriber.forget(gone)
-        offers = await self._in_store(self._store.offers)
-        for wanted in due(self._clock(), offers, self._subscriber.subscriptions):
-            await self._subscriber.subscribe(wanted)
+        wanted = due(self._clock(), await self._in_store(self._store.offers), self._subscriber.subscriptions)
+        # side by side: a hub that hangs holds up no other, and how many one is asked at once is the fetcher's to say
+        await asyncio.gather(*map(self._subscriber.subscribe, wanted))
 
     def note_push(self, feed_url: str, at: datetime) -> None:
         pushes, unannounced, _ = self.counts.get(feed_url, (0, 0, None))
@@ -50,7 +51,7 @@ class Pushes:
     def note_polled(self, feed_url: str, began: datetime) -> None:
         """Take in that a poll is done: what was pushed since it began may be news that it did not see."""
         *_, pushed = self.counts.get(feed_url, (0, 0, None))
-        if pushed and pushed >= began:
+        if pushed and pushed > began:
             self._in_store(self._store.pushed, feed_url, pushed)
 
     def note_change(self, subscription: Subscription) -> None:

@@ -67,7 +67,7 @@ def recognise(items: Sequence[Item], known: Known, versions: Mapping[str, Versio
         changed = content not in ("", item.content)
         # under two of its names in one document, with two titles maybe: its own one speaks, else it would change every time
         if item_id not in sightings or item.id == item_id:
-            sightings[item_id] = Sighting(replace(item, id=item_id), changed)
+            sightings[item_id] = Sighting(item if item.id == item_id else replace(item, id=item_id), changed)
     return Recognised(tuple(new), tuple(sightings.values()), aliases)
 
 

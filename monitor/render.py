@@ -28,7 +28,9 @@ TITLE_LIMIT = 240
 EXCERPT_LIMIT = 240
 QUOTE_LIMIT = 90
 NAME_LIMIT = 80
-NOTICE_LIMIT = 300
+#: A line to ops may hold two commands with a feed's address in each. So many share a block, and so many blocks are enough
+#: for all that `health.notice` says at once.
+NOTICE_LIMIT, NOTICE_LINES, NOTICE_BLOCKS = 500, 4, 6
 #: What is told so long after it was published is marked late, so that nobody takes it for this hour's news.
 LATE = timedelta(hours=3)
 TERM_LIMIT = 40
@@ -104,10 +106,11 @@ def render(alert: Alert) -> Message:
 
 def render_notice(notice: Notice) -> Message:
     """Say to ops what is wrong with the monitor's feeds or network, one finding a line."""
-    lines = [_clip(_line(line), NOTICE_LIMIT) for line in notice.text.splitlines()]
+    lines = [_clip(line, NOTICE_LIMIT) for line in map(_line, notice.text.splitlines()) if line]
     shown = [f"• {line}" for line in lines]
     terminal = "\n".join(["⚙ the monitor itself", *(row for line in shown for row in _wrap(line, "  ", "    "))])
-    blocks = (_section("⚙ The monitor itself"), _context("\n".join(shown)))
+    parts = [shown[n : n + NOTICE_LINES] for n in range(0, len(shown), NOTICE_LINES)]
+    blocks = (_section("⚙ The monitor itself"), *(_context(*part) for part in parts[:NOTICE_BLOCKS]))
     text = _escape(f"The monitor itself: {'; '.join(lines)}").translate(MARKUP)
     return Message(text=text, blocks=blocks, terminal=terminal)
 
@@ -266,9 +269,10 @@ def _title(item: Item) -> str:
 
 
 def _formerly(alert: Alert) -> str:
-    """Tell what an edit changed, where it is the title that shows it."""
-    title = _clip(_line(alert.formerly), QUOTE_LIMIT)
-    return "edited by its publisher" + (f"; it read “{title}”" if title != _title(alert.item) else "")
+    """Tell what an edit changed: the title, or else what stands under it."""
+    if _line(alert.formerly) == _line(alert.item.title):
+        return "its text was edited by its publisher"
+    return f"edited by its publisher; it read “{_clip(_line(alert.formerly), QUOTE_LIMIT)}”"
 
 
 def _topics(alert: Alert) -> str:

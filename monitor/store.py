@@ -310,7 +310,8 @@ class Store:
                        moved_to = '', failing_since = CASE WHEN ? > 0 THEN coalesce(failing_since, ?) ELSE failing_since END
                    WHERE url = ?""",
                 (
-                    _text(now), _text(next_poll), (next_poll - now).total_seconds(), weight, cause, weight, _text(now), feed.url,
+                    _text(now), _text(next_poll), (next_poll - now).total_seconds(), weight, cause, weight, _text(now),
+                    feed.url,
                 ),
             )  # fmt: skip
 

@@ -67,7 +67,9 @@ def _strip_markup(text: str) -> str:
     if "<" in text:
         if text.count("<") > _MAX_TAGS:
             text = "<".join(text.split("<", _MAX_TAGS)[:-1])
-        text = _BLOCK_TAG.sub(" <", _CDATA_MARK.sub(" ", text))
+        if "]]>" in text or "<![" in text:
+            text = _CDATA_MARK.sub(" ", text)
+        text = _BLOCK_TAG.sub(" <", text)
         text = _CLEANER.clean(text)
     return html.unescape(text) if "&" in text else text
 

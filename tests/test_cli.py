@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -13,9 +14,10 @@ import make
 import pytest
 import structlog
 from click.testing import CliRunner, Result
+from fakes import Answer, FeedServer
 
 from monitor.cli import main
-from monitor.model import DeliveryState
+from monitor.model import Ailment, Condition, Decision, DeliveryState, Verdict
 from monitor.store import FILE, Lock, Store
 
 Run = Callable[..., Result]
@@ -123,6 +125,11 @@ USAGE = {
     "import of a file that is not there": ("feeds", "import", "nowhere.opml"),
     "topics by a broken pattern": ("rules", "test", "--run", "("),
     "demo on a port that is none": ("demo", "--port", "70000"),
+    "check of a feed that is no address and no file": ("feeds", "check", "nowhere.opml"),
+    "check of a feed that is a folder": ("feeds", "check", "rules"),
+    "check of a feed with a pause that is none": ("feeds", "check", FEED, "--again", "soon"),
+    "release of no feed": ("feeds", "release"),
+    "drop of no feed": ("feeds", "drop"),
 }
 
 
@@ -143,7 +150,7 @@ def test_wrong_usage_says_so_on_stderr(monitor: Run, words: tuple[str, ...]) -> 
 CONFIGURED = [
     ("check",), ("status",), ("status", "--json"), ("explain", "abcdef"), ("feeds", "list"), ("feeds", "add", FEED),
     ("feeds", "remove", FEED), ("feeds", "export"), ("rules", "list"), ("rules", "check"), ("rules", "test"), ("run",),
-    ("once",),
+    ("once",), ("feeds", "check"), ("feeds", "check", FEED), ("feeds", "release", FEED), ("feeds", "drop", FEED),
 ]  # fmt: skip
 
 
@@ -306,6 +313,120 @@ def test_failing_feed_is_listed_with_its_cause(monitor: Run, store: Store) -> No
     assert "http 503 (1.5)" in monitor("feeds", "list").stdout
 
 
+# -- what the storm breaker holds -----------------------------------------------------------------
+
+
+def hold(store: Store, *titles: str) -> None:
+    decision = Decision(Verdict.HELD, "9 of 9 items are new to us")
+    items = [make.item(title=title, link=f"https://harbourwire.example/{title}") for title in titles]
+    store.commit_poll(make.polled(), [make.record(item=item, decision=decision) for item in items], "bag@1")
+
+
+def test_release_says_what_will_happen(monitor: Run, store: Store) -> None:
+    hold(store, "a", "b")
+    result = monitor("feeds", "release", make.feed().url)
+    assert (result.exit_code, result.stdout) == (0, f"2 items of {make.feed().url} will be judged at its next poll\n")
+    assert store.feeds()[0].released
+
+
+def test_drop_says_what_happened(monitor: Run, store: Store) -> None:
+    hold(store, "a", "b")
+    result = monitor("feeds", "drop", make.feed().url)
+    assert (result.exit_code, result.stdout) == (0, f"2 items of {make.feed().url} dropped\n")
+    assert store.verdict_counts() == {"dropped": 2}
+
+
+@pytest.mark.parametrize("command", ["release", "drop"])
+@pytest.mark.parametrize("url", [make.feed().url, FEED])
+def test_nothing_held_ends_with_1(monitor: Run, store: Store, command: str, url: str) -> None:
+    commit(store)
+    result = monitor("feeds", command, url)
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"monitor: nothing of {url} is held\n")
+
+
+def test_held_items_are_counted_in_the_list_for_programs(monitor: Run, store: Store) -> None:
+    hold(store, "a", "b")
+    [listed] = json.loads(monitor("feeds", "list", "--json").stdout)
+    assert (listed["held"], listed["moved_to"], listed["pause"]) == (2, "", 600.0)
+
+
+# -- feeds check: asked on loopback, for no other network is allowed here ---------------------------
+
+PUBLISHED = datetime.now(UTC) - timedelta(hours=3)
+GOOD = make.rss(("Troops seen near Kursk", "Seoul told lawmakers so."), ("Warships sail", "So."), published=PUBLISHED)
+
+
+@pytest.fixture
+def server(home: Path) -> Iterator[FeedServer]:
+    """Feeds that the configuration lets the commands ask."""
+    settings = (home / "monitor.toml").read_text(encoding="utf-8")
+    allowed = '[polling]\nallow_private = ["127.0.0.1"]\nhost_gap = "0s"\n'
+    (home / "monitor.toml").write_text(settings + allowed, encoding="utf-8")
+    with FeedServer() as server:
+        server.serve("/good", Answer(GOOD, etag='"1"'))
+        yield server
+
+
+def opml(home: Path, *urls: str) -> str:
+    outlines = "".join(f'<outline text="{url[-4:]}" xmlUrl="{url}"/>' for url in urls)
+    (home / "feeds.opml").write_text(f'<opml version="2.0"><body>{outlines}</body></opml>', encoding="utf-8")
+    return "feeds.opml"
+
+
+def test_good_feed_is_described(monitor: Run, server: FeedServer) -> None:
+    result = monitor("feeds", "check", server.url("/good"), "--again", "0s")
+    assert (result.exit_code, result.stderr) == (0, "")
+    first, *findings = result.stdout.splitlines()
+    assert first == server.url("/good")
+    assert findings[0] == "  note    document     “Outlet”, 2 items in 1 KB"
+    assert findings[-1].startswith(
+        "  note    second poll  nothing changed; asked for changes alone, its server says so"
+    )
+
+
+def test_all_feeds_of_an_opml_file_are_checked_and_its_faults_told(
+    monitor: Run, home: Path, server: FeedServer
+) -> None:
+    file = opml(home, server.url("/good"), "rss.xml", server.url("/gone"))
+    result = monitor("feeds", "check", file, "--again", "0s", "--json")
+    checked = json.loads(result.stdout)
+    assert [(feed["feed"], feed["usable"]) for feed in checked] == [
+        (server.url("/good"), True), (server.url("/gone"), False),
+    ]  # fmt: skip
+    assert checked[1]["findings"] == [
+        {"level": "error", "about": "fetching", "says": "http 404: nothing stands at this address"}
+    ]
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "monitor: 1 of 2 cannot be used", 'feeds.opml:1: xmlUrl "rss.xml" is no http:// or https:// address',
+    ]  # fmt: skip
+
+
+def test_list_is_checked_where_nothing_is_named(monitor: Run, store: Store, server: FeedServer) -> None:
+    store.remove_feed(make.feed().url)
+    store.add_feed(make.feed(url=server.url("/good"), title="Wire"), make.NOW)
+    result = monitor("feeds", "check", "--again", "0s")
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, f"Wire {server.url('/good')}")
+    assert store.feeds()[0].last_poll is None
+
+
+def test_check_of_an_empty_list_says_how_to_get_feeds(monitor: Run, home: Path) -> None:
+    assert monitor("feeds", "check").stdout == "no feeds yet: monitor feeds import deploy/feeds.opml\n"
+    assert json.loads(monitor("feeds", "check", "--json").stdout) == []
+    assert not (home / "state").exists()
+
+
+def test_check_of_a_file_that_is_no_opml_ends_with_1(monitor: Run, home: Path) -> None:
+    (home / "feeds.opml").write_text("<html/>", encoding="utf-8")
+    result = monitor("feeds", "check", "feeds.opml")
+    assert (result.exit_code, result.stdout, "not OPML" in result.stderr) == (1, "", True)
+
+
+def test_private_address_is_refused_with_the_setting_that_allows_it(monitor: Run) -> None:
+    result = monitor("feeds", "check", "http://127.0.0.2:9/rss")
+    assert (result.exit_code, "allow_private" in result.stdout) == (1, True)
+
+
 # -- status ---------------------------------------------------------------------------------------
 
 
@@ -337,6 +458,33 @@ def test_status_ends_with_1_while_an_alert_is_stuck(monitor: Run, store: Store, 
 def test_status_names_the_feeds_that_fail(monitor: Run, store: Store) -> None:
     store.commit_failed_poll(make.feed(), "timeout", 1.0, make.NOW, make.NOW)
     assert "1 feeds failing" in monitor("status").stdout
+
+
+def test_status_names_what_is_wrong_with_a_feed_and_what_to_do(monitor: Run, store: Store) -> None:
+    hold(store, "a", "b")
+    url = make.feed().url
+    words = "2 items are held back: much that is old became new at once. Tell them: monitor feeds release "
+    out = monitor("status").stdout
+    assert "1 feeds want a look" in out
+    assert f"storm        {words}{url}" in out
+    [found, *_] = json.loads(monitor("status", "--json").stdout)["conditions"]
+    assert (found["feed"], found["condition"]) == (url, "storm")
+    assert found["because"] == f"{words}{url} · forget them: monitor feeds drop {url}"
+
+
+def test_status_tells_an_outage_of_our_own(monitor: Run, store: Store) -> None:
+    outage = Ailment("", Condition.OUTAGE, "most hosts cannot be reached", make.NOW, told=make.NOW)
+    store.commit_review([outage], None, make.NOW)
+    assert "outage of our own network since 2024-10-29 14:30 UTC" in monitor("status").stdout
+    assert json.loads(monitor("status", "--json").stdout)["outage"] == "2024-10-29T14:30:00+00:00"
+    store.commit_review([replace(outage, absent_since=make.NOW)], None, make.NOW)
+    assert json.loads(monitor("status", "--json").stdout)["outage"] is None
+
+
+def test_status_is_well_though_feeds_are_not(monitor: Run, store: Store) -> None:
+    hold(store, "a")
+    store.commit_failed_poll(make.feed(), "http 410", 1.0, make.NOW, make.NOW)
+    assert monitor("status").exit_code == 0
 
 
 @pytest.mark.parametrize("words", [("status",), ("feeds", "list"), ("explain", "abcdef"), ("check",)], ids=" ".join)

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -31,14 +31,16 @@ from typing import Any, ParamSpec, TypeVar
 import make
 import pytest
 from fakes import Answer, FakeEmbedder, FakeFetch, FeedServer, background, no_rules, parse_here, usual_pace
+from home import Clock, Home, at_folder, open_home
 from slack_server import FakeSlack
 
 from monitor import daemon
+from monitor.config import Polling
 from monitor.daemon import _watchdog_seconds, notify
 from monitor.decide import Policy
-from monitor.errors import Problem
+from monitor.errors import FetchError, Problem
 from monitor.match import Matcher, topic_texts
-from monitor.model import Delivery, Feed, Terms
+from monitor.model import Alert, Delivery, Feed, Terms
 from monitor.pipeline import Collector, Courier, Judge, Sink, collect_all, deliver
 from monitor.sample_feeds import SampleServer
 from monitor.send import SlackSink, TerminalSink
@@ -362,6 +364,7 @@ class FakeMonitor:
     #: seconds that each takes
     poll_takes: float = 0.0
     post_takes: float = 0.0
+    hub_takes: float = 0.0
     bug: Exception | None = None
 
     async def poll_due(self) -> None:
@@ -391,6 +394,7 @@ class FakeMonitor:
 
     async def subscribe(self) -> None:
         self.asked["subscriptions"] += 1
+        await asyncio.sleep(self.hub_takes)
 
     def stop_sending(self) -> None:
         self.asked["stops"] += 1
@@ -454,6 +458,26 @@ async def test_sigterm_does_not_wait_for_polls(tmp_path: Path) -> None:
     assert monitor.asked["polls done"] == 0
 
 
+async def test_sigterm_does_not_wait_for_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "REVIEW", 0.03)
+    monitor = FakeMonitor(hub_takes=60)
+    await run_for(monitor, 0.1, tmp_path)
+    assert monitor.asked["subscriptions"] == 1
+
+
+async def test_feeds_and_hubs_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "REVIEW", 0.03)
+    monitor = FakeMonitor()
+    await run_for(monitor, 0.2, tmp_path)
+    assert min(monitor.asked["reviews"], monitor.asked["subscriptions"]) >= 1
+
+
+async def test_overdue_feeds_are_spread_out_once_before_the_first_poll(tmp_path: Path) -> None:
+    monitor = FakeMonitor()
+    await run_for(monitor, 0.1, tmp_path)
+    assert (monitor.asked["spread out"], next(iter(monitor.asked))) == (1, "spread out")
+
+
 async def test_systemd_hears_of_the_beginning_and_the_end(tmp_path: Path) -> None:
     words = await run_for(FakeMonitor(), 0.1, tmp_path)
     assert (words[0], words[-1]) == ("READY=1", "STOPPING=1")
@@ -487,6 +511,272 @@ RELOADS = [
 async def test_systemd_hears_how_a_reload_went(tmp_path: Path, problems: list[Problem], status: str) -> None:
     words = await run_for(FakeMonitor(problems=problems), 0.05, tmp_path, signal.SIGHUP)
     assert [word for word in words if word.startswith("STATUS")][-1] == status
+
+
+# -- polling what is due, with a real monitor between fakes ----------------------------------------
+
+
+class SlowFetch(FakeFetch):
+    """A net in which the feeds of some hosts do not answer before the test lets them."""
+
+    def __init__(self, *slow: str) -> None:
+        super().__init__()
+        self.answers = asyncio.Event()
+        #: those being asked now, and how many were, at most: of one host, in all
+        self.asking: Counter[str] = Counter()
+        self.most_of_a_host = 0
+        self.most = 0
+        self._slow = slow
+
+    async def fetch(self, feed: Feed, *asked: Any, **named: Any) -> Any:
+        host = feed.url.split("/")[2]
+        self.asking[host] += 1
+        self.most_of_a_host = max(self.most_of_a_host, self.asking[host])
+        self.most = max(self.most, self.asking.total())
+        try:
+            if host in self._slow:
+                await self.answers.wait()
+            return await super().fetch(feed, *asked, **named)
+        finally:
+            self.asking[host] -= 1
+
+    def polls(self) -> Counter[str]:
+        return Counter(url for url, _ in self.requests)
+
+
+def feeds_of(host: str, count: int) -> list[Feed]:
+    return [make.feed(url=f"https://{host}/{n}") for n in range(count)]
+
+
+@contextlib.asynccontextmanager
+async def ticking(home: Home, happened: Callable[[], bool]) -> AsyncIterator[None]:
+    """Tick like the daemon, whose ticks overlap, until something has happened; then let the slow ones answer."""
+    polls = []
+    async with asyncio.timeout(20):
+        while not happened():
+            polls.append(asyncio.create_task(home.poll()))
+            await asyncio.sleep(0.01)
+        yield
+    assert isinstance(home.collector.fetch, SlowFetch)
+    home.collector.fetch.answers.set()
+    await asyncio.gather(*polls)
+
+
+FEW = Polling(concurrency=4, per_host=2)
+
+
+async def test_host_with_many_slow_feeds_holds_up_no_other(tmp_path: Path) -> None:
+    """The fifty stand first."""
+    many, others = feeds_of("many.example", 50), [feed for n in range(3) for feed in feeds_of(f"h{n}.example", 1)]
+    net = SlowFetch("many.example")
+
+    def others_are_done() -> bool:
+        return net.asking["many.example"] == 2 and net.polls() == Counter(feed.url for feed in others)
+
+    async with open_home(tmp_path, *many, *others, fetch=net, polling=FEW) as home, ticking(home, others_are_done):
+        assert await home.poll() == []
+    assert (net.most_of_a_host, net.most) == (2, 4)
+
+
+async def test_feeds_of_a_busy_host_are_polled_in_their_turn(tmp_path: Path) -> None:
+    many, net = feeds_of("many.example", 10), SlowFetch()
+    async with open_home(tmp_path, *many, fetch=net, polling=FEW) as home:
+        for _ in range(5):
+            assert len(await home.poll()) == 2
+        assert (await home.poll(), net.polls()) == ([], Counter(feed.url for feed in many))
+
+
+async def test_feed_in_flight_is_not_polled_again(tmp_path: Path) -> None:
+    net = SlowFetch("slow.example")
+    async with open_home(tmp_path, *feeds_of("slow.example", 1), fetch=net) as home:
+        async with ticking(home, lambda: net.asking["slow.example"] == 1):
+            for _ in range(5):
+                home.clock.wait(hours=1)
+                assert await home.poll() == []
+        assert net.polls() == {"https://slow.example/0": 1}
+
+
+async def test_slow_feed_keeps_no_place_but_its_own(tmp_path: Path) -> None:
+    """What was polled in one tick with it is done, and makes room."""
+    feeds = [feed for n in range(6) for feed in feeds_of(f"h{n}.example", 1)]
+    net = SlowFetch("h0.example")
+    two = Polling(concurrency=2, per_host=2)
+    async with (
+        open_home(tmp_path, *feeds, fetch=net, polling=two) as home,
+        ticking(home, lambda: len(net.polls()) == 5),
+    ):
+        assert (net.asking["h0.example"], net.most) == (1, 2)
+
+
+async def test_no_more_feeds_are_polled_at_once_than_allowed(tmp_path: Path) -> None:
+    hosts = [f"h{n}.example" for n in range(12)]
+    net = SlowFetch(*hosts)
+    async with open_home(tmp_path, *(feeds_of(host, 1)[0] for host in hosts), fetch=net, polling=FEW) as home:
+        async with ticking(home, lambda: net.asking.total() == 4):
+            for _ in range(3):
+                assert await home.poll() == []
+        for _ in range(2):
+            assert len(await home.poll()) == 4
+        assert (len(net.polls()), net.most) == (12, 4)
+
+
+async def test_feed_whose_poll_failed_has_left_its_place(tmp_path: Path) -> None:
+    net = SlowFetch()
+    net.script("https://a.example/0", FetchError("timeout"))
+    async with open_home(tmp_path, *feeds_of("a.example", 1), fetch=net, polling=FEW) as home:
+        for _ in range(6):
+            await home.poll()
+            home.clock.wait(hours=7)
+        assert net.polls() == {"https://a.example/0": 6}
+
+
+async def test_one_pass_polls_all_that_is_due_however_many_a_host_has(tmp_path: Path) -> None:
+    due, net = feeds_of("many.example", 12), SlowFetch()
+    async with open_home(tmp_path, *due, fetch=net, polling=FEW) as home:
+        later = make.feed(url="https://later.example/")
+        await home.ask(lambda store: store.add_feed(later, home.clock()))
+        await home.ask(lambda store: store.put_off({later.url: home.clock() + timedelta(minutes=1)}))
+        await home.monitor.poll_all(only_due=True)
+        assert net.polls() == Counter(feed.url for feed in due)
+        await home.monitor.poll_all()
+        assert net.polls()[later.url] == 1
+
+
+async def test_overdue_feeds_are_spread_over_the_time_after_a_start(tmp_path: Path) -> None:
+    async with open_home(tmp_path, *feeds_of("a.example", 3), fetch=SlowFetch()) as home:
+        later = home.clock() + timedelta(minutes=5)
+        await home.ask(lambda store: store.put_off({"https://a.example/1": later}))
+        await home.monitor.spread_out()
+        times = {state.feed.url: state.next_poll for state in await home.ask(Store.feeds)}
+        assert times == {
+            "https://a.example/0": home.clock(),
+            "https://a.example/1": later,
+            "https://a.example/2": home.clock() + timedelta(seconds=0.5),
+        }
+
+
+# -- what ops are told ----------------------------------------------------------------------------
+
+OLD = [(f"Report {n} from the archive", f"Of {n} things nobody heard.") for n in range(12)]
+STORM = (
+    "Wire: storm — 13 items are held back: much that is old became new at once. "
+    f"Tell them: monitor feeds release {WIRE.url} · forget them: monitor feeds drop {WIRE.url}"
+)
+
+
+@contextlib.asynccontextmanager
+async def stormy(folder: Path, clock: Clock) -> AsyncIterator[Home]:
+    """A feed known for an hour has just brought items of the day before, of which the breaker took hold."""
+    net = FakeFetch()
+    async with open_home(folder, WIRE, clock=clock, fetch=net) as home:
+        net.script(WIRE.url, make.rss(WEATHER, published=clock() - timedelta(hours=1)))
+        await home.poll()
+        clock.wait(hours=1)
+        net.script(WIRE.url, make.rss(*OLD, TROOPS, published=clock() - timedelta(days=1)))
+        await home.poll()
+        yield home
+
+
+async def test_storm_is_told_to_ops_once_and_once_that_it_is_over(tmp_path: Path) -> None:
+    clock = Clock()
+    async with stormy(tmp_path, clock) as home:
+        assert await home.review() == [STORM]
+        for _ in range(3):
+            clock.wait(hours=1)
+            await home.poll()
+            assert await home.review() == []
+        at_folder(tmp_path, lambda store: store.drop(WIRE.url))
+        assert await home.review() == [f"Wire: no longer storm, since {clock():%H:%M} UTC"]
+        clock.wait(days=1)
+        assert await home.review() == []
+        assert (await home.ask(Store.ailments), home.sink.messages[2:]) == ([], [])
+
+
+async def test_held_items_are_told_after_somebody_released_them_in_another_process(tmp_path: Path) -> None:
+    clock = Clock(datetime.now(UTC) - timedelta(hours=2))  # the other process goes by the real one
+    (tmp_path / "monitor.toml").write_text('state = "state"\n', encoding="utf-8")
+    async with stormy(tmp_path / "state", clock) as home:
+        assert await home.review() == [STORM]
+        words = ["-m", "monitor", "--config", str(tmp_path / "monitor.toml"), "feeds", "release", WIRE.url]
+        release = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=subprocess.PIPE)
+        said, _ = await release.communicate()
+        assert (release.returncode, said.decode()) == (0, f"13 items of {WIRE.url} will be judged at its next poll\n")
+        clock.now = datetime.now(UTC)
+        await home.poll()
+        assert await home.review() == [f"Wire: no longer storm, since {clock():%H:%M} UTC"]
+        assert [m.alert.item.title for m in home.sink.messages if isinstance(m.alert, Alert)] == [TROOPS[0]]
+        clock.wait(hours=1)
+        await home.poll()
+        assert (await home.review(), len(home.sink.messages)) == ([], 3)
+
+
+async def test_restart_tells_nothing_twice(tmp_path: Path) -> None:
+    clock = Clock()
+    async with stormy(tmp_path, clock) as home:
+        assert len(await home.review()) == 1
+    async with open_home(tmp_path, clock=clock, fetch=FakeFetch()) as home:
+        assert await home.review() == []
+        at_folder(tmp_path, lambda store: store.drop(WIRE.url))
+    async with open_home(tmp_path, clock=clock, fetch=FakeFetch()) as home:
+        assert len(await home.review()) == 1
+
+
+async def test_what_ops_were_not_told_before_a_kill_is_told_after_it(tmp_path: Path) -> None:
+    clock = Clock()
+    async with stormy(tmp_path, clock) as home:
+        await home.monitor.review()
+    async with open_home(tmp_path, clock=clock, fetch=FakeFetch()) as home:
+        assert await home.monitor.deliver() == 1
+        assert await home.review() == []
+
+
+async def test_review_that_finds_nothing_new_writes_nothing(tmp_path: Path) -> None:
+    clock = Clock()
+    async with stormy(tmp_path, clock) as home:
+        gazette = make.feed(url="https://a.example/", title="A gazette that was added later, and fails for days")
+        await home.ask(lambda store: store.add_feed(gazette, clock()))
+        for days in (9, 5, 1):
+            ago = clock() - timedelta(days=days)
+            await home.ask(lambda store, ago=ago: store.commit_failed_poll(gazette, "timeout", 1.0, ago, ago))
+        await home.review()
+        clock.wait(hours=1)
+        await home.review()
+        with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as watcher:
+            version = "PRAGMA data_version"
+            before = watcher.execute(version).fetchone()
+            clock.wait(minutes=1)
+            assert await home.review() == []
+            assert watcher.execute(version).fetchone() == before
+
+
+async def test_removed_feed_ails_nobody(tmp_path: Path) -> None:
+    async with stormy(tmp_path, Clock()) as home:
+        await home.review()
+        at_folder(tmp_path, lambda store: store.remove_feed(WIRE.url))
+        assert (await home.review(), await home.ask(Store.ailments)) == ([], [])
+
+
+async def test_outage_is_told_once_and_its_end_once_and_no_feed_is_charged(tmp_path: Path) -> None:
+    feeds = [feed for n in range(6) for feed in feeds_of(f"h{n}.example", 1)]
+    net, clock = FakeFetch(), Clock()
+    async with open_home(tmp_path, *feeds, clock=clock, fetch=net) as home:
+        for feed in feeds:
+            net.script(feed.url, make.rss(WEATHER))
+        await home.monitor.poll_all()
+        for feed in feeds:
+            net.script(feed.url, FetchError("dns", weight=0.25))
+        told = []
+        for _ in range(5):
+            clock.wait(minutes=3)
+            await home.monitor.poll_all()
+            told += await home.review()
+        assert told == ["our own network: outage — most hosts cannot be reached: no feed is charged for it"]
+        assert {state.failures for state in await home.ask(Store.feeds)} == {0.0}
+        for feed in feeds:
+            net.script(feed.url, make.rss(WEATHER))
+        clock.wait(minutes=3)
+        await home.monitor.poll_all()
+        assert await home.review() == [f"our own network: no longer outage, since {clock():%H:%M} UTC"]
 
 
 # -- the real process, with real models -----------------------------------------------------------

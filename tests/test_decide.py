@@ -9,7 +9,7 @@ from datetime import timedelta
 import make
 import pytest
 
-from monitor.decide import Policy, decide
+from monitor.decide import Policy, decide, decide_edit
 from monitor.model import (
     Alert,
     AlertKind,
@@ -307,3 +307,153 @@ DIFFERENT = {
 @pytest.mark.parametrize("other", DIFFERENT.values(), ids=DIFFERENT.keys())
 def test_another_makes_another_alert(other: Alert) -> None:
     assert other.id != alert("troops").id
+
+
+# -- edits ----------------------------------------------------------------------------------------
+
+EDITED = make.item(title="North Korean troops not seen near Kursk after all", revision=1)
+STAYS = Placement("story-1", Relation.ROOT, because="it stands there since it was first seen")
+#: what told the item before its edit
+TOLD = replace(alert("troops"), id="told here")
+TOLD_THERE = replace(alert("elsewhere"), id="told there")
+TOLD_QUIETLY = replace(alert("quiet"), id="told quietly")
+
+
+def edit(
+    *topics: str,
+    alerts: tuple[Alert, ...] = (),
+    told: Mapping[str, str] | None = None,
+    before: Verdict = Verdict.ALERT,
+    item: Item = EDITED,
+    placement: Placement = STAYS,
+) -> Decision:
+    """Decide an edit, after which these topics take the item; `before` is the verdict on it until now."""
+    return decide_edit(
+        item, make.version(verdict=before), took(*topics), placement, make.story(), TOPICS,
+        alerts=alerts, told=told or {}, policy=POLICY, now=make.NOW,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Edit:
+    verdict: Verdict
+    #: channel -> kind
+    told: dict[str, str] = field(default_factory=dict)
+    topics: tuple[str, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    #: channels that know the story, of this item or another
+    known: tuple[str, ...] = ()
+    before: Verdict = Verdict.ALERT
+    item: Item = EDITED
+    placement: Placement = STAYS
+
+
+EDITS = {
+    "its channel was told": Edit(Verdict.REPLY, {HERE: "reply"}, ("troops",), (TOLD,), (HERE,)),
+    "two channels were told": Edit(
+        Verdict.REPLY, {HERE: "reply", THERE: "reply"}, ("troops", "elsewhere"), (TOLD, TOLD_THERE), (HERE, THERE)
+    ),
+    "no topic would take it any more": Edit(Verdict.REPLY, {HERE: "reply"}, (), (TOLD,), (HERE,)),
+    "another channel's topic takes it now": Edit(
+        Verdict.REPLY, {HERE: "reply"}, ("troops", "elsewhere"), (TOLD,), (HERE,)
+    ),
+    "it is old by now": Edit(Verdict.REPLY, {HERE: "reply"}, ("troops",), (TOLD,), (HERE,), item=old(days=30)),
+    "its topic wants follow-ups only counted": Edit(Verdict.COUNTED, {}, ("quiet",), (TOLD_QUIETLY,), (HERE,)),
+    "one of two channels wants them counted": Edit(
+        Verdict.REPLY, {THERE: "reply"}, (), (TOLD_QUIETLY, TOLD_THERE), (HERE, THERE)
+    ),
+    "its topic is gone": Edit(
+        Verdict.REPLY, {HERE: "reply"}, (), (replace(TOLD, matches=took("gone"), titles={"gone": "Gone"}),), (HERE,)
+    ),
+    # -- nobody was told
+    "a topic takes it only now": Edit(Verdict.ALERT, {HERE: "root"}, ("troops",), before=Verdict.NO_MATCH),
+    "a topic takes it only now, and the story is known": Edit(
+        Verdict.REPLY, {HERE: "reply"}, ("troops",), (), (HERE,), Verdict.NO_MATCH,
+        placement=replace(STAYS, relation=Relation.UPDATE),
+    ),
+    "a topic takes it only now, and it is old": Edit(
+        Verdict.TOO_OLD, {}, ("troops",), before=Verdict.NO_MATCH, item=old(days=30)
+    ),
+    "still no topic takes it": Edit(Verdict.NO_MATCH, {}, before=Verdict.NO_MATCH),
+    **{
+        f"it was held back: {verdict}": Edit(verdict, {}, ("troops",), before=verdict)
+        for verdict in (
+            Verdict.COPY, Verdict.COUNTED, Verdict.SHADOW, Verdict.TOO_OLD, Verdict.FIRST_POLL, Verdict.DROPPED,
+        )
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", EDITS.values(), ids=EDITS.keys())
+def test_edit_leads_to(case: Edit) -> None:
+    decision = edit(
+        *case.topics,
+        alerts=case.alerts,
+        told={channel: f"root in {channel}" for channel in case.known},
+        before=case.before,
+        item=case.item,
+        placement=case.placement,
+    )
+    assert decision.verdict is case.verdict
+    assert {alert.channel: alert.kind.value for alert in decision.alerts} == case.told
+
+
+def told_of_edit(*topics: str, **changes: object) -> Alert:
+    [alert] = edit(*topics, **({"alerts": (TOLD,), "told": {HERE: "root"}} | changes)).alerts  # type: ignore[arg-type]
+    return alert
+
+
+def test_edit_says_what_the_item_was() -> None:
+    told = told_of_edit("troops")
+    assert (told.item, told.formerly) == (EDITED, make.item().title)
+
+
+def test_edit_is_told_in_the_thread_of_the_story() -> None:
+    assert told_of_edit("troops").parent == "root"
+
+
+def test_edit_of_a_story_whose_root_is_dead_goes_where_the_item_was_told() -> None:
+    assert told_of_edit(alerts=(TOLD,), told={}).parent == TOLD.id
+    reply = replace(TOLD, id="reply", kind=AlertKind.REPLY, parent="dead root")
+    assert told_of_edit(alerts=(reply,), told={}).parent == "dead root"
+
+
+def test_each_edit_is_told_once() -> None:
+    first, again, second = (
+        told_of_edit("troops", item=replace(EDITED, revision=revision)).id for revision in (1, 1, 2)
+    )
+    assert first == again
+    assert len({alert("troops", item=make.item(id=EDITED.id)).id, first, second}) == 3
+
+
+def test_second_edit_follows_the_last_word_of_each_channel() -> None:
+    first = told_of_edit("troops")
+    second = told_of_edit(alerts=(TOLD, first), item=replace(EDITED, revision=2))
+    assert (second.kind, second.parent, second.channel) == (AlertKind.REPLY, "root", HERE)
+
+
+def test_edit_that_no_topic_takes_names_those_that_took_the_item() -> None:
+    assert told_of_edit().matches == TOLD.matches
+    stronger = make.match(topic="troops", score=5.0)
+    told = decide_edit(
+        EDITED, make.version(), (stronger, make.match(topic="grain")), STAYS, make.story(), TOPICS,
+        alerts=(TOLD,), told={HERE: "root"}, policy=POLICY, now=make.NOW,
+    ).alerts  # fmt: skip
+    assert [alert.matches for alert in told] == [(stronger,)]
+
+
+def test_edit_is_never_broadcast() -> None:
+    loud = replace(alert("loud", placement=UPDATE, told={HERE: "root"}), id="loud")
+    assert (loud.broadcast, told_of_edit("loud", alerts=(loud,)).broadcast) == (True, False)
+
+
+EDIT_REASONS = {
+    f"its publisher changed it; it was “{make.item().title}”": edit(alerts=(TOLD,), told={HERE: "root"}),
+    "its publisher changed it; the topic wants follow-ups only counted": edit(alerts=(TOLD_QUIETLY,)),
+    "its publisher changed it; nobody had been told of it": edit("troops", before=Verdict.TOO_OLD),
+}
+
+
+@pytest.mark.parametrize(("reason", "decision"), EDIT_REASONS.items(), ids=EDIT_REASONS.keys())
+def test_reason_of_an_edit_is_given(reason: str, decision: Decision) -> None:
+    assert decision.because == reason

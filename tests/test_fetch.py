@@ -7,7 +7,7 @@ import threading
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
@@ -15,6 +15,7 @@ from typing import Any
 
 import brotli
 import pytest
+from aiohttp import web
 from backports import zstd
 from fakes import CERTIFICATE, Answer, FeedServer
 
@@ -659,6 +660,125 @@ async def test_a_short_wait_does_not_undo_a_long_one() -> None:
     await asyncio.sleep(0.01)
     with pytest.raises(FetchError):
         turns.refuse_paused("a")
+
+
+# -- posts to hubs --------------------------------------------------------------------------------
+
+FORM = {"hub.mode": "subscribe", "hub.topic": "https://news.example/rss?a=1&b=ö", "hub.secret": "s3cret"}
+
+
+@dataclass
+class PostOffice:
+    """Takes posts on loopback, and answers each path with a status and, maybe, a Location."""
+
+    url: str = ""
+    answers: dict[str, tuple[int, str]] = field(default_factory=dict)
+    #: path, form and user agent of each post
+    posts: list[tuple[str, dict[str, str], str]] = field(default_factory=list)
+    #: posts that are being taken, at most
+    at_once: int = 0
+    _now: int = 0
+
+    def says(self, path: str, status: int, location: str = "") -> str:
+        self.answers[path] = (status, location)
+        return self.url + path
+
+    async def take(self, request: web.Request) -> web.Response:
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        self.posts.append((request.path, form, request.headers["User-Agent"]))
+        self._now += 1
+        self.at_once = max(self.at_once, self._now)
+        await asyncio.sleep(0.01)
+        self._now -= 1
+        status, location = self.answers[request.path]
+        return web.Response(status=status, headers={"Location": location} if location else {})
+
+
+@pytest.fixture
+async def office() -> AsyncIterator[PostOffice]:
+    office = PostOffice()
+    application = web.Application()
+    application.router.add_post("/{path:.*}", office.take)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    office.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield office
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("status", [202, 204, 400, 404, 500])
+async def test_a_post_brings_its_form_and_gives_the_status(office: PostOffice, fetcher: Fetcher, status: int) -> None:
+    assert await fetcher.post(office.says("/hub", status), FORM) == status
+    assert office.posts == [("/hub", FORM, "news-monitor tests")]
+
+
+@pytest.mark.parametrize("status", [307, 308])
+async def test_a_form_follows_redirects_that_keep_it(office: PostOffice, fetcher: Fetcher, status: int) -> None:
+    office.says("/there", 202)
+    assert await fetcher.post(office.says("/hub", status, "/there"), FORM) == 202
+    assert [(path, form) for path, form, _ in office.posts] == [("/hub", FORM), ("/there", FORM)]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+async def test_a_form_does_not_follow_the_others(office: PostOffice, fetcher: Fetcher, status: int) -> None:
+    office.says("/there", 202)
+    assert await fetcher.post(office.says("/hub", status, "/there"), FORM) == status
+    assert len(office.posts) == 1
+
+
+#: where a hub, or its redirect, leads -> the cause of the failure
+NOWHERE = {
+    "http://127.0.0.2:9/": "private address",
+    "http://10.0.0.1/": "private address",
+    "http://[::1]/": "private address",
+    "ftp://hub.example/": "bad url",
+    "file:///etc/passwd": "bad url",
+    "https:///hub": "bad url",
+}
+
+
+async def post_failure(fetcher: Fetcher, url: str) -> FetchError:
+    with pytest.raises(FetchError) as caught:
+        await fetcher.post(url, FORM)
+    return caught.value
+
+
+@pytest.mark.parametrize(("url", "cause"), NOWHERE.items())
+async def test_a_post_goes_nowhere_that_a_poll_would_not(fetcher: Fetcher, url: str, cause: str) -> None:
+    assert (await post_failure(fetcher, url)).cause == cause
+
+
+@pytest.mark.parametrize(("url", "cause"), NOWHERE.items())
+async def test_a_posts_redirect_goes_nowhere_that_a_poll_would_not(
+    office: PostOffice, fetcher: Fetcher, url: str, cause: str
+) -> None:
+    error = await post_failure(fetcher, office.says("/hub", 307, url))
+    assert (error.cause, "s3cret" in str(error)) == (cause, False)
+
+
+async def test_a_circle_of_posts_ends(office: PostOffice, fetcher: Fetcher) -> None:
+    assert (await post_failure(fetcher, office.says("/hub", 308, "/hub"))).cause == "redirects"
+    assert len(office.posts) == 6
+
+
+async def test_a_hub_that_is_down_is_refused(fetcher: Fetcher) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/"
+    assert (await post_failure(fetcher, url)).cause == "refused"
+
+
+async def test_posts_take_turns_at_their_host_like_polls(office: PostOffice, fetcher: Fetcher) -> None:
+    url = office.says("/hub", 202)
+    await asyncio.gather(*(fetcher.post(url, FORM) for _ in range(6)))
+    assert (len(office.posts), office.at_once) == (6, 2)
+
+
+async def test_a_host_that_asked_to_wait_is_not_posted_to(
+    server: FeedServer, office: PostOffice, fetcher: Fetcher
+) -> None:
+    await failure(fetcher, server.serve("/busy", Answer(status=429, headers={"Retry-After": "120"})))
+    assert (await post_failure(fetcher, office.says("/hub", 202))).cause == "host asked to wait"
 
 
 # -- options of a feed ----------------------------------------------------------------------------

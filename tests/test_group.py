@@ -364,6 +364,99 @@ def test_forgetting_nothing_is_allowed() -> None:
     assert len(open_stories) == 0
 
 
+# -- edits -----------------------------------------------------------------------------------------
+
+
+def reopened(before: OpenStories, items: list[EmbeddedItem], placements: list[Placement]) -> OpenStories:
+    """What a restart makes of these items, in the order in which they were first seen."""
+    again = stories(before.window)
+    for item, placement in zip(items, placements, strict=True):
+        again.add(Member(item, placement.story, placement.relation))
+    return again
+
+
+def test_an_edited_item_stands_where_it_stood() -> None:
+    open_stories = stories()
+    first, update = news("Strike on Kharkiv", text=LEADS[0]), news("Crews dig", HOUR, text=LEADS[1], salt=1)
+    put(open_stories, first, update)
+    # whatever it says now
+    assert open_stories.amend(news("Talks end", text=LEADS[2], event=3, id=update.item.id)) is True
+    placement = open_stories.placement_of(update.item.id)
+    assert (placement.story, placement.relation) == (first.item.id, Relation.UPDATE)
+    assert open_stories.story(first.item.id).items == 2
+
+
+def test_an_edited_item_is_compared_by_what_it_says_now() -> None:
+    open_stories = stories()
+    item = news("Strike on Kharkiv", text=LEADS[0])
+    put(open_stories, item)
+    open_stories.amend(news("Talks end", text=LEADS[2], event=3, id=item.item.id))
+    assert open_stories.place(news("Crews dig", HOUR, text=LEADS[1], salt=1)).relation is Relation.ROOT
+    assert open_stories.place(news("Talks end", HOUR, source="Other", text=LEADS[2], event=3)).relation is Relation.COPY
+    assert open_stories.story(item.item.id).title == "Talks end"
+
+
+def test_an_item_that_is_not_open_cannot_be_amended() -> None:
+    open_stories = stories()
+    put(open_stories, news("Strike on Kharkiv"))
+    assert open_stories.amend(news("Talks end")) is False
+    assert len(open_stories) == 1
+    with pytest.raises(KeyError):
+        open_stories.placement_of(news("Talks end").item.id)
+
+
+def test_a_forgotten_item_cannot_be_amended_and_the_others_can() -> None:
+    open_stories = stories()
+    items = [news(f"Event {n}", n * 24 * HOUR, event=n) for n in range(1, 13)]
+    put(open_stories, *items)
+    open_stories.forget()
+    assert [open_stories.amend(item) for item in (items[4], items[5])] == [False, True]
+
+
+def test_an_edit_does_not_move_an_item_in_time() -> None:
+    """Publishers date an edit anew, and a poll sees it now; the store keeps the first times, and so does a restart."""
+    open_stories = stories()
+    first, newest = news("Strike on Kharkiv", text=LEADS[0]), news("Event 2", 144 * HOUR, event=2)
+    put(open_stories, first, newest)
+    open_stories.amend(news("Strike on Kharkiv kills 7", 140 * HOUR, text=LEADS[0], id=first.item.id))
+    story = open_stories.story(first.item.id)
+    assert (story.title, story.opened, story.latest) == ("Strike on Kharkiv kills 7", make.NOW, make.NOW)
+    put(open_stories, news("Event 3", 145 * HOUR, event=3))
+    open_stories.forget()
+    with pytest.raises(KeyError):
+        open_stories.story(first.item.id)
+
+
+@pytest.mark.parametrize("edited", range(4))
+def test_a_restart_rebuilds_what_edits_left(edited: int) -> None:
+    items = [
+        news("Strike on Kharkiv", text=LEADS[0]),
+        news("Crews dig", HOUR, text=LEADS[1], salt=1),
+        news("Floods in Valencia", 2 * HOUR, text=LEADS[2], event=2),
+        news("Rouble falls", 3 * HOUR, event=4),
+    ]
+    open_stories = stories()
+    placements = put(open_stories, *items)
+    for event in (6, 5):  # twice: the last word counts
+        now = news(f"Summit opens on day {event}", event=event, id=items[edited].item.id)
+        open_stories.amend(now)
+    was = items[edited].item
+    kept = replace(now.item, published=was.published, first_seen=was.first_seen)
+    items[edited] = replace(now, item=kept)
+    again = reopened(open_stories, items, placements)
+    probes = [
+        news("Rescue in Kharkiv", 4 * HOUR, salt=2), news("Water falls", 4 * HOUR, event=2, salt=2),
+        news("Central bank acts", 4 * HOUR, event=4, salt=2), news("Leaders arrive", 4 * HOUR, event=5, salt=2),
+        news("Nothing of this", 4 * HOUR, event=9), news(kept.title, 4 * HOUR, source="Other", event=5, salt=3),
+    ]  # fmt: skip
+    for probe in probes:
+        one, other = open_stories.place(probe), again.place(probe)
+        assert (one.story, one.relation, one.parent) == (other.story, other.relation, other.parent)
+    for item, placement in zip(items, placements, strict=True):
+        assert open_stories.placement_of(item.item.id) == again.placement_of(item.item.id)
+        assert open_stories.story(placement.story) == again.story(placement.story)
+
+
 # -- what a story is -------------------------------------------------------------------------------
 
 

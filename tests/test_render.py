@@ -4,7 +4,7 @@ import json
 import math
 import os
 import unicodedata
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import make
@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.model import Alert, AlertKind, MatchOutcome, Message, Severity
-from monitor.render import render, why
+from monitor.model import Alert, AlertKind, MatchOutcome, Message, Notice, Severity
+from monitor.render import render, render_notice, why
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 
@@ -86,12 +86,54 @@ def no_link() -> Alert:
     return make.alert(item=make.item(link="", text="", feed=make.feed(title="", kind="", country="")))
 
 
-ALERTS = [root_en, root_ru_two_topics, reply, hostile, long_title, no_link]
+def edit_of_title() -> Alert:
+    return make.alert(
+        kind=AlertKind.REPLY,
+        parent="root",
+        formerly="North Korean troops seen near Kursk, Seoul says",
+        item=make.item(title="North Korean troops not seen near Kursk after all, Seoul says", revision=1),
+    )
+
+
+def edit_of_text() -> Alert:
+    """The title is what it was: it is not told twice."""
+    return make.alert(kind=AlertKind.REPLY, parent="root", formerly=make.item().title, item=make.item(revision=2))
+
+
+def late() -> Alert:
+    return make.alert(item=make.item(published=make.NOW - timedelta(hours=3, minutes=4)))
+
+
+def notice() -> Notice:
+    feed = "https://harbourwire.example/" + "feeds/of/every/desk/" * 3 + "rss.xml"
+    storm = (
+        "Harbour Wire: storm — 30 items are held back: much that is old became new at once. "
+        f"Tell them: monitor feeds release {feed} · forget them: monitor feeds drop {feed}"
+    )
+    lines = [storm, "新海日报: failing — http 503 for 3 days", "our own network: no longer outage, since 14:02 UTC"]
+    return Notice("n1", "C0OPS", "\n".join(lines), make.NOW)
+
+
+def notice_of_a_bad_day() -> Notice:
+    lines = [
+        f"<!channel> *Outlet* {n} & Co\u202e: stale — answers, but its newest item is 9 days old" for n in range(20)
+    ]
+    return Notice("n2", "C0OPS", "\n".join([*lines, "and 7 more: monitor status"]), make.NOW)
+
+
+ALERTS = [
+    root_en, root_ru_two_topics, reply, hostile, long_title, no_link, edit_of_title, edit_of_text, late, notice,
+    notice_of_a_bad_day,
+]  # fmt: skip
+
+
+def rendered(told: Alert | Notice) -> Message:
+    return render_notice(told) if isinstance(told, Notice) else render(told)
 
 
 @pytest.mark.parametrize("make_alert", ALERTS)
 def test_slack_shows_what_was_agreed(make_alert):
-    message = render(make_alert())
+    message = rendered(make_alert())
 
     shown = json.dumps({"text": message.text, "blocks": message.blocks}, indent=1, ensure_ascii=False) + "\n"
 
@@ -100,7 +142,7 @@ def test_slack_shows_what_was_agreed(make_alert):
 
 @pytest.mark.parametrize("make_alert", ALERTS)
 def test_terminal_shows_what_was_agreed(make_alert):
-    shown = render(make_alert()).terminal + "\n"
+    shown = rendered(make_alert()).terminal + "\n"
 
     assert shown == agreed(f"{make_alert.__name__}.txt", shown)
 
@@ -134,7 +176,14 @@ def alerts(draw) -> Alert:
         matches=tuple(matches),
         titles={match.topic: draw(ANYTHING) for match in matches},
         sources=draw(words),
+        formerly=draw(ANYTHING),
     )
+
+
+@st.composite
+def notices(draw) -> Notice:
+    lines = draw(st.lists(ANYTHING, min_size=1, max_size=21))
+    return Notice("n", "C0OPS", "\n".join(lines) * draw(st.sampled_from([1, 9])), make.NOW)
 
 
 def texts(message: Message) -> list[str]:
@@ -150,9 +199,9 @@ def columns(line: str) -> int:
 
 
 @settings(max_examples=60, deadline=None)
-@given(alerts())
+@given(alerts() | notices())
 def test_whatever_a_feed_says_slack_takes_it_and_runs_none_of_it(alert):
-    message = render(alert)
+    message = rendered(alert)
     own_link = "<https://harbourwire.example/2024/10/29/troops|"
     shown = texts(message)
 
@@ -164,9 +213,9 @@ def test_whatever_a_feed_says_slack_takes_it_and_runs_none_of_it(alert):
 
 
 @settings(max_examples=60, deadline=None)
-@given(alerts())
+@given(alerts() | notices())
 def test_whatever_a_feed_says_a_terminal_only_shows_it(alert):
-    terminal = render(alert).terminal
+    terminal = rendered(alert).terminal
 
     assert {unicodedata.category(c) for c in terminal if c != "\n"}.isdisjoint({"Cc", "Cf", "Cs", "Zl", "Zp"})
     assert max(columns(line) for line in terminal.split("\n")) <= 100

@@ -18,7 +18,8 @@ from slack_sdk.web import SlackResponse
 from slack_server import FakeSlack
 
 from monitor.errors import MaybeAccepted, Misconfigured, NotAccepted, SendError, Unacceptable
-from monitor.model import AlertKind, Delivery, Severity
+from monitor.model import AlertKind, Delivery, Notice, Severity
+from monitor.render import render_notice
 from monitor.send import SlackSink, TerminalSink, failure
 
 
@@ -41,6 +42,11 @@ def sink(slack, timeout=5.0):
 def reply_to(receipt, **fields):
     alert = make.alert(kind=AlertKind.REPLY, item=make.item(title="Kyiv confirms"), parent="root", **fields)
     return make.delivery(alert=alert, thread=receipt)
+
+
+def notice(**fields):
+    told = Notice("n1", "C0OPS", "Harbour Wire: stale — answers, but its newest item is 9 days old", make.NOW)
+    return make.delivery(alert=told, message=render_notice(told), **fields)
 
 
 # -- what an answer means ------------------------------------------------------------------------
@@ -196,6 +202,24 @@ def test_broadcast_reply_is_shown_in_the_channel(slack):
     sink(slack).send(reply_to("1730212200.000000", broadcast=True))
 
     assert slack.messages[0]["reply_broadcast"] is True
+
+
+def test_notice_is_posted_to_the_channel_of_ops_and_found_again(slack):
+    receipt = sink(slack).send(notice())
+
+    [message] = slack.messages
+    assert (message["channel"], "thread_ts" in message, "reply_broadcast" in message) == ("C0OPS", False, False)
+    assert message["text"] == "The monitor itself: Harbour Wire: stale — answers, but its newest item is 9 days old"
+    assert (slack.delivery_ids(), sink(slack).find(notice())) == (["n1"], receipt)
+
+
+def test_notice_with_lost_answer_is_found(slack):
+    slack.fault("accept_then_close")
+
+    with pytest.raises(MaybeAccepted):
+        sink(slack).send(notice())
+
+    assert sink(slack).find(notice()) == slack.messages[0]["ts"]
 
 
 def test_broadcast_root_is_no_reply(slack):
@@ -492,6 +516,19 @@ def test_first_line_has_the_severitys_colour(tmp_path):
     assert screen.getvalue() == (
         "\n\x1b[31m\x1b[1m● HIGH  North Korean troops in Russia\x1b[0m\n  Troops seen near Kursk\n"
     )
+
+
+def test_notice_is_shown_like_a_root_of_no_severity_and_found_again(tmp_path):
+    screen = io.StringIO()
+    sink = terminal(tmp_path, screen, colour=True)
+
+    assert (sink.send(notice()), sink.find(notice())) == ("n1", "n1")
+
+    assert screen.getvalue() == (
+        "\n\x1b[34m\x1b[1m⚙ the monitor itself\x1b[0m\n"
+        "  • Harbour Wire: stale — answers, but its newest item is 9 days old\n"
+    )
+    assert records(tmp_path)[0]["channel"] == "C0OPS"
 
 
 def test_transcript_is_never_coloured(tmp_path):

@@ -15,24 +15,42 @@ from pathlib import Path
 import make
 import numpy as np
 import pytest
+from fakes import FakeSink
+from sqlite_utils import Database
+from world import World, at_once
 
 from monitor.errors import BusyError, StateError
 from monitor.model import (
+    Ailment,
     Alert,
     AlertKind,
+    Condition,
     Decision,
     Delivery,
     DeliveryState,
+    Document,
+    Feed,
+    FeedState,
+    Hints,
     Item,
     Match,
     MatchOutcome,
+    Notice,
     Placement,
+    PollOutcome,
     Record,
     Relation,
+    Rhythm,
+    Severity,
+    Subscription,
     Validators,
     Verdict,
 )
-from monitor.store import FILE, LOCK, Lock, Store
+from monitor.parse import parse
+from monitor.pipeline import Courier, deliver
+from monitor.schema import migrations
+from monitor.store import APPLICATION_ID, FILE, LOCK, Lock, Store
+from monitor.text import gist, text_hash
 
 NOW = make.NOW
 FEED = make.feed()
@@ -191,6 +209,80 @@ def test_failure_keeps_the_validators(store: Store) -> None:
     assert store.feeds()[0].validators == VALIDATORS
 
 
+def test_overdue_feeds_are_named_longest_overdue_first(store: Store) -> None:
+    store.commit_failed_poll(FEED, "timeout", 1.0, NOW + minutes(5), NOW)
+    store.commit_failed_poll(OTHER, "timeout", 1.0, NOW + minutes(3), NOW)
+    assert store.overdue(NOW + minutes(4)) == [OTHER.url]
+    assert store.overdue(NOW + minutes(5)) == [OTHER.url, FEED.url]
+
+
+def test_feed_that_was_put_off_is_due_then(store: Store) -> None:
+    store.put_off({FEED.url: NOW + minutes(1), OTHER.url: NOW})
+    assert [state.feed for state in store.due_feeds(NOW)] == [OTHER]
+    assert [state.feed for state in store.due_feeds(NOW + minutes(1))] == [OTHER, FEED]
+
+
+#: All but the last are of one server.
+SERVERS = [
+    "https://many.example/1", "https://many.example/2?a=//b", "https://many.example/3#c", "https://many.example",
+    "https://many.example:8443/1", "http://many.example/1", "https://one.example/rss",
+]  # fmt: skip
+
+
+def test_a_server_with_many_due_feeds_leaves_the_others_in_sight() -> None:
+    store = Store.in_memory()
+    for url in SERVERS:
+        store.add_feed(make.feed(url=url), NOW)
+    assert [state.feed.url for state in store.due_feeds(NOW, each=2)] == [
+        "https://many.example/1", "https://many.example/2?a=//b", "https://many.example:8443/1", "http://many.example/1",
+        "https://one.example/rss",
+    ]  # fmt: skip
+    assert [state.feed.url for state in store.due_feeds(NOW, 2, each=1)] == [SERVERS[0], SERVERS[4]]
+
+
+def test_first_of_many_failures_is_remembered(store: Store) -> None:
+    for n in range(3):
+        store.commit_failed_poll(FEED, "timeout", 0.5, NOW + minutes(60), NOW + minutes(n))
+    state = store.feeds()[0]
+    assert (state.failing_since, state.pause) == (NOW, minutes(58))
+
+
+def test_forgiven_failures_are_taken_back_and_no_more(store: Store) -> None:
+    store.commit_failed_poll(FEED, "timeout", 1.5, NOW, NOW)
+    store.commit_failed_poll(OTHER, "timeout", 0.25, NOW, NOW)
+    store.forgive({FEED.url: 1.0, OTHER.url: 1.0})
+    assert [state.failures for state in store.feeds()] == [0.5, 0.0]
+
+
+RHYTHM = Rhythm(minutes(20), minutes(90), NOW, NOW - minutes(1), Severity.HIGH, NOW - minutes(2))
+HINTS = Hints(
+    minutes(60), frozenset({0, 1, 23}), frozenset({5, 6}), "https://hub.example/", "https://wire.example/self"
+)
+
+
+def test_what_a_poll_taught_comes_back(store: Store) -> None:
+    moved = "https://new.example/rss"
+    store.commit_poll(
+        make.polled(feed=FEED, moved_to=moved, full=True, rhythm=RHYTHM, hints=HINTS, gap=True), [], MODEL
+    )
+    state = store.feeds()[0]
+    assert (state.rhythm, state.hints, state.moved_to) == (RHYTHM, HINTS, moved)
+    assert (state.full_fetch, state.last_gap, state.pause) == (NOW, NOW, minutes(10))
+
+
+def test_poll_that_brought_no_document_leaves_what_the_last_one_said(store: Store) -> None:
+    store.commit_poll(make.polled(feed=FEED, full=True, hints=HINTS, gap=True), [], MODEL)
+    store.commit_poll(make.polled(feed=FEED, at=NOW + minutes(10)), [], MODEL)
+    state = store.feeds()[0]
+    assert (state.hints, state.full_fetch, state.last_gap) == (HINTS, NOW, NOW)
+
+
+def test_failure_forgets_where_a_redirect_led(store: Store) -> None:
+    store.commit_poll(make.polled(feed=FEED, moved_to="https://new.example/rss"), [], MODEL)
+    store.commit_failed_poll(FEED, "http 404", 0.5, NOW, NOW)
+    assert store.feeds()[0].moved_to == ""
+
+
 # -- a poll's commit ------------------------------------------------------------------------------
 
 
@@ -263,6 +355,254 @@ def test_time_comes_back_in_utc_to_the_millisecond(store: Store) -> None:
     commit(store, make.record(item=make.item(published=there)))
     [(item, *_)] = store.recent_items(minutes(1))
     assert str(item.published) == "2024-10-29 14:20:00.123000+00:00"
+
+
+def test_edit_keeps_what_the_item_said_before(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    store.add_feed(FEED, NOW)
+    first = make.item(id="a", title="3 killed", text="So says the mayor.")
+    placement = Placement("story-1", Relation.UPDATE, "b", 0.6, "the same event as “Strike” (Gazette)")
+    commit(store, make.record(item=first, matches=(make.match(),), placement=placement))
+    before = store.versions(["a"])["a"]
+    edited = replace(first, title="7 killed", revision=1)
+    stays = Placement("story-1", Relation.UPDATE, because="it stands there since it was first seen")
+    commit(store, make.record(item=edited, before=before, placement=stays), now=NOW + minutes(10))
+    after = store.versions(["a", "nobody"])
+    assert after == {"a": replace(before, title="7 killed", revision=1)}
+    known = store.explain("a")
+    assert known
+    assert (known.item, known.matches, known.placement) == (edited, (), placement)
+    store.close()
+    until = (NOW + minutes(10)).isoformat(timespec="milliseconds")
+    assert rows(tmp_path / FILE, "SELECT * FROM revisions") == [("a", 0, until, "3 killed", "So says the mayor.")]
+
+
+def test_effective_times_of_a_feed_come_latest_first(store: Store) -> None:
+    commit(store, seen("a", 9), seen("b", 0), seen("c", 5))
+    assert store.item_times(FEED.url, 2) == [NOW - minutes(30), NOW - minutes(35)]
+    assert store.item_times(OTHER.url, 2) == []
+
+
+def test_alerts_of_an_item_are_those_that_told_it_or_will(store: Store) -> None:
+    item = named("Troops")
+    alerts = [
+        make.alert(item=item, story=item.id, story_title="Troops", channel=channel) for channel in ("C1", "C2", "C3")
+    ]
+    commit(store, make.record(item=item, decision=Decision(Verdict.ALERT, "", tuple(alerts))))
+    send(store, alerts[0])
+    store.settle(alerts[1].id, DeliveryState.DEAD, NOW)
+    assert store.alerts_of(item.id) == [alerts[0], alerts[2]]
+
+
+# -- the storm breaker ----------------------------------------------------------------------------
+
+LATER = NOW + minutes(10)
+
+
+def hold(store: Store, *titles: str) -> None:
+    """Have a poll hold these items back."""
+    empty = np.zeros(0, dtype=np.float32)
+    decision = Decision(Verdict.HELD, "9 of 9 items are new to us")
+    commit(store, *(make.record(item=named(title), vector=empty, decision=decision) for title in titles))
+
+
+def state_of_feed(store: Store) -> FeedState:
+    return next(state for state in store.feeds() if state.feed == FEED)
+
+
+def judged(store: Store) -> list[Record]:
+    """What a poll makes of the held items that a person released."""
+    versions = store.versions([item.id for item in store.held_items(FEED.url)])
+    return [make.record(item=item, before=versions[item.id]) for item in store.held_items(FEED.url)]
+
+
+def test_held_items_come_back_whole_in_the_order_seen(store: Store) -> None:
+    hold(store, "b", "a")
+    assert store.held_items(FEED.url) == [named("b"), named("a")]
+    assert (state_of_feed(store).held, state_of_feed(store).released) == (2, False)
+    assert store.held_items(OTHER.url) == []
+
+
+def test_held_items_are_in_no_open_story(store: Store) -> None:
+    hold(store, "a")
+    assert store.members(timedelta(days=9), MODEL) == []
+    assert store.recent_items(timedelta(days=9)) == []
+
+
+def test_released_feed_is_due_at_once(store: Store) -> None:
+    hold(store, "a", "b")
+    assert store.release(FEED.url, NOW + minutes(1)) == 2
+    assert state_of_feed(store).released is True
+    assert FEED in [state.feed for state in store.due_feeds(NOW + minutes(1))]
+
+
+@pytest.mark.parametrize("url", [FEED.url, "https://nobody.example/rss"])
+def test_releasing_nothing_does_nothing(store: Store, url: str) -> None:
+    commit(store, make.record())
+    assert store.release(url, NOW) == 0
+    assert (state_of_feed(store).released, state_of_feed(store).next_poll) == (False, LATER)
+
+
+def test_released_items_are_judged_once(store: Store) -> None:
+    hold(store, "a", "b")
+    store.release(FEED.url, NOW)
+    commit(store, *judged(store), now=LATER)
+    state = state_of_feed(store)
+    assert (state.held, state.released, state.items) == (0, False, 2)
+    assert store.verdict_counts() == {"no match": 2}
+    assert store.release(FEED.url, LATER) == 0
+
+
+def test_released_item_leaves_the_story_that_it_had_alone(store: Store) -> None:
+    open_item = named("open")
+    commit(store, make.record(item=open_item))
+    hold(store, "held")
+    [record] = judged(store)
+    commit(store, replace(record, placement=Placement(open_item.id, Relation.UPDATE, open_item.id)))
+    assert store.story(named("held").id) is None
+    assert store.totals()["stories"] == 1
+
+
+def test_release_while_the_feed_is_polled_holds_for_the_next_poll(store: Store) -> None:
+    hold(store, "a")
+    store.release(FEED.url, LATER)
+    commit(store, now=LATER)  # it began before, and knew of nothing
+    state = state_of_feed(store)
+    assert (state.held, state.released, state.next_poll) == (1, True, LATER)
+
+
+def test_release_outlasts_polls_that_fail(store: Store) -> None:
+    hold(store, "a")
+    store.release(FEED.url, NOW)
+    store.commit_failed_poll(FEED, "timeout", 1.0, LATER, NOW)
+    assert state_of_feed(store).released is True
+
+
+def test_dropped_items_are_forgotten(store: Store) -> None:
+    hold(store, "a", "b")
+    assert [store.drop(FEED.url), store.drop(FEED.url)] == [2, 0]
+    assert store.verdict_counts() == {"dropped": 2}
+    assert (state_of_feed(store).held, store.release(FEED.url, NOW)) == (0, 0)
+
+
+def test_dropped_items_are_still_known(store: Store) -> None:
+    hold(store, "a")
+    store.drop(FEED.url)
+    assert store.known([named("a").id]) != {}
+
+
+# -- health ---------------------------------------------------------------------------------------
+
+STALE = Ailment(FEED.url, Condition.STALE, "answers, but …", NOW - minutes(40), told=NOW, absent_since=LATER)
+OUTAGE = Ailment("", Condition.OUTAGE, "most hosts …", NOW - minutes(50))
+NOTICE = Notice("n1", "C0OPS", "Harbour Wire: stale — answers, but …\nour own network: outage", NOW)
+
+
+def test_ailments_come_back_oldest_first(store: Store) -> None:
+    store.commit_review([STALE, OUTAGE], None, NOW)
+    assert store.ailments() == [OUTAGE, STALE]
+
+
+def test_review_replaces_what_ailed_before(store: Store) -> None:
+    store.commit_review([STALE, OUTAGE], None, NOW)
+    store.commit_review([OUTAGE], None, NOW)
+    assert store.ailments() == [OUTAGE]
+
+
+def test_review_that_cannot_be_written_leaves_the_one_before(store: Store) -> None:
+    store.commit_review([STALE], None, NOW)
+    with pytest.raises(sqlite3.IntegrityError):
+        store.commit_review([OUTAGE, OUTAGE], NOTICE, NOW)
+    assert (store.ailments(), store.outbox_counts()) == ([STALE], {})
+
+
+def test_notice_waits_in_the_outbox_like_any_alert(store: Store) -> None:
+    store.commit_review([STALE], NOTICE, NOW)
+    assert store.next_queued(NOW) == Delivery(NOTICE, DeliveryState.QUEUED, 0)
+    store.claim(NOTICE.id, make.message(), NOW)
+    assert store.doubt_all_sending(NOW) == 1
+    [doubt] = store.doubtful(NOW, minutes(0))
+    assert (doubt.alert, doubt.message, doubt.thread) == (NOTICE, make.message(), "")
+
+
+def test_same_notice_twice_is_one_row(store: Store) -> None:
+    store.commit_review([STALE], NOTICE, NOW)
+    store.commit_review([STALE], NOTICE, NOW + minutes(1))
+    assert store.outbox_counts() == {"queued": 1}
+
+
+def test_notice_tells_no_story_and_no_topic(store: Store) -> None:
+    store.commit_review([STALE], NOTICE, NOW)
+    assert (store.totals()["told"], store.alerted_topics()) == (0, [])
+
+
+# -- subscriptions --------------------------------------------------------------------------------
+
+ASKED = Subscription(FEED.url, "https://hub.example/", "https://harbourwire.example/self", "asked", NOW, tries=2)
+ACTIVE = replace(ASKED, state="active", tries=0, expires=NOW + timedelta(days=5), reason="so it is")
+
+
+def due_at(store: Store, feed: Feed = FEED) -> datetime | None:
+    return next(state.next_poll for state in store.feeds() if state.feed == feed)
+
+
+def test_feeds_on_the_list_that_name_a_hub_are_offers(store: Store) -> None:
+    store.commit_poll(make.polled(feed=FEED, hints=Hints(hub="https://hub.example/")), [], MODEL)
+    store.commit_poll(make.polled(feed=OTHER, hints=HINTS), [], MODEL)
+    assert store.offers() == [
+        (FEED.url, "https://hub.example/", FEED.url), (OTHER.url, HINTS.hub, HINTS.topic)
+    ]  # fmt: skip
+    store.remove_feed(FEED.url)
+    store.commit_poll(make.polled(feed=OTHER, hints=Hints()), [], MODEL)
+    assert store.offers() == []
+
+
+def test_subscription_comes_back_as_it_is_now(store: Store) -> None:
+    for state in (ASKED, ACTIVE):
+        store.keep_subscription(state)
+        assert store.subscriptions() == [state]
+
+
+def test_subscription_of_a_removed_feed_is_not_given(store: Store) -> None:
+    store.keep_subscription(ACTIVE)
+    store.remove_feed(FEED.url)
+    assert store.subscriptions() == []
+
+
+def test_what_pushes_announced_is_kept_with_the_subscription(store: Store) -> None:
+    store.keep_subscription(ASKED)
+    store.keep_push_counts(FEED.url, 5, 1)
+    store.pushed(FEED.url, NOW)
+    store.keep_subscription(ACTIVE)
+    assert store.push_counts() == {FEED.url: (5, 1, NOW)}
+
+
+@pytest.mark.parametrize(("at", "due"), [(0, 0), (9, 9), (11, 10)])
+def test_push_makes_a_feed_due_earlier_and_never_later(store: Store, at: float, due: float) -> None:
+    commit(store)
+    store.pushed(FEED.url, NOW + minutes(at))
+    assert due_at(store) == NOW + minutes(due)
+
+
+def test_push_for_a_feed_that_is_due_at_once_changes_nothing(store: Store) -> None:
+    store.pushed(FEED.url, NOW)
+    assert (due_at(store), len(store.due_feeds(NOW))) == (None, 2)
+
+
+@pytest.mark.parametrize(("cause", "waits"), [("http 429", True), ("http 503", True), ("timeout", False)])
+def test_server_that_asked_us_to_wait_is_not_asked_because_of_a_push(store: Store, cause: str, *, waits: bool) -> None:
+    store.commit_failed_poll(FEED, cause, 0.5, LATER, NOW)
+    store.pushed(FEED.url, NOW)
+    assert due_at(store) == (LATER if waits else NOW)
+
+
+def test_push_for_an_unknown_or_removed_feed_does_nothing(store: Store) -> None:
+    commit(store)
+    store.keep_subscription(ACTIVE)
+    store.remove_feed(FEED.url)
+    store.pushed(FEED.url, NOW)
+    store.pushed("https://nobody.example/rss", NOW)
+    assert [state.feed for state in store.due_feeds(NOW)] == [OTHER]
 
 
 # -- vectors --------------------------------------------------------------------------------------
@@ -723,6 +1063,118 @@ def test_migrations_are_applied_once(tmp_path: Path) -> None:
     assert len(store.feeds()) == 1
     store.close()
     assert [rows(tmp_path / FILE, sql) for sql in asked] == before
+
+
+# -- migrations -----------------------------------------------------------------------------------
+
+SPINE_RSS = make.rss(("Troops seen near Kursk", "Seoul told lawmakers."), ("Weather", "Rain."), published=NOW)
+SPINE_TABLES = ("feeds", "stories", "items", "vectors", "matches", "outbox", "events", "facts")
+
+
+def spine(folder: Path) -> Path:
+    """A folder of state as the first release left it: rows in all tables, an alert in every state."""
+    with contextlib.closing(sqlite3.connect(folder / FILE, isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        migrations.apply(Database(connection), stop_before="m002_feeds_as_they_are")
+        then = (NOW - minutes(10)).isoformat(timespec="milliseconds")
+        connection.executemany(
+            "INSERT INTO feeds VALUES (?, 'Wire', 'wire', '', 'en', '', ?, ?, '\"1\"', '', 'ab', ?, ?, ?, ?, 0.5, 'timeout')",
+            [(FEED.url, 1, then, then, then, then, then), (OTHER.url, 0, then, None, None, None, None)],
+        )
+        document = Document(FEED, FEED.url, {}, SPINE_RSS)
+        for item in parse(document, NOW - minutes(10)).items:
+            connection.execute("INSERT INTO stories VALUES (?, ?, ?, ?)", (item.id, item.title, then, then))
+            connection.execute(
+                "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, 'en', ?, ?, ?, ?, ?, 'root', '', 0.25, 'b', 'alert', 'vb')",
+                (
+                    item.id, FEED.url, item.title, item.text, item.link, item.canonical_link, then, then, then,
+                    text_hash(gist(item.title, item.text)), item.id,
+                ),
+            )  # fmt: skip
+            connection.execute(
+                "INSERT INTO matches VALUES (?, 't', 4.5, 3.5, 'matched', 'n', '', '[\"a\"]', '')", (item.id,)
+            )
+        story = item.id
+        for n, state in enumerate(DeliveryState):
+            message = None if state is DeliveryState.QUEUED else '{"text": "t", "blocks": [], "terminal": "t"}'
+            connection.execute(
+                """INSERT INTO outbox
+                   VALUES (?, 'root', ?, ?, ?, '', '[]', '{"t": "T"}', 'high', 0, '["Wire"]', ?, ?, ?, NULL, ?, ?, ?, ?, ?)""",
+                (f"alert-{state}", f"C{n}", story, story, then, state, n, then, message, f"ts{n}", f"error {n}", then),
+            )
+        connection.execute("INSERT INTO vectors VALUES ('aa', 'bag@1', x'003c', ?)", (then,))
+        connection.execute("INSERT INTO events VALUES (7, ?, 'alert-sent', '', 'queued', '')", (then,))
+        connection.execute("INSERT INTO facts VALUES ('model', 'bag@1')")
+    return folder
+
+
+def dump(folder: Path) -> dict[str, list[dict[str, object]]]:
+    """All rows of the first release's tables, in their order."""
+    with contextlib.closing(sqlite3.connect(folder / FILE)) as connection:
+        connection.row_factory = sqlite3.Row
+        return {
+            table: [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY rowid")]  # noqa: S608 - ours
+            for table in SPINE_TABLES
+        }
+
+
+def test_migration_keeps_every_row_as_it_was(tmp_path: Path) -> None:
+    before = dump(spine(tmp_path))
+    Store.open(tmp_path).close()
+    after = dump(tmp_path)
+    assert min(map(len, before.values())) > 0
+    for table, kept in before.items():
+        assert [{name: now[name] for name in then} for now, then in zip(after[table], kept, strict=True)] == kept
+    assert rows(tmp_path / FILE, "PRAGMA foreign_key_check") == []
+    assert rows(tmp_path / FILE, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_migrated_database_has_the_same_schema_as_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    for folder in (spine(tmp_path / "old"), tmp_path / "new"):
+        Store.open(folder).close()
+    asked = "SELECT type, name, tbl_name FROM sqlite_master ORDER BY 1, 2"
+    assert rows(tmp_path / "old" / FILE, asked) == rows(tmp_path / "new" / FILE, asked)
+    columns = "SELECT m.name, c.* FROM sqlite_master m, pragma_table_info(m.name) c ORDER BY m.name, c.cid"
+    assert rows(tmp_path / "old" / FILE, columns) == rows(tmp_path / "new" / FILE, columns)
+
+
+async def test_delivery_that_waited_is_delivered_after_the_migration(tmp_path: Path) -> None:
+    store, sink = Store.open(spine(tmp_path)), FakeSink()
+    assert store.doubt_all_sending(NOW) == 1
+    courier = Courier(sink, store, at_once, at_once, lambda: NOW, timedelta(0))
+    # the one that was queued, and the two of which nobody knew; neither what was sent nor what a person must look at
+    await deliver(courier)
+    assert sorted(told.alert.id for told in sink.messages) == ["alert-queued", "alert-sending", "alert-unknown"]
+    assert store.outbox_counts() == {"sent": 4, "blocked": 1, "dead": 1}
+    store.close()
+
+
+async def test_what_the_first_release_stored_is_neither_new_nor_edited(tmp_path: Path) -> None:
+    spine(tmp_path)
+    world = World()
+    world.store.close()
+    world.store = Store.open(tmp_path)
+    world.fetch.script(FEED.url, SPINE_RSS.replace(b"lawmakers", b"everybody who would listen to it at last"))
+    [state] = world.store.feeds()
+    before = world.store.totals()
+    assert await world.poll(state.feed) == [PollOutcome.NOTHING_NEW]
+    assert world.store.totals() == before
+    world.store.close()
+
+
+def test_migration_that_fails_in_the_middle_leaves_the_old_database(tmp_path: Path) -> None:
+    before = dump(spine(tmp_path))
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as connection:
+        # the last thing but one that it does
+        connection.set_authorizer(
+            lambda action, *_: sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ALTER_TABLE else sqlite3.SQLITE_OK
+        )
+        with pytest.raises(sqlite3.DatabaseError):
+            migrations.apply(Database(connection))
+    assert dump(tmp_path) == before
+    Store.open(tmp_path).close()
+    assert len(dump(tmp_path)["outbox"]) == len(DeliveryState)
 
 
 #: what stands where the database should be
