@@ -27,7 +27,7 @@ from monitor.store import Store
 DAWN = make.NOW
 DAY = timedelta(days=1)
 FEEDS = 20
-TICK = timedelta(seconds=30)
+TICK = timedelta(seconds=60)
 CONCURRENCY = 6
 PACE = usual_pace(make.feed())
 #: Our own line is down.
@@ -110,7 +110,7 @@ class Net:
         self.told_to_wait: dict[str, datetime] = {}
 
     def _outlet(self, number: int, draw: random.Random) -> Outlet:
-        gap = draw.choice([25, 70, 240])
+        gap = draw.choice([45, 110, 240])
         start = DAWN - timedelta(minutes=gap * 8)
         posts = [
             Post(
