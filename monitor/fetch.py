@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import MappingProxyType, TracebackType
 from typing import Literal, Self, TypeAlias
 
@@ -27,7 +26,7 @@ from yarl import URL
 
 from monitor.errors import FetchError
 from monitor.model import Document, Feed, NotModified, PollOutcome, Validators
-from monitor.text import longest_prefix
+from monitor.text import http_date, longest_prefix
 
 TlsMode: TypeAlias = Literal["verify", "legacy", "insecure"]
 
@@ -501,20 +500,12 @@ def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
         return min(float(value), _DAY)
-    until = _http_date(value)
+    until = http_date(value)
     if until is None:
         return None
     # Against the server's own clock where it shows it: ours may differ.
-    asked = _http_date(headers.get("date", "")) or now
+    asked = http_date(headers.get("date", "")) or now
     return min(max((until - asked).total_seconds(), 0.0), _DAY)
-
-
-def _http_date(value: str) -> datetime | None:
-    try:
-        when = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _is_undecodable(error: aiohttp.ClientPayloadError) -> bool:

@@ -18,7 +18,18 @@ from monitor.dates import parse_date
 from monitor.decode import decode
 from monitor.model import Document, Hints, Identity, Item, PublisherRules
 from monitor.syntax import RawItem, read
-from monitor.text import canonical_link, clip, fold, item_id, language_code, page_path, plain, sentences, text_hash
+from monitor.text import (
+    canonical_link,
+    clip,
+    fold,
+    is_web,
+    item_id,
+    language_code,
+    page_path,
+    plain,
+    sentences,
+    text_hash,
+)
 
 #: Real news feeds carry 9 to 300 items; the largest of 200 saved ones 1,046.
 MAX_ITEMS = 2_000
@@ -100,7 +111,7 @@ def _draft(document: Document, raw: RawItem, language: str, first_seen: datetime
     title = plain(raw.title) or next(iter(sentences(_text(raw.texts))), "")
     if not title:
         return None
-    link = raw.link or (raw.guid if _is_web(raw.guid) else "")
+    link = raw.link or (raw.guid if is_web(raw.guid) else "")
     link = _absolute(document.url or document.feed.url, link)
     published, published_raw = _published(raw.dates, rules, first_seen)
     return Item(
@@ -150,15 +161,11 @@ def _published(dates: Sequence[str], rules: PublisherRules, first_seen: datetime
 _CLOCK_SKEW = timedelta(minutes=10)
 
 
-def _is_web(url: str) -> bool:
-    return url.lower().startswith(("http://", "https://"))
-
-
 def _absolute(base: str, link: str) -> str:
     """Resolve a link against the document's URL; empty unless the result can be opened in a browser."""
     try:
         url = urljoin(base, re.sub(r"[\x00-\x20\x7f]", "", link)) if link else ""
-        return url if _is_web(url) and urlsplit(url).hostname else ""
+        return url if is_web(url) and urlsplit(url).hostname else ""
     except ValueError:
         return ""
 
@@ -187,7 +194,7 @@ def _name(raw: RawItem, item: Item, rules: PublisherRules) -> tuple[str, str]:
         return fold(title) + (f"\n{item.published:%Y-%m-%d}" if item.published else ""), ""
     if guid and rules.identity is Identity.GUID:
         # A guid that is a page's address repeats because the page was revised; "N/A" or a home page names nothing.
-        return guid, link if _is_web(guid) and page_path(guid) else f"{link}\n{title}"
+        return guid, link if is_web(guid) and page_path(guid) else f"{link}\n{title}"
     if link:
         return link, title
     return f"{title}\n{next(filter(None, raw.dates), '')}", ""
@@ -199,7 +206,7 @@ def _comparable_guid(guid: str, rules: PublisherRules) -> str:
         return ""
     if rules.guid_drop:
         guid = rules.guid_drop.sub("", guid)
-    return canonical_link(guid, keep_fragment=True, drop=rules.drop_parameters) if _is_web(guid) else guid
+    return canonical_link(guid, keep_fragment=True, drop=rules.drop_parameters) if is_web(guid) else guid
 
 
 def _with_keys(items: Sequence[Item]) -> tuple[Item, ...]:

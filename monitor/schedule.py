@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
 
 from monitor.model import Hints, Rhythm, Severity
+from monitor.text import http_date
 
 #: A server may ask for a pause, but not for silence.
 DAY = timedelta(days=1)
@@ -91,16 +91,8 @@ def _fresh_for(headers: Mapping[str, str]) -> timedelta | None:
     if found := re.search(r"\bmax-age\s*=\s*\"?(\d{1,9})", control):
         age = headers.get("age", "").strip()
         return timedelta(seconds=int(found[1]) - (int(age) if re.fullmatch("[0-9]{1,9}", age) else 0))
-    expires, date = _http_date(headers.get("expires", "")), _http_date(headers.get("date", ""))
+    expires, date = http_date(headers.get("expires", "")), http_date(headers.get("date", ""))
     return expires - date if expires and date else None
-
-
-def _http_date(value: str) -> datetime | None:
-    try:
-        when = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):  # "0" and "-1" are seen often: not fresh at all
-        return None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)  # "-0000", or no zone at all: HTTP knows no other
 
 
 def _past_skipped(when: datetime, hints: Hints, latest: datetime) -> datetime:

@@ -25,6 +25,7 @@ from feedparser.api import StrictFeedParser
 
 from monitor.errors import ParseError
 from monitor.model import Hints
+from monitor.text import is_web
 
 _Element: TypeAlias = ElementTree.Element
 
@@ -140,7 +141,7 @@ def _hints(
     days: Iterable[str] = (),
 ) -> Hints:
     """Make hints of what a feed says of itself: its elements by name, its links by `rel`, the first of each."""
-    to = {rel: link for rel, link in reversed(list(links)) if _is_web(link)}
+    to = {rel: link for rel, link in reversed(list(links)) if is_web(link)}
     skip_hours = frozenset(int(hour) % 24 for hour in hours if re.fullmatch(r"\s*(?:[01]?\d|2[0-4])\s*", hour))
     skip_days = frozenset(_DAYS.index(name) for day in days if (name := day.strip().lower()) in _DAYS)
     return Hints(
@@ -475,7 +476,7 @@ def _guid(element: _Element, base: str) -> dict[str, str]:
     if said != "true":
         return {"guid": guid}
     guid = _resolve(base, guid) if guid else ""
-    return {"guid": guid, "permalink": guid} if _is_web(guid) else {"guid": guid}
+    return {"guid": guid, "permalink": guid} if is_web(guid) else {"guid": guid}
 
 
 def _resolve(base: str, url: str) -> str:
@@ -485,10 +486,6 @@ def _resolve(base: str, url: str) -> str:
         return urljoin(base, url) if base else url
     except ValueError:
         return ""
-
-
-def _is_web(url: str) -> bool:
-    return url.lower().startswith(("http://", "https://"))
 
 
 # -- news sitemaps --------------------------------------------------------------------------------
@@ -597,7 +594,7 @@ def _ends_inside_item(text: str) -> bool:
 def _item_of_feedparser(found: Any) -> RawItem:
     # `dict.get`, for feedparser's own answers with `published` when asked for a missing `updated`.
     guid, link = _string(dict.get(found, "id")), _string(dict.get(found, "link"))
-    if not _is_web(link) and not any(to.get("rel") == "alternate" for to in _links(found)):
+    if not is_web(link) and not any(to.get("rel") == "alternate" for to in _links(found)):
         link = ""  # <guid>abc</guid>, and no <link>: feedparser gives "abc" for one
     language = dict.get(found, "language") or dict.get(dict.get(found, "title_detail") or {}, "language")
     contents = [_as_html(content) for content in dict.get(found, "content") or ()]

@@ -10,6 +10,8 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import nh3
@@ -278,6 +280,11 @@ def page_path(canonical: str) -> str:
     return path if parts.query else _INDEX.sub("", path).strip("/")
 
 
+def is_web(url: str) -> bool:
+    """Say whether this is an http(s) URL by its beginning."""
+    return url.lower().startswith(("http://", "https://"))
+
+
 def host_of(url: str) -> str:
     """Give the host of a URL in lower case, without its port; empty if it has none."""
     try:
@@ -301,6 +308,15 @@ def longest_prefix(url: str, prefixes: Iterable[str]) -> str | None:
         p for p in prefixes if address.startswith(p) and (p.endswith("/") or address[len(p) :][:1] in ("", *"/?#&"))
     ]
     return max(under, key=len, default=None)
+
+
+def http_date(value: str) -> datetime | None:
+    """Read a date of an HTTP header, RFC 9110, section 5.6.7; None if it is none ("0" and "-1" are seen often)."""
+    try:
+        when = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)  # "-0000", or no zone at all: HTTP knows no other
 
 
 def item_id(feed_url: str, identity: str) -> str:
