@@ -21,12 +21,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from corpora import item_fields
+
 from monitor.decode import decode
 from monitor.errors import ParseError
 from monitor.model import Document, Feed
 from monitor.parse import parse
 from monitor.syntax import RawItem, _Reader, read, read_by_feedparser, read_well_formed
-from monitor.text import plain
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 Read = Callable[[str], list[RawItem] | None]
@@ -148,15 +149,8 @@ def report(name: str, way: Read, texts: list[str], right: list[list[RawItem]]) -
 
 
 def fields(item: RawItem) -> dict[str, str]:
-    texts = [plain(text) for text in item.texts]
-    return {
-        "guid": item.guid,
-        "link": item.link,
-        "title": plain(item.title),
-        "text": max(texts, key=len, default=""),
-        "dates": str(item.dates),
-        "language": item.language,
-    }
+    """What must be equal here: the text that is kept, and not every other."""
+    return {name: value for name, value in item_fields(item).items() if name != "texts"}
 
 
 def seconds(step: Callable[[Any], object], argument: object) -> float:

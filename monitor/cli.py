@@ -33,7 +33,7 @@ from monitor.errors import (
     StateError,
 )
 from monitor.log import set_up as set_up_log
-from monitor.model import SOURCE_KINDS, DeliveryState, Feed, FeedState, TopicStatus
+from monitor.model import SOURCE_KINDS, Ailment, DeliveryState, Feed, FeedState, TopicStatus
 
 if TYPE_CHECKING:
     from monitor.app import Learning
@@ -237,7 +237,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     feeds = store.feeds() if store else []
     failing = [state for state in feeds if state.last_error]
     ailing = [(state, found) for state in feeds if (found := conditions(state, _now()))]
-    outage = next((a for a in store.ailments() if not a.feed_url and not a.absent_since), None) if store else None
+    outage = _outage(store) if store else None
     stuck = outbox.get(DeliveryState.BLOCKED, 0) + outbox.get(DeliveryState.DEAD, 0)
     if as_json:
         data = {
@@ -275,9 +275,13 @@ def _metrics(store: Store | None) -> str:
 
     if store is None:
         return metrics([], 0, {}, {}, outage=False, now=_now())
-    outage = any(not a.feed_url and not a.absent_since for a in store.ailments())
-    stories = store.totals().get("stories", 0)
+    stories, outage = store.totals().get("stories", 0), _outage(store) is not None
     return metrics(store.feeds(), stories, store.verdict_counts(), store.outbox_counts(), outage=outage, now=_now())
+
+
+def _outage(store: Store) -> Ailment | None:
+    """The outage of our own network, while it lasts."""
+    return next((a for a in store.ailments() if not a.feed_url and not a.absent_since), None)
 
 
 @main.command()

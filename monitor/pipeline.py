@@ -210,7 +210,7 @@ class Judge:
             policy=self.policy,
             now=now,
         )
-        return Record(embedded, text_hash(gist(item.title, item.text)), _worth_keeping(matches), placement, decision)
+        return Record(embedded, _text_key(item), _worth_keeping(matches), placement, decision)
 
     def judge_edit(
         self,
@@ -242,16 +242,14 @@ class Judge:
             policy=self.policy,
             now=now,
         )
-        return Record(
-            embedded, text_hash(gist(item.title, item.text)), _worth_keeping(matches), placement, decision, before
-        )
+        return Record(embedded, _text_key(item), _worth_keeping(matches), placement, decision, before)
 
     def hold(self, item: Item, because: str) -> Record:
         """Put an item aside unjudged, in no open story, until a person decides."""
         unread = EmbeddedItem(item, np.zeros(0, dtype=np.float32))
         placement = Placement(item.id, Relation.ROOT, because="it is held back")
         decision = Decision(Verdict.HELD, because)
-        return Record(unread, text_hash(gist(item.title, item.text)), (), placement, decision)
+        return Record(unread, _text_key(item), (), placement, decision)
 
     def no_stories(self, window: timedelta | None = None) -> OpenStories:
         """Make a set of stories with nothing in it."""
@@ -266,6 +264,11 @@ class Judge:
 
     def _unit(self, embedded: EmbeddedItem) -> Vector:
         return self._background.unit(embedded.vector, script(gist(embedded.item.title, embedded.item.text)))
+
+
+def _text_key(item: Item) -> str:
+    """The key under which the vector of an item is kept."""
+    return text_hash(gist(item.title, item.text))
 
 
 def _worth_keeping(matches: Sequence[Match]) -> tuple[Match, ...]:
@@ -342,10 +345,10 @@ async def collect(state: FeedState, judge: Judge, edges: Collector) -> PollOutco
         answer.outcome if isinstance(answer, NotModified) else PollOutcome.NEW if records else PollOutcome.NOTHING_NEW
     )
     counts = {verdict.value: n for verdict in Verdict if (n := sum(r.decision.verdict is verdict for r in records))}
-    log.info(
-        "poll", feed=feed.url, outcome=outcome.value, items=len(records), **({"verdicts": counts} if counts else {})
-    )
-    for warning in parsed.warnings if parsed else ():
+    # nine polls in ten bring nothing: an operator reads this log
+    say = log.info if records else log.debug
+    say("poll", feed=feed.url, outcome=outcome.value, items=len(records), **({"verdicts": counts} if counts else {}))
+    for warning in parsed.warnings if parsed and records else ():
         log.info("mended", feed=feed.url, warning=warning)
     return outcome
 
@@ -508,7 +511,7 @@ def _judge(
         return memory.roots(story) | fresh.get(story, {})
 
     def embedded(item: Item) -> EmbeddedItem:
-        return EmbeddedItem(item, vectors[text_hash(gist(item.title, item.text))])
+        return EmbeddedItem(item, vectors[_text_key(item)])
 
     records = [judge.hold(item, findings.why_held) for item in findings.held]
     for item in findings.fresh:

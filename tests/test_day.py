@@ -94,7 +94,7 @@ class Outlet:
 
 TROUBLES = (
     "nothing", "nothing", "nothing", "http 404", "http 503", "timeout", "html", "empty", "cut", "guids", "tracking", "clock",
-    "shrinks", "order", "lies", "moves", "undated", "slow", "our fault", "http 410",
+    "shrinks", "order", "lies", "moves", "undated", "our fault", "http 410",
 )  # fmt: skip
 
 
