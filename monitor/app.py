@@ -20,18 +20,34 @@ import numpy as np
 import structlog
 
 from monitor.archive import read_archive
-from monitor.config import Config, slack_token
+from monitor.background import Background, Sample, Tongue, tongue
+from monitor.config import Config, opinion_key, slack_token
 from monitor.config import FeedOptions as ConfiguredFeed
 from monitor.decide import Policy
 from monitor.embed import Embedder, open_embedder
-from monitor.errors import ConfigError, EngineError, Problem
+from monitor.errors import ConfigError, EngineError, OpinionError, Problem
 from monitor.fetch import FeedOptions, Fetcher, FetchPolicy
 from monitor.health import notice, review
 from monitor.isolate import Isolated
-from monitor.match import Background, Matcher, topic_texts
-from monitor.model import Feed, FeedState, PollOutcome, PublisherRules, Topic, Vector
+from monitor.judges import CrossEncoderJudge, EndpointJudge
+from monitor.language import identified
+from monitor.match import Matcher, embedded_items, item_texts, topic_texts
+from monitor.model import EmbeddedItem, Feed, FeedState, Item, PollOutcome, PublisherRules, Topic, Vector
+from monitor.opinion import Borderline
 from monitor.parse import parse
-from monitor.pipeline import Clock, Collector, Courier, InThread, Judge, Parse, Sink, collect_all, deliver
+from monitor.pipeline import (
+    Asking,
+    Clock,
+    Collector,
+    Courier,
+    InThread,
+    Judge,
+    Parse,
+    Sink,
+    backfill,
+    collect_all,
+    deliver,
+)
 from monitor.publishers import Publishers, load_publishers, shipped_publishers
 from monitor.push import Pushes, open_pushes
 from monitor.rules import load_topics
@@ -39,7 +55,8 @@ from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
 from monitor.store import FILE, Lock, Store
 from monitor.survey import Surveyor
-from monitor.text import gist, host_of, longest_prefix, script, text_hash
+from monitor.text import gist, host_of, longest_prefix, text_hash
+from monitor.words import word_ids
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,6 +66,11 @@ log = structlog.get_logger()
 #: Where alerts without a channel go when there is no Slack.
 TERMINAL_CHANNEL = "terminal"
 TRANSCRIPT = "transcript.jsonl"
+
+#: What is ordinary is learnt from so many of the monitor's own items of so long, and not from fewer than the last.
+OWN_ITEMS, OWN_SPAN, OWN_LEAST = 4_000, timedelta(days=30), 300
+#: Near misses are kept a month: so long a rule author may ask why an item kept silent.
+MISSES_KEPT = timedelta(days=31)
 
 
 def now() -> datetime:
@@ -60,10 +82,21 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """What topics are learnt with; made once, kept across reloads."""
+    """What topics are learnt with, kept across reloads."""
 
     embedder: Embedder
+    #: ordinary items that the monitor begins with
+    ordinary: Sample
+    #: those, and its own
     background: Background
+
+    def among(self, own: Sample) -> Learning:
+        """The same, with the monitor's own items in the background: what is ordinary there, and in which words."""
+        return replace(self, background=Background(self.ordinary + own, self.embedder.parts)) if len(own) else self
+
+    def embed(self, items: Sequence[Item]) -> list[EmbeddedItem]:
+        texts = item_texts(items)
+        return embedded_items(items, dict(zip(texts, self.embedder.embed(texts), strict=True)))
 
     def matcher(self, topics: Sequence[Topic], known: Mapping[str, Vector] | None = None) -> Matcher:
         """Learn topics. `known` has vectors of texts that need not be embedded again."""
@@ -80,24 +113,30 @@ def open_learning(config: Config, background_file: Path | None = None) -> Learni
     """
     embedder = open_embedder(config.embedding.engines, prompt=config.embedding.prompt)
     file = background_file or config.background.file
-    background = _embedded_background(embedder, file) if file else _shipped_background(embedder)
-    return Learning(embedder, background)
+    ordinary = _embedded_background(embedder, file) if file else _shipped_background(embedder)
+    return Learning(embedder, ordinary, Background(ordinary, embedder.parts))
 
 
-def _embedded_background(embedder: Embedder, file: Path) -> Background:
+def _embedded_background(embedder: Embedder, file: Path) -> Sample:
     """A background from an archive of ordinary items, one JSON object a line."""
     items, problems = read_archive(file, now())
     if not items:
         raise EngineError(f"{file}: no item in it to learn from" + "".join(f"\n{problem}" for problem in problems[:5]))
-    texts = [gist(item.title, item.text) for item in items]
-    return Background(embedder.embed(texts), [script(text) for text in texts], embedder.parts)
+    items = list(map(identified, items))
+    return _sample(items, embedder.embed([gist(item.title, item.text) for item in items]))
 
 
-def _shipped_background(embedder: Embedder) -> Background:
+def _sample(items: Sequence[Item], vectors: Vector) -> Sample:
+    words = [word_ids(gist(item.title, item.text)) for item in items]
+    return Sample(vectors, [tongue(item) for item in items], words)
+
+
+def _shipped_background(embedder: Embedder) -> Sample:
     """The background that comes with the monitor: the same items as each shipped engine sees them, side by side."""
-    parts, scripts = [], np.zeros(0)
+    folder = files("monitor") / "backgrounds"
+    parts = []
     for engine in embedder.engine_ids:
-        file = files("monitor") / "background" / f"{engine.replace('@', '-')}.npz"
+        file = folder / f"{engine.replace('@', '-')}.npz"
         if not file.is_file():
             raise EngineError(
                 f"no background is shipped for the engine {engine}: set background.file in monitor.toml to a JSON Lines "
@@ -105,16 +144,33 @@ def _shipped_background(embedder: Embedder) -> Background:
             )
         with file.open("rb") as opened, np.load(opened) as stored:
             parts.append(stored["vectors"].astype(np.float32) * stored["scale"])
-            scripts = stored["scripts"]
-    return Background(np.hstack(parts), [str(name) for name in scripts], embedder.parts)
+    with (folder / "items.npz").open("rb") as opened, np.load(opened) as stored:
+        tongues = [
+            Tongue(*names) for names in zip(stored["languages"].tolist(), stored["scripts"].tolist(), strict=True)
+        ]
+        words = np.split(stored["words"], np.cumsum(stored["counts"])[:-1])
+    return Sample(np.hstack(parts), tongues, words)
+
+
+def _own_items(store: Store, model: str, clock: Clock) -> Sample:
+    """The monitor's own recent items, if there are enough to say what is ordinary here."""
+    kept = store.ordinary_items(clock() - OWN_SPAN, OWN_ITEMS, model)
+    if len(kept) < OWN_LEAST:
+        return Sample(np.zeros((0, 0), dtype=np.float32), [], [])
+    return _sample([item for item, _ in kept], np.stack([vector for _, vector in kept]))
 
 
 def open_judge(config: Config, learning: Learning, topics: Sequence[Topic], *, cached: bool = False) -> Judge:
     """The pure steps for asking "what if": topics learnt, no story open, nobody told.
 
-    cached: embed no topic text that the state knows, and let it know the others; a state is not made for asking.
+    cached: judge as the monitor of this state would: against its own items too, and embedding no topic text that it knows.
+    A state is not made for asking.
     """
-    known = _vectors_by_state(config, learning, topics) if cached and (config.state / FILE).exists() else {}
+    known: Mapping[str, Vector] = {}
+    if cached and (config.state / FILE).exists():
+        known = _vectors_by_state(config, learning, topics)
+        with contextlib.closing(Store.open(config.state)) as store:
+            learning = learning.among(_own_items(store, learning.embedder.id, now))
     policy = Policy(config.alerts.channel or TERMINAL_CHANNEL, config.alerts.max_age, config.alerts.backfill)
     return Judge(learning.matcher(topics, known), learning.background, config.alerts.story_window, policy)
 
@@ -186,6 +242,10 @@ class Monitor:
         asked = in_store(self._store.due_feeds, clock()) if only_due else in_store(self._store.feeds)
         return await self._poll(await asked)
 
+    async def backfill(self, span: timedelta) -> int:
+        """Judge again what was seen within `span` and told nobody, by the topics as they are now; how many are told."""
+        return await backfill(span, self.judge, self._collector)
+
     async def spread_out(self) -> None:
         """Give the feeds that are overdue at a start their times, evenly over the next interval."""
         in_store, clock = self._collector.in_store, self._collector.clock
@@ -247,8 +307,29 @@ class Monitor:
         return problems
 
     async def tidy(self) -> None:
-        """Let go of what no new item can be compared with."""
-        await self._collector.in_store(self.judge.stories.forget)
+        """Let go of what no new item can be compared with, and of near misses that nobody will ask about any more."""
+        in_store = self._collector.in_store
+        await in_store(self.judge.stories.forget)
+        await in_store(self._store.forget_misses, self._collector.clock() - MISSES_KEPT)
+
+    async def learn_anew(self) -> None:
+        """Learn from the monitor's own recent items what is ordinary now, and the topics against that."""
+        in_store, in_engine, clock = self._collector.in_store, self._collector.in_engine, self._collector.clock
+        own = await in_store(_own_items, self._store, self._learning.embedder.id, clock)
+        learning = await in_engine(self._learning.among, own)
+        before = self.judge.matcher
+        topics = list(before.topics.values())
+        matcher = await _learn_with_cache(learning, topics, self._store, in_store, in_engine, clock)
+        if self.judge.matcher is not before:
+            return  # the rules were read again meanwhile: the next time will do
+        self._learning = learning
+        await in_store(self._change_background, matcher)
+        log.info("learnt anew", own_items=len(own), background=len(learning.background))
+
+    def _change_background(self, matcher: Matcher) -> None:
+        members = self._store.members(self.judge.stories.span, self._learning.embedder.id)
+        self.judge.learn(matcher, self._learning.background)
+        self.judge.rebuild(members)
 
     async def _poll(self, states: Sequence[FeedState]) -> list[PollOutcome]:
         self._in_flight |= dict.fromkeys((state.feed.url for state in states), self._collector.clock())
@@ -290,6 +371,8 @@ async def open_monitor(
             for problem in await in_sender(sink.check, channels):
                 log.error("slack", problem=problem)
         learning = await in_engine(open_learning, config)
+        own = await in_store(_own_items, store, learning.embedder.id, clock)
+        learning = await in_engine(learning.among, own)
         matcher = await _learn_with_cache(learning, topics, store, in_store, in_engine, clock)
         policy = Policy(channel, config.alerts.max_age, config.alerts.backfill)
         judge = Judge(matcher, learning.background, config.alerts.story_window, policy)
@@ -315,6 +398,7 @@ async def open_monitor(
             pace_for=_paces(config, pushes),
             rules_for=_rules_for(_publishers(config)),
             note_news=pushes.note_news if pushes else lambda _feed, _now: None,
+            asking=await _open_asking(stack, config, env, in_engine),
         )
         courier = Courier(sink, store, in_store, in_sender, clock, settle)
         log.info("open", state=str(config.state), topics=len(topics), model=learning.embedder.id, sink=sink.name,
@@ -409,6 +493,28 @@ async def _embed_again(
     made = await in_engine(learning.embedder.embed, [texts[key] for key in missing])
     await in_store(store.keep_vectors, dict(zip(missing, made, strict=True)), model, clock())
     await in_store(store.remember, "model", model)
+
+
+async def _open_asking(
+    stack: AsyncExitStack, config: Config, env: Mapping[str, str], in_engine: InThread
+) -> Asking | None:
+    """Who gives second opinions, if the configuration wants any. A model that does not load is told, and asked in vain."""
+    wanted = config.opinion
+    key, timeout = opinion_key(config, env), wanted.timeout.total_seconds()
+    policy = Borderline(wanted.below, wanted.above)
+    if wanted.kind == "endpoint":
+        endpoint = EndpointJudge(
+            wanted.base_url, wanted.model, key=key.get_secret_value() if key else "", timeout=timeout
+        )
+        return Asking(await stack.enter_async_context(endpoint), policy, wanted.daily_budget)
+    if wanted.kind == "cross-encoder":
+        judge = CrossEncoderJudge(wanted.model, threshold=wanted.threshold, timeout=timeout, in_engine=in_engine)
+        try:
+            await in_engine(judge.load)
+        except OpinionError as error:
+            log.error("second opinion", problem=str(error))
+        return Asking(judge, policy, wanted.daily_budget)
+    return None
 
 
 def _publishers(config: Config) -> Publishers:

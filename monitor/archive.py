@@ -60,6 +60,7 @@ def _item(line: str, clock: datetime) -> Item:
     if wrong := [key for key, value in texts.items() if not isinstance(value, str)]:
         raise TypeError(f"{wrong[0]} must be text")
     title = plain(texts["title"])
+    text = plain(texts["text"])
     if not title:
         raise ValueError("no title")
     if not isinstance(row.get("id"), str | int) or row["id"] == "":
@@ -70,7 +71,7 @@ def _item(line: str, clock: datetime) -> Item:
         id=str(row["id"]),
         feed=Feed(url=f"archive:{texts['source']}", title=texts["source"]),
         title=title,
-        text=plain(texts["text"]),
+        text=text,
         link=texts["url"],
         canonical_link=canonical_link(texts["url"]),
         language=language_code(texts["lang"]),

@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
@@ -110,18 +110,27 @@ def run(context: click.Context) -> None:
 
 @main.command()
 @click.option("--all", "every", is_flag=True, help="Poll every feed, also those that are not due.")
+@click.option(
+    "--backfill",
+    metavar="SPAN",
+    help="First judge again what was seen within SPAN (2d, 12h) and told nobody: a topic may be new, or changed.",
+)
 @click.pass_context
 @_command
-def once(context: click.Context, every: bool) -> None:
+def once(context: click.Context, every: bool, backfill: str | None) -> None:
     """Poll the feeds that are due, deliver what waits, and exit: 1 if an alert could not be delivered."""
     from monitor.app import open_monitor
     from monitor.store import Store
 
     config = _config(context)
+    span = _duration("--backfill", backfill) if backfill else None
     _say_where_alerts_go(config)
 
     async def work() -> dict[str, int]:
         async with open_monitor(config, os.environ, sys.stdout, colour=sys.stdout.isatty()) as monitor:
+            if span:
+                told = await monitor.backfill(span)
+                click.echo(f"monitor: backfill: {told} item{'s' * (told != 1)} to tell of", err=True)
             await monitor.poll_all(only_due=not every)
             await monitor.deliver()
             return await monitor.ask(Store.outbox_counts)
@@ -131,6 +140,15 @@ def once(context: click.Context, every: bool) -> None:
         told = ", ".join(f"{n} {state}" for state, n in waiting.items())
         click.echo(f"monitor: not everything is delivered: {told}", err=True)
         sys.exit(1)
+
+
+def _duration(option: str, text: str) -> timedelta:
+    from monitor.toml import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.UsageError(f"{option}: {error}") from error
 
 
 def _say_where_alerts_go(config: Config) -> None:
@@ -204,7 +222,7 @@ def explain(context: click.Context, item: str | None, text: str | None, title: s
     if text is not None:
         learning, judge = _learn(config)
         embedded = _embed_text(learning, title, text)
-        matches = judge.matcher.judge(embedded)
+        matches = judge.matcher.judge(embedded, every=True)
         click.echo(json.dumps(words.as_data(matches), ensure_ascii=False, indent=2) if as_json
                    else words.explain_text(embedded.item.title, matches))  # fmt: skip
         return
@@ -492,13 +510,9 @@ def feeds_check(context: click.Context, target: str | None, again: str, as_json:
     """Fetch a feed's URL, a page's, all feeds of an OPML file, or those on the list, and say what they are like; 1 if one
     cannot be used."""
     from monitor.app import open_surveyor
-    from monitor.toml import parse_duration
 
     config = _config(context)
-    try:
-        pause = parse_duration(again).total_seconds()
-    except ValueError as error:
-        raise click.UsageError(f"--again: {error}") from error
+    pause = _duration("--again", again).total_seconds()
     chosen, problems = _feeds_to_check(config, target)
 
     async def work() -> list[Surveyed]:
@@ -603,12 +617,14 @@ def _learn(config: Config, topics: Any = None) -> tuple[Learning, Judge]:
 
 
 def _embed_text(learning: Learning, title: str, text: str) -> Any:
-    from monitor.model import EmbeddedItem, Item
-    from monitor.text import gist, plain, text_hash
+    from monitor.language import identified
+    from monitor.model import Item
+    from monitor.text import plain, text_hash
 
     title, text = (plain(title), plain(text)) if title else (plain(text), "")
     item = Item(text_hash(title), Feed("text:"), title or "-", text, "", "", "", None, _now())
-    return EmbeddedItem(item, learning.embedder.embed([gist(item.title, item.text)])[0])
+    (embedded,) = learning.embed([identified(item)])
+    return embedded
 
 
 def _feed_table(states: Sequence[FeedState]) -> str:

@@ -1,4 +1,4 @@
-"""monitor.toml and the environment → Config; the Slack token from where it is kept. Refuses with all problems at once.
+"""monitor.toml and the environment → Config; secrets from where they are kept. Refuses with all problems at once.
 
 Sees the environment only as the mapping it is given; never holds a secret in Config, nor repeats one in a message.
 """
@@ -6,6 +6,7 @@ Sees the environment only as the mapping it is given; never holds a secret in Co
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 import stat
 from collections.abc import Iterator, Mapping
@@ -110,6 +111,30 @@ def _callback(value: str) -> str:
     return _base(value, wanted, "what hubs push could be read and forged on its way") if value else ""
 
 
+def _endpoint(value: str) -> str:
+    if "?" in value or "#" in value:  # not repeated: some APIs take a key there
+        raise ValueError("write the address alone, without what follows ? or #; a key goes where key_env says")
+    wanted = 'the address of an OpenAI-compatible API; write one as in "https://llm.example/v1/"'
+    return _base(value, wanted, "the key and the news would travel in the clear") if value else ""
+
+
+def _variable(value: str) -> str:
+    # capitals alone, and not repeated: somebody will put the key itself here
+    if value and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
+        raise ValueError('the name of an environment variable in capitals, as in "OPINION_KEY"; never the key itself')
+    return value
+
+
+def _model(name: str) -> str:
+    return str(_path(name)) if name.startswith("~") else name
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"expected a number, got {quote(value)}")
+    return value
+
+
 def _base(value: str, wanted: str, risk: str) -> str:
     """Return an https address that ends in a slash; http is taken for this machine only."""
     parts = _address(value)
@@ -206,6 +231,8 @@ _File = Annotated[Path, BeforeValidator(_path)]
 #: empty in the file, None here
 _OptionalFile = Annotated[_File | None, BeforeValidator(lambda value: None if value == "" else value)]
 
+_Number = Annotated[float, BeforeValidator(_number)]  # pydantic would take "0.5", true and nan too
+
 # -- the sections; each value's meaning is told in deploy/monitor.toml -----------------------------
 
 
@@ -267,6 +294,23 @@ class Embedding(_Section):
     prompt: str = ""
 
 
+class Opinion(_Section):
+    kind: Literal["off", "cross-encoder", "endpoint"] = "off"
+    #: what the endpoint calls its model; or the name, or the absolute path of the folder, of a cross-encoder
+    model: Annotated[Word, AfterValidator(_model)] = ""
+    #: ends in a slash; empty where no endpoint is asked
+    base_url: Annotated[Word, AfterValidator(_endpoint)] = ""
+    #: empty: no key is sent
+    key_env: Annotated[Word, AfterValidator(_variable)] = ""
+    timeout: Annotated[Duration, between("1s", "60s")] = parse_duration("10s")
+    #: questions a day
+    daily_budget: Annotated[Count, Field(ge=1, le=100_000)] = 500
+    #: decades from the bar
+    below: Annotated[_Number, Field(ge=0, le=3)] = 0.5
+    above: Annotated[_Number, Field(ge=0, le=3)] = 0.3
+    threshold: Annotated[_Number, Field(ge=0, le=1)] = 0.5
+
+
 class Alerts(_Section):
     #: empty: a topic without a channel of its own has nowhere to send to
     channel: Channel = ""
@@ -310,6 +354,7 @@ class Config(_Section):
     feed: tuple[FeedOptions, ...] = ()
     websub: WebSub = WebSub()
     embedding: Embedding = Embedding()
+    opinion: Opinion = Opinion()
     alerts: Alerts = Alerts()
     slack: Slack = Slack()
     ops: Ops = Ops()
@@ -469,12 +514,38 @@ def _cross_checks(config: Config) -> Iterator[tuple[tuple[Keys, Keys], str]]:
         )
     if len(set(config.embedding.engines)) < len(config.embedding.engines):
         yield (("embedding", "engines"), ("embedding", "engines")), "embedding.engines: an engine stands twice"
+    yield from _missing_for_opinions(config.opinion)
+
+
+def _missing_for_opinions(opinion: Opinion) -> Iterator[tuple[tuple[Keys, Keys], str]]:
+    """Yield what the kind of judge needs and nobody set."""
+    if opinion.kind != "off" and not opinion.model:
+        needed = "the model's name there" if opinion.kind == "endpoint" else "its name or its folder"
+        yield (
+            (("opinion", "kind"), ("opinion", "model")),
+            f'opinion.kind: "{opinion.kind}" needs opinion.model, {needed}',
+        )
+    if opinion.kind != "endpoint":
+        return
+    if not opinion.base_url:
+        yield (
+            (("opinion", "kind"), ("opinion", "base_url")),
+            'opinion.kind: "endpoint" needs opinion.base_url, its address',
+        )
+    elif not opinion.key_env and not _is_loopback(urlsplit(opinion.base_url).hostname or ""):
+        yield (
+            (("opinion", "base_url"), ("opinion", "key_env")),
+            (
+                "opinion.base_url: an endpoint that is not on this machine needs opinion.key_env, the name of the "
+                "environment variable that holds its key"
+            ),
+        )
 
 
 def _resolve(config: Config, folder: Path, env: Mapping[str, str]) -> Config:
     """Make every path absolute, and find the folders that nobody named."""
 
-    def engine(name: str) -> str:
+    def model(name: str) -> str:
         return str(folder / name) if name.startswith(("./", "../")) else name
 
     given = config.model_fields_set
@@ -484,8 +555,9 @@ def _resolve(config: Config, folder: Path, env: Mapping[str, str]) -> Config:
             "state": folder / config.state if "state" in given else _default_state(folder, env),
             "rules": folder / config.rules if "rules" in given else _default_rules(folder),
             "embedding": config.embedding.model_copy(
-                update={"engines": tuple(engine(name) for name in config.embedding.engines)}
+                update={"engines": tuple(model(name) for name in config.embedding.engines)}
             ),
+            "opinion": config.opinion.model_copy(update={"model": model(config.opinion.model)}),
             "slack": config.slack.model_copy(update={"token_file": token_file and folder / token_file}),
             "polling": config.polling.model_copy(
                 update={"publishers": config.polling.publishers and folder / config.polling.publishers}
@@ -507,7 +579,7 @@ def _default_rules(folder: Path) -> Path:
     return next((candidate for candidate in candidates if candidate.is_dir()), candidates[0])
 
 
-# -- the token ------------------------------------------------------------------------------------
+# -- secrets --------------------------------------------------------------------------------------
 
 
 def slack_token(config: Config, env: Mapping[str, str]) -> SecretStr | None:
@@ -524,6 +596,22 @@ def slack_token(config: Config, env: Mapping[str, str]) -> SecretStr | None:
     if env.get("SLACK_BOT_TOKEN"):
         return _token(env["SLACK_BOT_TOKEN"], "$SLACK_BOT_TOKEN")
     return None
+
+
+def opinion_key(config: Config, env: Mapping[str, str]) -> SecretStr | None:
+    """Return the key of the endpoint that is asked for second opinions; None if none is asked, or it needs none.
+
+    Raises: ConfigError if the variable that should hold it does not, or what it holds is no key.
+    """
+    name = config.opinion.key_env
+    if config.opinion.kind != "endpoint" or not name:
+        return None
+    key = env.get(name, "").strip()
+    if not key:
+        raise _refused(f"${name}", "not set, or empty; opinion.key_env says that it holds the endpoint's key")
+    if not re.fullmatch(r"[!-~]+", key):
+        raise _refused(f"${name}", "not a key: one is a single word of printable ASCII, without Bearer before it")
+    return SecretStr(key)
 
 
 def _read_secret(file: Path) -> str:

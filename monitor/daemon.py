@@ -23,6 +23,7 @@ log = structlog.get_logger()
 TICK = 1.0  # seconds
 TIDY = 3600.0  # seconds
 REVIEW = 60.0  # seconds
+LEARN = 86400.0  # seconds
 #: A post in flight is finished before we go; systemd waits 30 s.
 LAST_POST = 10.0  # seconds
 
@@ -40,6 +41,7 @@ async def run(monitor: Monitor, env: Mapping[str, str]) -> None:
     scheduler.add_job(work.tick, "interval", seconds=TICK)
     scheduler.add_job(monitor.tidy, "interval", seconds=TIDY)
     scheduler.add_job(work.review, "interval", seconds=REVIEW)
+    scheduler.add_job(work.learn, "interval", seconds=LEARN)
     await monitor.spread_out()
     scheduler.start()
     notify(env, "READY=1")
@@ -85,6 +87,10 @@ class _Work:
         """Begin a look at the feeds' health, and at their hubs."""
         self.start("review", self._monitor.review)
         self.start("subscribe", self._monitor.subscribe)
+
+    async def learn(self) -> None:
+        """Begin to learn what is ordinary now."""
+        self.start("learn", self._monitor.learn_anew)
 
     def start(self, name: str, begin: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         if name not in self._others:

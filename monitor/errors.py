@@ -8,6 +8,7 @@ MonitorError
 ├── EngineError        an embedding model cannot be loaded      exit 69
 ├── FetchError         a feed gave no document
 ├── ParseError         a document gave no feed
+├── OpinionError       a second opinion was not had; the first judgement stands
 └── SendError          a message was not, or may not have been, accepted
     ├── NotAccepted        certainly not: it may be sent again
     ├── MaybeAccepted      nobody knows: read back before sending again
@@ -121,6 +122,17 @@ class ParseError(MonitorError):
     def __reduce__(self) -> tuple[type[ParseError], tuple[str, str]]:
         # it crosses from the parser's process to ours
         return ParseError, (self.cause, self.detail)
+
+
+class OpinionError(MonitorError):
+    """A judge gave no opinion. `cause` is one word for logs and alerts: `timeout`, `connect`, `http 500`, `malformed` …
+
+    detail: in our own words; never what the judge answered, nor where it lives, since alerts repeat it.
+    """
+
+    def __init__(self, cause: str, detail: str = "") -> None:
+        super().__init__(f"{cause}: {detail}" if detail else cause)
+        self.cause = cause
 
 
 class SendError(MonitorError):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from monitor.model import Delivery, Explained, Feed, Item, Match, MatchOutcome, Relation
+from monitor.text import fold
 
 #: Topics shown for a text that nobody has seen before: those that took it, and as many of the nearest others.
 NEAREST = 5
@@ -58,6 +59,9 @@ def as_data(matches: Iterable[Match]) -> list[dict[str, object]]:
             "negative": m.negative,
             "terms": list(m.terms),
             "gate": m.gate,
+            "words": list(m.words),
+            "unit": m.unit,
+            "opinion": m.opinion,
         }
         for m in matches
     ]
@@ -84,30 +88,60 @@ def explained_data(known: Explained) -> dict[str, object]:
 
 
 def judgement(match: Match) -> str:
-    """One topic's judgement in a sentence."""
+    """One topic's judgement in a sentence or two."""
+    return "; ".join(filter(None, (_reason(match), _told_by(match), match.opinion)))
+
+
+def _reason(match: Match) -> str:
     rarity = f"as rare as 1 in {one_in(match.score)}; the bar is 1 in {one_in(match.bar)}"
+    terms = _quoted(found_as(match))
     match match.outcome:
         case MatchOutcome.MATCHED_TERM:
-            reason = f"alerts on the term {_quoted(match.terms)} whatever the score ({rarity})"
+            return f"alerts on the term {terms} whatever the score ({rarity})"
         case MatchOutcome.NO_REQUIRED_TERM:
-            gate = match.gate if len(match.gate) <= 60 else match.gate[:60] + "…"
-            reason = f"rare enough ({rarity}), but has none of the required terms {gate}"
+            return f"rare enough ({rarity}), but has none of the required terms {_gate(match)}"
         case MatchOutcome.EXCLUDED_TERM:
-            reason = f"shut out by the term {_quoted(match.terms)} ({rarity})"
+            return f"shut out by the term {terms} ({rarity})"
         case MatchOutcome.NEARER_NEGATIVE:
-            reason = f"rare enough ({rarity}), but nearer to the negative “{match.negative}” than to any example"
+            return f"rare enough ({rarity}), but nearer to the negative “{match.negative}” than to any example"
         case MatchOutcome.OUT_OF_SCOPE:
-            reason = f"outside the topic's scope: {match.gate} ({rarity})"
+            return f"outside the topic's scope: {match.gate} ({rarity})"
+        case MatchOutcome.OPINION_AGAINST:
+            return f"rare enough, but only just, and the second opinion is against it ({rarity})"
+        case MatchOutcome.MATCHED_OPINION:
+            return f"not quite rare enough, but the second opinion is for it ({rarity})"
         case MatchOutcome.BELOW_BAR:
-            reason = f"not rare enough: {rarity}"
+            also = [f"it has none of the required terms {_gate(match)}"] if match.gate else []
+            also += [f"it is nearer to the negative “{match.negative}” than to any example"] if match.negative else []
+            return f"not rare enough: {rarity}" + "".join(f"; besides, {one}" for one in also)
         case _:
-            reason = rarity + (f"; terms {_quoted(match.terms)}" if match.terms else "")
-    return f"{reason}; most like “{match.nearest}”"
+            return rarity + (f"; terms {terms}" if terms else "")
+
+
+def _told_by(match: Match) -> str:
+    """What of the item counted, and what of the topic it resembles."""
+    unit = f"its part “{match.unit}” is " if match.unit else ""
+    return f"{unit}most like “{match.nearest}”" if match.nearest else ""
+
+
+def _gate(match: Match) -> str:
+    return match.gate if len(match.gate) <= 60 else match.gate[:60] + "…"
+
+
+def found_as(match: Match) -> list[str]:
+    """The terms that were found, each as its author wrote it and, where that differs, as it stands in the item."""
+    words = match.words or match.terms  # what was judged by an earlier version has no words
+    pairs = zip(match.terms, words, strict=True)
+    return [term if fold(term) == fold(word) else f"{word} ({term})" for term, word in pairs]
+
+
+#: Nobody can tell one in 10**6 from one in 10**7 by some thousand items.
+_RAREST = 6.0
 
 
 def one_in(decades: float) -> str:
-    """Say a rarity as a count of ordinary items, in two figures."""
-    count = 10**decades
+    """Say a rarity as a count of ordinary items, in two figures; at most a million."""
+    count = 10 ** min(decades, _RAREST)
     digits = max(0, len(str(int(count))) - 2)
     return f"{round(count, -digits):,.0f}"
 

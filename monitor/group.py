@@ -202,6 +202,9 @@ class OpenStories:
         self._write(n)
         return True
 
+    def is_open(self, item_id: str) -> bool:
+        return item_id in self._by_item
+
     def placement_of(self, item_id: str) -> Placement:
         """Where an open item stands.
 

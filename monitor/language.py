@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
+
+from monitor.model import Item
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -97,6 +100,11 @@ def identify(text: str, declared: str = "") -> str:
     if believed and script == "Latin" and len(letters) < _FEW:
         return believed
     return _choose(text, possible, believed)
+
+
+def identified(item: Item) -> Item:
+    """An item that says in which language it is written: many feeds declare none, or a wrong one."""
+    return replace(item, language=identify(f"{item.title}\n{item.text}", item.language or item.feed.language))
 
 
 def _script(text: str) -> tuple[str, str]:

@@ -436,8 +436,10 @@ class Version:
 @dataclass(frozen=True, slots=True)
 class EmbeddedItem:
     item: Item
-    #: unit length per engine part, joined; shape (engine dimensions summed,)
+    #: of the item's gist; unit length per engine part, joined; shape (engine dimensions summed,)
     vector: Vector = field(repr=False, compare=False)
+    #: of its other units (`text.units`), a row each; only matching reads them, and nothing keeps them. None: there are none
+    further: Vector | None = field(default=None, repr=False, compare=False)
 
 
 # -- match ----------------------------------------------------------------------------------------
@@ -448,11 +450,17 @@ class MatchOutcome(enum.StrEnum):
 
     MATCHED = "matched"  # score at or above the bar, no gate shut
     MATCHED_TERM = "matched by term"  # one of `terms.always`
+    MATCHED_OPINION = "matched by second opinion"  # below the bar, but near, and the second opinion is for it
     BELOW_BAR = "below the bar"
     NO_REQUIRED_TERM = "no required term"
     EXCLUDED_TERM = "excluded term"
     NEARER_NEGATIVE = "nearer to a negative"
+    OPINION_AGAINST = "second opinion against"  # at the bar or little above it
     OUT_OF_SCOPE = "out of scope"
+
+    @property
+    def taken(self) -> bool:
+        return self in (MatchOutcome.MATCHED, MatchOutcome.MATCHED_TERM, MatchOutcome.MATCHED_OPINION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,16 +475,55 @@ class Match:
     outcome: MatchOutcome
     #: the example, or the description, that it resembles most
     nearest: str = ""
-    #: the negative that it resembles most, where that decided
+    #: the negative that it is nearer to than to any example; empty if to none
     negative: str = ""
     #: terms that were found in it, as the author wrote them
     terms: tuple[str, ...] = ()
-    #: the gate that is shut, in the author's words
+    #: the gate that is shut, in the author's words; empty if all are open
     gate: str = ""
+    #: the words of the item that each of `terms` was found as
+    words: tuple[str, ...] = ()
+    #: the part of the item that scored, where it is neither the title nor the beginning; else empty
+    unit: str = ""
+    #: what a second opinion said, or why there is none though one was asked for; else empty
+    opinion: str = ""
 
     @property
     def matched(self) -> bool:
-        return self.outcome in (MatchOutcome.MATCHED, MatchOutcome.MATCHED_TERM)
+        return self.outcome.taken
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Does this item belong to this topic? All that a judge is told."""
+
+    #: the topic's id
+    topic: str
+    #: of all that is told of the topic (`opinion.fingerprint`)
+    fingerprint: str
+    topic_title: str
+    description: str
+    examples: tuple[str, ...]
+    negatives: tuple[str, ...]
+    #: of the item; a stranger's words, clipped
+    title: str
+    text: str
+    #: ISO 639-1; empty where nobody says
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """A judge's answer."""
+
+    #: None: no opinion was had
+    relevant: bool | None
+    #: how sure the judge is of its own answer, 0 to 1; 0 where no opinion was had
+    confidence: float
+    #: the judge's reason, or why there is no opinion, one plain line; may be empty
+    because: str
+    #: the model's name, as people know it
+    by: str
 
 
 # -- group ----------------------------------------------------------------------------------------

@@ -11,14 +11,15 @@ the edges raise. The edges come in as arguments; which ones they are is `app`'s 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
 import structlog
 
+from monitor.background import Background, tongue
 from monitor.decide import Policy, decide, decide_edit
 from monitor.errors import (
     FetchError,
@@ -30,8 +31,8 @@ from monitor.errors import (
     Unacceptable,
 )
 from monitor.group import OpenStories
-from monitor.language import identify
-from monitor.match import Background, Matcher
+from monitor.language import identified
+from monitor.match import Matcher, embedded_items, item_texts
 from monitor.model import (
     Alert,
     AlertKind,
@@ -48,10 +49,12 @@ from monitor.model import (
     Message,
     Notice,
     NotModified,
+    Opinion,
     Placement,
     Polled,
     PollOutcome,
     PublisherRules,
+    Question,
     Record,
     Relation,
     Severity,
@@ -62,6 +65,7 @@ from monitor.model import (
     Verdict,
     Version,
 )
+from monitor.opinion import Borderline, Budget, SecondOpinion, apply, cache_key, candidates, no_opinion, question
 from monitor.outage import Change, Reachability
 from monitor.parse import MAX_ITEMS, ParsedFeed
 from monitor.recognise import is_gap, is_material, is_suspect, recognise, storm, strangers
@@ -76,15 +80,13 @@ from monitor.schedule import (
     learn_rhythm,
     usual_pause,
 )
-from monitor.text import gist, host_of, script, text_hash
+from monitor.text import gist, host_of, text_hash
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 log = structlog.get_logger()
 
-#: Judgements as rare as this (decades: one in twenty ordinary items) are kept, so that `explain` can say what fell short.
-KEPT_RARITY = 1.3
 #: Validators lie, and redirects change their minds: so often a feed is asked as if for the first time.
 FULL_EVERY = timedelta(days=1)
 #: A doubtful alert counts as not sent when the channel lacks it twice, this far apart: what Slack shows can lag.
@@ -133,7 +135,13 @@ class Memory(Protocol):
     def alerts_of(self, item_id: str) -> list[Alert]: ...
     def vectors(self, text_hashes: Sequence[str], model: str) -> dict[str, Vector]: ...
     def members(self, span: timedelta, model: str) -> list[Member]: ...
+    def opinions(self, keys: Sequence[str]) -> dict[str, Opinion]: ...
+    def keep_opinions(self, opinions: Mapping[str, Opinion], now: datetime) -> None: ...
+    def fact(self, key: str) -> str: ...
+    def remember(self, key: str, value: str) -> None: ...
     def roots(self, story_id: str) -> dict[str, str]: ...
+    def untold(self, since: datetime) -> list[Item]: ...
+    def commit_again(self, records: Sequence[Record], model: str, now: datetime) -> None: ...
     def commit_poll(self, polled: Polled, records: Sequence[Record], model: str) -> None: ...
     def forgive(self, weights: Mapping[str, float]) -> None: ...
     def commit_failed_poll(self, feed: Feed, cause: str, weight: float, next_poll: datetime, now: datetime) -> None: ...
@@ -173,9 +181,10 @@ class Judge:
         self.stories = self.no_stories()
         self.learn(matcher)
 
-    def learn(self, matcher: Matcher) -> None:
-        """Judge with these topics from the next item on."""
+    def learn(self, matcher: Matcher, background: Background | None = None) -> None:
+        """Judge with these topics from the next item on; against another background, the stories are to be rebuilt."""
         self.matcher = matcher
+        self._background = background or self._background
         self.stories.longest = self._longest()
 
     def _longest(self) -> timedelta:
@@ -210,11 +219,12 @@ class Judge:
             policy=self.policy,
             now=now,
         )
-        return Record(embedded, _text_key(item), _worth_keeping(matches), placement, decision)
+        return Record(embedded, _text_key(item), tuple(matches), placement, decision)
 
     def judge_edit(
         self,
         embedded: EmbeddedItem,
+        matches: Sequence[Match],
         before: Version,
         alerts: Sequence[Alert],
         *,
@@ -228,7 +238,6 @@ class Judge:
         item = embedded.item
         if not self.stories.amend(embedded):
             return None
-        matches = self.matcher.judge(embedded)
         placement = self.stories.placement_of(item.id)
         decision = decide_edit(
             item,
@@ -242,7 +251,38 @@ class Judge:
             policy=self.policy,
             now=now,
         )
-        return Record(embedded, _text_key(item), _worth_keeping(matches), placement, decision, before)
+        return Record(embedded, _text_key(item), tuple(matches), placement, decision, before)
+
+    def judge_again(
+        self,
+        embedded: EmbeddedItem,
+        matches: Sequence[Match],
+        known: Version,
+        *,
+        told: Callable[[str], Mapping[str, str]],
+        span: timedelta,
+        now: datetime,
+    ) -> Record | None:
+        """Decide an item of which nobody was told by the topics as they are now; None if its story is over.
+
+        span: how old it may be, where its topic does not say.
+        """
+        item = embedded.item
+        if not self.stories.is_open(item.id):
+            return None
+        placement = self.stories.placement_of(item.id)
+        decision = decide(
+            item,
+            matches,
+            placement,
+            self.stories.story(placement.story),
+            self.matcher.topics,
+            first_poll=False,
+            told=told(placement.story),
+            policy=replace(self.policy, max_age=max(span, self.policy.max_age)),
+            now=now,
+        )
+        return Record(embedded, _text_key(item), tuple(matches), placement, decision, known)
 
     def hold(self, item: Item, because: str) -> Record:
         """Put an item aside unjudged, in no open story, until a person decides."""
@@ -263,7 +303,7 @@ class Judge:
             self.stories.add(member)
 
     def _unit(self, embedded: EmbeddedItem) -> Vector:
-        return self._background.unit(embedded.vector, script(gist(embedded.item.title, embedded.item.text)))
+        return self._background.unit(embedded.vector, tongue(embedded.item))
 
 
 def _text_key(item: Item) -> str:
@@ -271,11 +311,16 @@ def _text_key(item: Item) -> str:
     return text_hash(gist(item.title, item.text))
 
 
-def _worth_keeping(matches: Sequence[Match]) -> tuple[Match, ...]:
-    return tuple(match for match in matches if match.matched or match.score >= KEPT_RARITY)
-
-
 # -- collect: one feed, from the wire to the commit -----------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who is asked for a second opinion, on what, and how often a day."""
+
+    judge: SecondOpinion
+    policy: Borderline
+    daily_budget: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +342,8 @@ class Collector:
     reachability: Reachability = field(default_factory=Reachability)
     #: told of each poll that found new items
     note_news: Callable[[Feed, datetime], None] = lambda _feed, _now: None
+    #: None: nobody is
+    asking: Asking | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,8 +384,12 @@ async def collect(state: FeedState, judge: Judge, edges: Collector) -> PollOutco
         found = await edges.in_store(_find, parsed.items if parsed else (), state, edges.memory)
         # by the engines: it takes as long for a hundred items as a whole poll, and the loop must not wait
         findings = await edges.in_engine(_in_their_language, found) if found.has_items else found
-    vectors = await _vectors([*findings.fresh, *(item for item, _ in findings.edits)], edges)
-    records = await edges.in_store(_judge_and_commit, state, answer, parsed, findings, vectors, full, judge, edges)
+    embedded = await _embed([*findings.fresh, *(item for item, _ in findings.edits)], edges)
+    # what stood in a feed before us is not told: no opinion is worth its price
+    opinions = await _second_opinions(embedded.values(), judge, edges) if state.first_success else {}
+    records = await edges.in_store(
+        _judge_and_commit, state, answer, parsed, findings, embedded, opinions, full, judge, edges
+    )
     if findings.fresh:
         edges.note_news(feed, edges.clock())
     outcome = (
@@ -356,6 +407,34 @@ async def collect(state: FeedState, judge: Judge, edges: Collector) -> PollOutco
 async def _parse(document: Document, rules: PublisherRules, edges: Collector) -> ParsedFeed:
     known = await edges.in_store(edges.memory.contents, document.feed.url, MAX_ITEMS)
     return await edges.parse(document, edges.clock(), rules, known)
+
+
+async def backfill(span: timedelta, judge: Judge, edges: Collector) -> int:
+    """Judge again, by the topics as they are now, what was seen within `span` and told nobody; how many are told now."""
+    items = await edges.in_store(edges.memory.untold, edges.clock() - span)
+    embedded = await _embed(items, edges)
+    opinions = await _second_opinions(embedded.values(), judge, edges)
+    return await edges.in_store(_judge_again_and_commit, list(embedded.values()), opinions, span, judge, edges)
+
+
+def _judge_again_and_commit(
+    items: Sequence[EmbeddedItem], opinions: Mapping[str, Opinion], span: timedelta, judge: Judge, edges: Collector
+) -> int:
+    """In the store's thread, so that no poll decides meanwhile."""
+    memory, now = edges.memory, edges.clock()
+    known = memory.versions([one.item.id for one in items])
+    roots = _Roots(memory)
+    records: list[Record] = []
+    for one in items:
+        matches = [_considered(match, one.item, opinions, judge, edges.asking) for match in judge.matcher.judge(one)]
+        record = judge.judge_again(one, matches, known[one.item.id], told=roots.told, span=span, now=now)
+        if record:
+            roots.note(record)
+            records.append(record)
+    memory.commit_again(records, edges.embed.id, now)
+    told = sum(bool(record.decision.alerts) for record in records)
+    log.info("backfill", items=len(records), told=told)
+    return told
 
 
 async def collect_all(
@@ -449,11 +528,6 @@ def _find(items: Sequence[Item], state: FeedState, memory: Memory) -> _Findings:
 
 
 def _in_their_language(findings: _Findings) -> _Findings:
-    """Say in which language new items are written: many feeds declare none, or a wrong one."""
-
-    def identified(item: Item) -> Item:
-        return replace(item, language=identify(f"{item.title}\n{item.text}", item.language or item.feed.language))
-
     return replace(
         findings,
         fresh=tuple(map(identified, findings.fresh)),
@@ -462,16 +536,76 @@ def _in_their_language(findings: _Findings) -> _Findings:
     )
 
 
-async def _vectors(items: Sequence[Item], edges: Collector) -> dict[str, Vector]:
-    texts = {text_hash(text): text for text in (gist(item.title, item.text) for item in items)}
+async def _embed(items: Sequence[Item], edges: Collector) -> dict[str, EmbeddedItem]:
+    """Embed items, by their ids, asking the engines only for texts that the store has no vector of."""
+    texts = {text_hash(text): text for text in item_texts(items)}
     if not texts:
         return {}
-    vectors = await edges.in_store(edges.memory.vectors, list(texts), edges.embed.id)
-    missing = [key for key in texts if key not in vectors]
-    if missing:
-        made = await edges.in_engine(edges.embed.embed, [texts[key] for key in missing])
-        vectors |= dict(zip(missing, made, strict=True))
-    return vectors
+    known = await edges.in_store(edges.memory.vectors, list(texts), edges.embed.id)
+    missing = [text for key, text in texts.items() if key not in known]
+    made = await edges.in_engine(edges.embed.embed, missing) if missing else ()
+    vectors = {texts[key]: vector for key, vector in known.items()} | dict(zip(missing, made, strict=True))
+    return {embedded.item.id: embedded for embedded in embedded_items(items, vectors)}
+
+
+async def _second_opinions(items: Iterable[EmbeddedItem], judge: Judge, edges: Collector) -> dict[str, Opinion]:
+    """Ask about what is borderline, by `opinion.cache_key`: what was asked before is known, and a day has its budget."""
+    if edges.asking is None:
+        return {}
+    asked_of, memory = edges.asking.judge, edges.memory
+    questions = await edges.in_engine(_borderline, list(items), judge, edges.asking, edges.clock())
+    opinions = await edges.in_store(memory.opinions, list(questions))
+    missing = [key for key in questions if key not in opinions]
+    affordable = await edges.in_store(_spend, memory, len(missing), edges.asking.daily_budget, edges.clock())
+    asked = missing[:affordable]
+    given = await asked_of.give([questions[key] for key in asked]) if asked else []
+    fresh = dict(zip(asked, given, strict=True))
+    for key, opinion in fresh.items():
+        if opinion.relevant is None:
+            log.warning("no second opinion", topic=questions[key].topic, by=opinion.by, because=opinion.because)
+    had = {key: opinion for key, opinion in fresh.items() if opinion.relevant is not None}
+    await edges.in_store(memory.keep_opinions, had, edges.clock())
+    return opinions | fresh | {key: no_opinion("over budget", asked_of.name) for key in missing[affordable:]}
+
+
+def _borderline(items: Sequence[EmbeddedItem], judge: Judge, asking: Asking, now: datetime) -> dict[str, Question]:
+    """What to ask, best first; about topics that tell nobody, and items too old to be told, nothing."""
+    topics = judge.matcher.topics
+    near: list[tuple[Item, Match]] = []
+    for one in items:
+        for match in candidates(judge.matcher.judge(one), asking.policy):
+            topic = topics[match.topic]
+            young = now - one.item.at <= (topic.scope.max_age or judge.policy.max_age)
+            if young and topic.status is TopicStatus.ACTIVE:
+                near.append((one.item, match))
+    near.sort(key=lambda found: abs(found[1].score - found[1].bar))
+    questions = [question(topics[match.topic], item) for item, match in near]
+    return {cache_key(asked, asking.judge.id): asked for asked in questions}
+
+
+def _spend(memory: Memory, questions: int, limit: int, now: datetime) -> int:
+    """Take as many questions as may be asked off the day's budget, which a restart does not fill again."""
+    day, _, spent = memory.fact(_BUDGET).partition(" ")
+    budget = Budget(limit, int(spent or 0), date.fromisoformat(day) if day else now.date())
+    allowed = 0
+    while allowed < questions and (left := budget.spend(now)):
+        budget, allowed = left, allowed + 1
+    if allowed:
+        memory.remember(_BUDGET, f"{budget.day} {budget.spent}")
+    return allowed
+
+
+_BUDGET = "second opinions"
+
+
+def _considered(
+    match: Match, item: Item, opinions: Mapping[str, Opinion], judge: Judge, asking: Asking | None
+) -> Match:
+    """A judgement, with the second opinion on it if one was asked for."""
+    if asking is None or not opinions or not candidates([match], asking.policy):
+        return match
+    opinion = opinions.get(cache_key(question(judge.matcher.topics[match.topic], item), asking.judge.id))
+    return apply(match, opinion) if opinion else match
 
 
 def _judge_and_commit(
@@ -479,7 +613,8 @@ def _judge_and_commit(
     answer: Document | NotModified,
     parsed: ParsedFeed | None,
     findings: _Findings,
-    vectors: Mapping[str, Vector],
+    embedded: Mapping[str, EmbeddedItem],
+    opinions: Mapping[str, Opinion],
     full: bool,
     judge: Judge,
     edges: Collector,
@@ -487,7 +622,7 @@ def _judge_and_commit(
     """In the store's thread, so that one poll's stories are settled before the next poll looks at them."""
     now = edges.clock()
     try:
-        records = _judge(state, findings, vectors, judge, edges.memory, now)
+        records = _judge(state, findings, embedded, opinions, judge, edges, now)
         polled = _polled(state, answer, parsed, findings, records, full, judge, edges, now)
         edges.memory.commit_poll(polled, records, edges.embed.id)
     except BaseException:
@@ -500,32 +635,45 @@ def _judge_and_commit(
 def _judge(
     state: FeedState,
     findings: _Findings,
-    vectors: Mapping[str, Vector],
+    embedded: Mapping[str, EmbeddedItem],
+    opinions: Mapping[str, Opinion],
     judge: Judge,
-    memory: Memory,
+    edges: Collector,
     now: datetime,
 ) -> list[Record]:
-    fresh: dict[str, dict[str, str]] = {}
+    memory, roots = edges.memory, _Roots(edges.memory)
 
-    def told(story: str) -> Mapping[str, str]:
-        return memory.roots(story) | fresh.get(story, {})
-
-    def embedded(item: Item) -> EmbeddedItem:
-        return EmbeddedItem(item, vectors[_text_key(item)])
+    def matches(one: EmbeddedItem) -> list[Match]:
+        return [_considered(match, one.item, opinions, judge, edges.asking) for match in judge.matcher.judge(one)]
 
     records = [judge.hold(item, findings.why_held) for item in findings.held]
     for item in findings.fresh:
-        one = embedded(item)
-        record = judge.judge(one, judge.matcher.judge(one), first_poll=state.first_success is None, told=told, now=now)
+        one = embedded[item.id]
+        record = judge.judge(one, matches(one), first_poll=state.first_success is None, told=roots.told, now=now)
         records.append(replace(record, before=findings.released.get(item.id)))
-        for alert in record.decision.alerts:
-            if alert.kind is AlertKind.ROOT:
-                fresh.setdefault(alert.story, {})[alert.channel] = alert.id
+        roots.note(record)
     for item, before in findings.edits:
-        edit = judge.judge_edit(embedded(item), before, memory.alerts_of(item.id), told=told, now=now)
+        one = embedded[item.id]
+        edit = judge.judge_edit(one, matches(one), before, memory.alerts_of(item.id), told=roots.told, now=now)
         if edit:
             records.append(edit)
     return records
+
+
+class _Roots:
+    """Which channels know a story, and by which alert: those that the store remembers, and those not yet written down."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._fresh: dict[str, dict[str, str]] = {}
+
+    def told(self, story: str) -> Mapping[str, str]:
+        return self._memory.roots(story) | self._fresh.get(story, {})
+
+    def note(self, record: Record) -> None:
+        for alert in record.decision.alerts:
+            if alert.kind is AlertKind.ROOT:
+                self._fresh.setdefault(alert.story, {})[alert.channel] = alert.id
 
 
 def _polled(

@@ -26,6 +26,7 @@ CONTEXT_LIMIT = 1_500
 
 TITLE_LIMIT = 240
 EXCERPT_LIMIT = 240
+OPINION_LIMIT = 220
 QUOTE_LIMIT = 90
 NAME_LIMIT = 80
 #: A line to ops may hold two commands with a feed's address in each. So many share a block, and so many blocks are enough
@@ -118,12 +119,16 @@ def render_notice(notice: Notice) -> Message:
 def why(match: Match) -> str:
     """Tell in plain words why a topic took an item; for matches that were taken only."""
     reasons = []
-    if match.outcome is MatchOutcome.MATCHED and match.nearest:
-        reasons.append(f"resembles “{_clip(_line(match.nearest), QUOTE_LIMIT)}”")
+    by_score = match.outcome is not MatchOutcome.MATCHED_TERM
+    if by_score and match.nearest:
+        said = f"its part “{_clip(_line(match.unit), QUOTE_LIMIT)}” " if match.unit else ""
+        reasons.append(f"{said}resembles “{_clip(_line(match.nearest), QUOTE_LIMIT)}”")
     if match.terms:
-        reasons.append(f"mentions {_terms(match.terms)}")
-    if match.outcome is MatchOutcome.MATCHED:
+        reasons.append(f"mentions {_terms(match.words or match.terms)}")
+    if by_score:
         reasons.append(_rarity(match.score))
+    if match.opinion:
+        reasons.append(_clip(_line(match.opinion), OPINION_LIMIT))
     return "; ".join(reason for reason in reasons if reason) or str(match.outcome)
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from monitor.app import Learning
+from monitor.language import identified
 from monitor.match import Matcher
 from monitor.model import AlertKind, Decision, EmbeddedItem, Item, Match, Record
 from monitor.pipeline import Judge
 from monitor.render import why
-from monitor.text import gist, script
 
 #: Which items are put in stories.
 Stories: TypeAlias = Literal["all", "matched", "none"]
@@ -57,10 +57,9 @@ def replay(
     roots: dict[str, dict[str, str]] = {}
     for start in range(0, len(items), CHUNK):
         chunk = items[start : start + CHUNK]
-        vectors = learning.embedder.embed([gist(item.title, item.text) for item in chunk])
         judge.stories.forget()
-        for item, vector in zip(chunk, vectors, strict=True):
-            embedded = EmbeddedItem(item, vector)
+        for embedded in learning.embed(list(map(identified, chunk))):
+            item = embedded.item
             matches = tuple(matcher.judge(embedded))
             record = None
             if stories == "all" or (stories == "matched" and any(match.matched for match in matches)):
@@ -75,8 +74,7 @@ def replay(
 
 
 def _scores(matcher: Matcher, embedded: EmbeddedItem) -> dict[str, float]:
-    name = script(gist(embedded.item.title, embedded.item.text))
-    return dict(zip(matcher.topics, map(float, matcher.rarities(embedded.vector, name)), strict=True))
+    return dict(zip(matcher.topics, map(float, matcher.scores(embedded)), strict=True))
 
 
 def _alerts(decision: Decision) -> list[dict[str, str]]:

@@ -241,3 +241,25 @@ def m002_feeds_as_they_are(db: Database) -> None:
     CREATE INDEX outbox_item ON outbox (item_id);
     """,
     )
+
+
+@migrations()
+def m003_why(db: Database) -> None:
+    _run(
+        db,
+        """
+    -- JSON list: what each term was found as
+    ALTER TABLE matches ADD COLUMN words TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE matches ADD COLUMN unit TEXT NOT NULL DEFAULT '';
+    ALTER TABLE matches ADD COLUMN opinion TEXT NOT NULL DEFAULT '';
+
+    CREATE TABLE opinions (                     -- what a second opinion was paid for once
+        key TEXT PRIMARY KEY,                   -- of judge, topic and item's words
+        relevant INTEGER NOT NULL,
+        confidence REAL NOT NULL,
+        because TEXT NOT NULL,
+        made_by TEXT NOT NULL,
+        at TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
+    )

@@ -41,6 +41,7 @@ from monitor.model import (
     Member,
     Message,
     Notice,
+    Opinion,
     Placement,
     Polled,
     Record,
@@ -256,6 +257,23 @@ class Store:
         rows = self._rows(f"{_ITEMS} WHERE i.feed_url = ? AND i.verdict = ? ORDER BY i.rowid", url, Verdict.HELD)
         return [_item(row) for row in rows]
 
+    def untold(self, since: datetime) -> list[Item]:
+        """What was seen since then, and no topic took or nobody was told of, in the order of events."""
+        verdicts = (Verdict.NO_MATCH, Verdict.FIRST_POLL, Verdict.TOO_OLD, Verdict.SHADOW)
+        marks = ",".join("?" * len(verdicts))
+        rows = self._rows(
+            f"{_ITEMS} WHERE i.first_seen >= ? AND i.verdict IN ({marks}) ORDER BY i.at, i.rowid",
+            _text(since),
+            *verdicts,
+        )
+        return [_item(row) for row in rows]
+
+    def commit_again(self, records: Sequence[Record], model: str, now: datetime) -> None:
+        """Write down what known items came to when they were judged again, as one transaction."""
+        with self._writing():
+            for record in records:
+                self._write_record(record, model, now)
+
     def item_times(self, url: str, count: int) -> list[datetime]:
         """The effective times of a feed's latest items, latest first."""
         rows = self._rows("SELECT at FROM items WHERE feed_url = ? ORDER BY at DESC LIMIT ?", url, count)
@@ -351,10 +369,23 @@ class Store:
                 (item.id,),
             )
         self._connection.executemany(
-            """INSERT INTO matches (item_id, topic, score, bar, outcome, nearest, negative, terms, gate)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            """INSERT INTO matches (item_id, topic, score, bar, outcome, nearest, negative, terms, gate, words, unit, opinion)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             [
-                (item.id, m.topic, m.score, m.bar, m.outcome, m.nearest, m.negative, _json(m.terms), m.gate)
+                (
+                    item.id,
+                    m.topic,
+                    m.score,
+                    m.bar,
+                    m.outcome,
+                    m.nearest,
+                    m.negative,
+                    _json(m.terms),
+                    m.gate,
+                    _json(m.words),
+                    m.unit,
+                    m.opinion,
+                )
                 for m in record.matches
             ],
         )
@@ -531,6 +562,48 @@ class Store:
             for item, text_hash, story, relation in items
             if text_hash in vectors
         ]
+
+    def opinions(self, keys: Sequence[str]) -> dict[str, Opinion]:
+        """Second opinions that were had before, by `opinion.cache_key`."""
+        found: dict[str, Opinion] = {}
+        for chunk in _chunks(list(keys)):
+            marks = ",".join("?" * len(chunk))
+            for row in self._rows(f"SELECT * FROM opinions WHERE key IN ({marks})", *chunk):
+                found[row["key"]] = Opinion(bool(row["relevant"]), row["confidence"], row["because"], row["made_by"])
+        return found
+
+    def keep_opinions(self, opinions: Mapping[str, Opinion], now: datetime) -> None:
+        """Keep opinions that were had; `relevant` must not be None."""
+        if not opinions:
+            return
+        with self._writing():
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO opinions (key, relevant, confidence, because, made_by, at) VALUES (?, ?, ?, ?, ?, ?)",
+                [(key, bool(o.relevant), o.confidence, o.because, o.by, _text(now)) for key, o in opinions.items()],
+            )
+
+    def ordinary_items(self, since: datetime, count: int, model: str) -> list[tuple[Item, Vector]]:
+        """At most `count` items seen since then, copies aside, and the vectors this model gave.
+
+        A fair draw, and hardly another one a day later: ids are hashes.
+        """
+        rows = self._rows(
+            f"{_ITEMS} WHERE i.first_seen >= ? AND i.relation <> ? AND i.verdict NOT IN (?, ?) ORDER BY i.id LIMIT ?",
+            _text(since), Relation.COPY, Verdict.HELD, Verdict.DROPPED, count,
+        )  # fmt: skip
+        vectors = self.vectors({row["text_hash"] for row in rows}, model)
+        return [(_item(row), vectors[row["text_hash"]]) for row in rows if row["text_hash"] in vectors]
+
+    def forget_misses(self, before: datetime) -> int:
+        """Forget judgements, of items seen before then, that took nothing; how many."""
+        with self._writing(durably=False):
+            taken = [outcome for outcome in MatchOutcome if outcome.taken]
+            marks = ",".join("?" * len(taken))
+            return self._connection.execute(
+                f"""DELETE FROM matches WHERE outcome NOT IN ({marks}) AND item_id IN (
+                        SELECT id FROM items WHERE first_seen < ?)""",
+                (*taken, _text(before)),
+            ).rowcount
 
     def story(self, story_id: str) -> Story | None:
         row = self._one("SELECT id, title, opened, latest FROM stories WHERE id = ?", story_id)
@@ -728,7 +801,9 @@ class Store:
         told = self._rows(f"{_DELIVERIES} WHERE o.item_id = ? ORDER BY o.created", row["id"])
         return Explained(
             item=_item(row),
-            matches=tuple(_match({**match, "terms": json.loads(match["terms"])}) for match in matches),
+            matches=tuple(
+                _match({**match, **{key: json.loads(match[key]) for key in ("terms", "words")}}) for match in matches
+            ),
             placement=Placement(
                 row["story_id"], Relation(row["relation"]), row["parent_id"], row["likeness"], row["because"]
             ),
@@ -950,6 +1025,7 @@ def _match_row(match: Match) -> Row:
     return {
         "topic": match.topic, "score": match.score, "bar": match.bar, "outcome": match.outcome,
         "nearest": match.nearest, "negative": match.negative, "terms": match.terms, "gate": match.gate,
+        "words": match.words, "unit": match.unit, "opinion": match.opinion,
     }  # fmt: skip
 
 
@@ -963,6 +1039,10 @@ def _match(row: Mapping[str, Any]) -> Match:
         negative=row["negative"],
         terms=tuple(row["terms"]),
         gate=row["gate"],
+        # what waits in the outbox may have been judged before there were these
+        words=tuple(row.get("words", ())),
+        unit=row.get("unit", ""),
+        opinion=row.get("opinion", ""),
     )
 
 

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 
 from monitor.app import Learning
 from monitor.explain import judgement
+from monitor.language import identified
 from monitor.match import Matcher
 from monitor.model import EmbeddedItem, Feed, Item, Member, StoryTest, Topic, TopicTest
 from monitor.pipeline import Judge
-from monitor.text import gist, text_hash
+from monitor.text import text_hash
 
 #: Any time does: tests of topics have no clock.
 _START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -35,16 +36,15 @@ def run_tests(topics: Sequence[Topic], learning: Learning, judge: Judge) -> Iter
     topics = [topic for topic in topics if topic.id in judge.matcher.topics]
     tests = [(topic, test) for topic in topics for test in topic.tests]
     items = [_item(test.title, test.text, test.lang, _START, n) for n, (_, test) in enumerate(tests)]
-    vectors = learning.embedder.embed([gist(item.title, item.text) for item in items])
-    for (topic, test), item, vector in zip(tests, items, vectors, strict=True):
-        yield _topic_test(topic, test, EmbeddedItem(item, vector), judge.matcher)
+    for (topic, test), embedded in zip(tests, learning.embed(items), strict=True):
+        yield _topic_test(topic, test, embedded, judge.matcher)
     for topic in topics:
         for story in topic.story_tests:
             yield _story_test(topic, story, learning, judge)
 
 
 def _topic_test(topic: Topic, test: TopicTest, embedded: EmbeddedItem, matcher: Matcher) -> Trial:
-    match = next(match for match in matcher.judge(embedded) if match.topic == topic.id)
+    match = next(match for match in matcher.judge(embedded, every=True) if match.topic == topic.id)
     wanted = "alert" if test.alert else "silent"
     return Trial(
         topic,
@@ -57,9 +57,8 @@ def _topic_test(topic: Topic, test: TopicTest, embedded: EmbeddedItem, matcher: 
 
 def _story_test(topic: Topic, test: StoryTest, learning: Learning, judge: Judge) -> Trial:
     stories = judge.no_stories(topic.story.window)
-    vectors = learning.embedder.embed([gist(step.title, step.text) for step in test.steps])
-    for n, (step, vector) in enumerate(zip(test.steps, vectors, strict=True)):
-        embedded = EmbeddedItem(_item(step.title, step.text, "", _START + step.at, n), vector)
+    items = [_item(step.title, step.text, "", _START + step.at, n) for n, step in enumerate(test.steps)]
+    for n, (step, embedded) in enumerate(zip(test.steps, learning.embed(items), strict=True)):
         placement = stories.place(embedded)
         if placement.relation != step.expect:
             why = (
@@ -73,4 +72,4 @@ def _story_test(topic: Topic, test: StoryTest, learning: Learning, judge: Judge)
 def _item(title: str, text: str, language: str, at: datetime, number: int) -> Item:
     # each from a source of its own: within one source a near copy is no copy
     feed = Feed(url=f"test:{number}")
-    return Item(text_hash(f"{number} {title}"), feed, title, text, "", "", language, at, at)
+    return identified(Item(text_hash(f"{number} {title}"), feed, title, text, "", "", language, at, at))

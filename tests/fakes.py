@@ -24,8 +24,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from monitor.background import Background, Sample, Tongue
 from monitor.errors import SendError
-from monitor.match import Background
 from monitor.model import (
     Delivery,
     Document,
@@ -39,6 +39,7 @@ from monitor.model import (
 from monitor.parse import ParsedFeed, parse
 from monitor.schedule import Pace
 from monitor.text import fold
+from monitor.words import word_ids
 
 
 @dataclass(frozen=True)
@@ -303,11 +304,23 @@ class FakeEmbedder:
         return vectors.astype(np.float16).astype(np.float32)
 
 
+SMALL_WORDS = (
+    "the of in to and a on for with as at by from is are was over after it its this that said says into".split()
+)
+
+
+@functools.cache
+def ordinary() -> Sample:
+    """Two hundred items, as a `FakeEmbedder` sees them, of words that nothing else in the tests uses; their small words are
+    what they are everywhere."""
+    words = [" ".join(f"ordinary{(n * 7 + k * 13) % 97}" for k in range(9)) for n in range(200)]
+    texts = [f"{text} {' '.join(SMALL_WORDS[n % 3 :: 3])}" for n, text in enumerate(words)]
+    return Sample(FakeEmbedder().embed(texts), [Tongue("en", "Latin")] * len(texts), [word_ids(text) for text in texts])
+
+
 @functools.cache
 def background() -> Background:
-    """Two hundred items of words that nothing else in the tests uses, as a `FakeEmbedder` sees them."""
-    texts = [" ".join(f"ordinary{(n * 7 + k * 13) % 97}" for k in range(9)) for n in range(200)]
-    return Background(FakeEmbedder().embed(texts), ["Latin"] * len(texts), FakeEmbedder.parts)
+    return Background(ordinary(), FakeEmbedder.parts)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import make
-from fakes import FakeEmbedder, FakeSink, background, no_rules, parse_here, usual_pace
+from fakes import FakeEmbedder, FakeSink, background, no_rules, ordinary, parse_here, usual_pace
 from world import TOPICS, at_once, learn
 
 from monitor.app import Learning, Monitor
@@ -119,7 +119,9 @@ async def open_home(
             note_news=pushes.note_news if pushes else lambda _feed, _now: None,
         )  # fmt: skip
         courier = Courier(sink, store, in_store, at_once, clock, timedelta(0))
-        monitor = Monitor(config, store, Learning(FakeEmbedder(), background()), judge, collector, courier, pushes)
+        monitor = Monitor(
+            config, store, Learning(FakeEmbedder(), ordinary(), background()), judge, collector, courier, pushes
+        )
         yield Home(monitor, clock, folder, sink, collector, pushes)
 
 

@@ -45,6 +45,25 @@ WORDS: list[tuple[dict[str, Any], str]] = [
         {"outcome": MatchOutcome.OUT_OF_SCOPE, "gate": "language en", "terms": ()},
         f"outside the topic's scope: language en ({RARE}){LIKE}",
     ),
+    (
+        {"outcome": MatchOutcome.OPINION_AGAINST, "opinion": "judge-1 is against it, 80 % sure", "terms": ()},
+        f"rare enough, but only just, and the second opinion is against it ({RARE}){LIKE}; judge-1 is against it, 80 % sure",
+    ),
+    (
+        {"outcome": MatchOutcome.MATCHED_OPINION, "opinion": "judge-1 is for it, 80 % sure", "terms": ()},
+        f"not quite rare enough, but the second opinion is for it ({RARE}){LIKE}; judge-1 is for it, 80 % sure",
+    ),
+    (
+        {"outcome": MatchOutcome.BELOW_BAR, "score": 2.0, "terms": (), "gate": "troops", "negative": "Tourists arrive"},
+        (
+            "not rare enough: as rare as 1 in 100; the bar is 1 in 2,000; besides, it has none of the required terms troops; "
+            f"besides, it is nearer to the negative “Tourists arrive” than to any example{LIKE}"
+        ),
+    ),
+    (
+        {"terms": ("санкция",), "words": ("санкциями",), "unit": "Kim sends more."},
+        f"{RARE}; terms “санкциями (санкция)”; its part “Kim sends more.” is{LIKE.removeprefix(';')}",
+    ),
 ]
 
 
@@ -137,6 +156,9 @@ def test_for_programs_every_field_has_its_name() -> None:
             "negative": "",
             "terms": ["troops"],
             "gate": "",
+            "words": [],
+            "unit": "",
+            "opinion": "",
         }
     ]
 

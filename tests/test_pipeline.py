@@ -28,6 +28,7 @@ from monitor.errors import FetchError, MaybeAccepted, Misconfigured, NotAccepted
 from monitor.model import DeliveryState, Feed, Notify, PollOutcome, Terms, Topic, Validators, Vector, Verdict
 from monitor.pipeline import deliver
 from monitor.store import Store
+from monitor.text import gist, text_hash, units
 
 SETTLE = timedelta(seconds=60)
 RETRY = "the channel takes no message for now"
@@ -300,14 +301,24 @@ async def test_feed_at_which_a_bug_is_met_is_left_alone_for_a_while(world: World
 async def test_text_is_embedded_once_however_many_outlets_have_it(world: World) -> None:
     await world.publish(WIRE, TROOPS)
     await world.publish(GAZETTE, TROOPS)
-    assert sum(text.startswith(TROOPS[0]) for text in world.embedder.texts) == 1
+    assert world.embedder.texts.count(gist(*TROOPS)) == 1
 
 
 async def test_known_item_is_not_embedded_again(world: World) -> None:
     await world.publish(WIRE, TROOPS)
     world.embedder.texts.clear()
     await world.publish(WIRE, TROOPS, NOTHING)
-    assert [text.partition(".")[0] for text in world.embedder.texts] == [NOTHING[0]]
+    assert world.embedder.texts == units(*NOTHING)
+
+
+async def test_item_is_matched_by_what_its_text_comes_to_in_the_end(world: World) -> None:
+    """The gist of a digest says nothing of its last report; the store keeps the vector of the gist alone."""
+    long = ("Press review", "The papers open with the weather. " * 12 + "Rowers won a cup in the far north last night.")
+    await world.publish(WIRE, long)
+    assert [text for text in units(*long) if text not in world.embedder.texts] == []
+    assert "Rowers won a cup" in world.embedder.texts[-1]
+    kept = world.store.vectors([text_hash(text) for text in units(*long)], world.embedder.id)
+    assert set(kept) == {text_hash(gist(*long))}
 
 
 async def test_engine_that_fails_leaves_the_items_for_the_next_poll(world: World) -> None:

@@ -45,7 +45,7 @@ ARCHIVE: list[dict[str, Any]] = [
 
 def learning() -> Learning:
     embedder = fakes.FakeEmbedder()
-    return Learning(embedder, fakes.background())  # type: ignore[arg-type]  # it has all that Learning asks of one
+    return Learning(embedder, fakes.ordinary(), fakes.background())  # type: ignore[arg-type]  # it has all that Learning asks of one
 
 
 def judge(topics: Sequence[Topic]) -> Judge:
@@ -90,7 +90,7 @@ def test_a_story_told_once_copied_and_updated(tmp_path: Path) -> None:
         "matches": [{"topic": "dprk-troops"}],
         "alerts": [{"topic": "dprk-troops", "kind": "root"}],
     }
-    assert 2 <= score <= 6
+    assert score >= 2
     assert "North Korean soldiers arrive in Russia" in because
     assert [(told[key]["story"], told[key]["relation"], told[key]["alerts"]) for key in ("n3", "n5")] == [
         ("n1", "copy", []),
@@ -107,7 +107,7 @@ def test_what_matches_nothing_is_grouped_all_the_same(tmp_path: Path) -> None:
 def test_a_term_is_told_with_the_score_however_low(tmp_path: Path) -> None:
     match = next(row for row in rows(tmp_path) if row["id"] == "4")["matches"][0]
     assert match["topic"] == "brics-clear"
-    assert "brics clear" in match["because"]
+    assert "BRICS Clear" in match["because"]
     assert isinstance(match["score"], float)
 
 
@@ -148,7 +148,7 @@ def test_scores_has_every_topic_for_every_item_in_one_order(tmp_path: Path) -> N
     found = rows(tmp_path, "none", scores=True)
     assert all(list(row) == ["id", "story", "relation", "matches", "alerts", "scores"] for row in found)
     assert all(list(row["scores"]) == ["dprk-troops", "brics-clear"] for row in found)
-    assert all(0 <= score <= 6 for row in found for score in row["scores"].values())
+    assert all(score >= 0 for row in found for score in row["scores"].values())
     assert found[0]["scores"]["dprk-troops"] > found[0]["scores"]["brics-clear"]
     assert found[3]["scores"]["brics-clear"] > found[3]["scores"]["dprk-troops"]
     assert found[0]["scores"]["dprk-troops"] == found[0]["matches"][0]["score"]

@@ -684,6 +684,54 @@ def test_item_without_this_model_s_vector_is_no_member(store: Store) -> None:
     assert store.members(minutes(60), "other@1") == []
 
 
+def ordinary(store: Store, count: int = 100, *, ago: float = 600, model: str = MODEL) -> list[str]:
+    return [item.title for item, _ in store.ordinary_items(NOW - minutes(ago), count, model)]
+
+
+def test_ordinary_items_are_those_seen_since_with_their_vectors(store: Store) -> None:
+    vectors = {f"{n}": np.array([n, n / 2], dtype=np.float32) for n in range(4)}
+    records = [seen(title, 100 * int(title), vector=vector, text_hash=title) for title, vector in vectors.items()]
+    commit(store, *records)
+    found = {item.title: vector.tolist() for item, vector in store.ordinary_items(NOW - minutes(200), 100, MODEL)}
+    assert found == {"0": [0, 0], "1": [1, 0.5], "2": [2, 1]}
+    assert ordinary(store, model="other@1") == []
+
+
+def test_copies_and_what_was_held_or_dropped_are_not_ordinary(store: Store) -> None:
+    first = named("first")
+    update, copy = (Placement(first.id, relation, first.id) for relation in (Relation.UPDATE, Relation.COPY))
+    commit(
+        store, make.record(item=first), make.record(item=named("update"), placement=update),
+        make.record(item=named("copy"), placement=copy),
+        *(make.record(item=named(f"item: {verdict}"), decision=Decision(verdict, "")) for verdict in Verdict),
+    )  # fmt: skip
+    verdicts = set(Verdict) - {Verdict.HELD, Verdict.DROPPED}
+    assert set(ordinary(store)) == {"first", "update", *(f"item: {verdict}" for verdict in verdicts)}
+
+
+def test_a_draw_of_ordinary_items_is_limited_and_stable(store: Store) -> None:
+    commit(store, *(seen(f"item {n}", n) for n in range(60)))
+    every, some = ordinary(store), ordinary(store, 20)
+    assert len(every) == 60
+    assert some == every[:20] == ordinary(store, 20)
+    # of all times, not the latest: and what comes later moves few of them
+    assert len([title for title in some if int(title.removeprefix("item ")) >= 30]) in range(4, 17)
+    commit(store, *(seen(f"later {n}", 0) for n in range(6)))
+    assert len(set(ordinary(store, 20)) & set(some)) >= 14
+
+
+def test_forgotten_misses_are_old_ones_that_took_nothing(store: Store) -> None:
+    matches = tuple(make.match(topic=str(outcome), outcome=outcome) for outcome in MatchOutcome)
+    commit(store, *(seen(title, ago, matches=matches) for title, ago in (("old", 101), ("young", 99))))
+    taken = {MatchOutcome.MATCHED, MatchOutcome.MATCHED_TERM, MatchOutcome.MATCHED_OPINION}
+    assert store.forget_misses(NOW - minutes(100)) == len(MatchOutcome) - len(taken)
+    kept = {
+        known.item.title: {match.outcome for match in known.matches} for known in store.with_verdict(Verdict.NO_MATCH)
+    }
+    assert kept == {"old": taken, "young": set(MatchOutcome)}
+    assert store.forget_misses(NOW - minutes(100)) == 0
+
+
 def test_story_sums_up_its_items(store: Store) -> None:
     first = named("Troops", published=NOW - minutes(20))
     later = named("More", feed=OTHER, published=NOW - minutes(6))
@@ -1004,6 +1052,27 @@ def test_explained_item_comes_with_all_that_is_remembered(store: Store) -> None:
     assert (known.verdict, known.because) == (Verdict.ALERT, "news to its channel: dprk-troops")
     assert known.story.title == "Troops"
     assert [delivery.alert for delivery in known.deliveries] == [alert]
+
+
+def test_judgement_comes_back_whole(store: Store) -> None:
+    match = make.match(
+        negative="Rice is dear", terms=("санкция", "oil"), gate="grain | rice", words=("Санкциями", "oil"),
+        unit="Press review. Ships full of grain lie off Odesa.", opinion="judge-1 is for it, 80 % sure",
+    )  # fmt: skip
+    commit(store, make.alert_record(matches=(match,)))
+    known = store.explain(make.item().id)
+    assert known
+    assert known.matches == (match,)
+    assert only(store).alert.matches == (match,)
+
+
+@pytest.mark.parametrize("outcome", MatchOutcome)
+def test_each_outcome_comes_back(store: Store, outcome: MatchOutcome) -> None:
+    match = make.match(outcome=outcome)
+    commit(store, make.record(matches=(match,)))
+    known = store.explain(make.item().id)
+    assert known
+    assert known.matches == (match,)
 
 
 def test_items_are_found_by_verdict(store: Store) -> None:

@@ -2,14 +2,18 @@ import unicodedata
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from w3lib.url import canonicalize_url
 
 from monitor.text import (
+    LEAD,
+    PIECE,
+    PIECES,
     canonical_link,
     clip,
     fold,
+    gist,
     item_id,
     language_code,
     page_path,
@@ -17,6 +21,7 @@ from monitor.text import (
     script,
     sentences,
     text_hash,
+    units,
 )
 
 # -- plain ----------------------------------------------------------------------------------------
@@ -351,3 +356,111 @@ def test_a_text_hash_sees_every_character() -> None:
 
 def test_lone_surrogates_can_be_hashed() -> None:
     assert len(text_hash("\ud800")) == 16
+
+
+# -- what an item is matched by --------------------------------------------------------------------
+
+
+def report(*lengths: int) -> list[str]:
+    """Sentences of so many characters, no two alike."""
+    return [f"S{n}{' word' * length}"[: length - 4] + "end." for n, length in enumerate(lengths, 10)]
+
+
+LONG_LEAD = report(280)[0]
+
+
+@pytest.mark.parametrize(("title", "text"), [("Talks end", ""), ("Talks end", "Talks end"), ("x" * 500, "")])
+def test_an_item_without_text_of_its_own_is_its_title(title: str, text: str) -> None:
+    assert units(title, text) == [gist(title, text)] == [title]
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "gist_of_it"),
+    [
+        ("Talks end", "No deal was made.", "Talks end. No deal was made."),
+        ("Talks end!", "No deal.", "Talks end! No deal."),
+        ("Talks end", "Talks end without a deal.", "Talks end without a deal."),  # the text says the title again
+    ],
+)
+def test_the_gist_comes_first_and_the_title_alone_second(title: str, text: str, gist_of_it: str) -> None:
+    assert units(title, text) == [gist_of_it, title]
+    assert units(title, f"{text} {LONG_LEAD}")[:2] == [gist(title, f"{text} {LONG_LEAD}"), title]
+
+
+def test_what_comes_after_the_lead_stands_behind_the_title_in_pieces() -> None:
+    one, two, three = report(200, 150, 100)
+    assert units("Talks end", " ".join([LONG_LEAD, one, two, three]))[2:] == [
+        f"Talks end. {one}",
+        f"Talks end. {two}",
+        f"Talks end. {three}",
+    ]
+
+
+def test_short_sentences_stand_together() -> None:
+    sentences = report(60, 60, 60, 50, 60)
+    pieces = units("Talks end", " ".join([LONG_LEAD, *sentences]))[2:]
+    assert pieces == [f"Talks end. {' '.join(sentences[:4])}", f"Talks end. {sentences[4]}"]
+
+
+def test_pieces_of_chinese_are_shorter() -> None:
+    lead, *sentences = ("一" * 290 + "。", "二" * 40 + "。", "三" * 30 + "。", "四" * 20 + "。")
+    assert units("标题", "".join([lead, *sentences]))[2:] == [
+        f"标题. {sentences[0]} {sentences[1]}",
+        f"标题. {sentences[2]}",
+    ]
+
+
+def test_a_sentence_that_the_lead_breaks_off_is_a_piece() -> None:
+    first, broken = report(200, 150)
+    gist_of_it, _, *pieces = units("Talks end", f"{first} {broken}")
+    assert first in gist_of_it
+    assert broken not in gist_of_it
+    assert pieces == [f"Talks end. {broken}"]
+
+
+@pytest.mark.parametrize("length", range(LEAD - 3, LEAD + 4))
+def test_a_sentence_that_ends_where_the_lead_does_is_somewhere_whole(length: int) -> None:
+    first, last = report(100, length - 101)
+    assert len(f"{first} {last}") == length
+    assert any(last in unit for unit in units("Talks end", f"{first} {last} And so on."))
+
+
+def test_a_long_title_does_not_go_before_pieces() -> None:
+    title = "Talks " * 13 + "end, or do they"
+    [piece] = report(150)
+    assert units(title, f"{LONG_LEAD} {piece}")[1:] == [title, piece]
+
+
+LENGTHS = st.lists(st.integers(20, PIECE), min_size=1, max_size=12)
+
+
+@given(LENGTHS.filter(lambda lengths: sum(lengths) < LEAD + PIECE * PIECES // 2))
+@example([140, 159, 20])  # the second ends with the lead
+def test_every_sentence_stands_whole_in_a_unit_and_in_their_order(lengths: list[int]) -> None:
+    sentences = report(*lengths)
+    found = units("Talks end", " ".join(sentences))
+    places = [next((n for n, unit in enumerate(found) if sentence in unit), None) for sentence in sentences]
+    assert None not in places
+    assert places == sorted(places, key=lambda place: place or 0)
+
+
+TITLES = st.text(min_size=1, max_size=120)
+WRITTEN = ["No deal. ", "Talks went on? ", "Сделки нет. ", "没有达成协议。", "word ", "x" * 90, "!", "Talks end"]
+TEXTS = st.text() | st.lists(st.sampled_from(WRITTEN), max_size=400).map("".join)
+
+
+@given(TITLES | st.just("Talks end"), TEXTS)
+def test_units_are_few_and_bounded_and_differ(title: str, text: str) -> None:
+    found = units(title, text)
+    assert found[0] == gist(title, text)
+    assert all(found)
+    assert len(found) == len(set(found)) <= 2 + PIECES
+    assert all(len(unit) <= max(len(title) + 2 + LEAD, 2 * PIECE) for unit in found)
+    assert found[1:2] == ([] if found[0] == title else [title])
+
+
+def test_of_a_book_only_the_beginning_is_read() -> None:
+    book = " ".join(report(*[150] * 2_000))
+    found = units("Book", book)
+    assert len(found) == 2 + PIECES
+    assert found == units("Book", book[: LEAD + 2 * PIECE * PIECES])

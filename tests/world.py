@@ -14,7 +14,7 @@ from monitor.decide import Policy
 from monitor.match import Matcher, topic_texts
 from monitor.model import Feed, PollOutcome, Terms, Topic, Verdict
 from monitor.outage import Reachability
-from monitor.pipeline import Collector, Courier, Judge, collect_all, deliver
+from monitor.pipeline import Asking, Collector, Courier, Judge, collect_all, deliver
 from monitor.store import Store
 
 P = ParamSpec("P")
@@ -73,6 +73,8 @@ class World:
         self.settle = settle
         self.reachability = Reachability()
         self.topics = topics
+        #: who is asked for second opinions
+        self.asking: Asking | None = None
         self.judge = self._new_judge()
         for feed in (WIRE, GAZETTE):
             self.store.add_feed(feed, self.now)
@@ -90,7 +92,7 @@ class World:
     def collector(self) -> Collector:
         return Collector(
             self.fetch, parse_here, self.embedder, self.store, at_once, at_once, self.clock, lambda: 0.5, usual_pace, no_rules,
-            self.reachability,
+            self.reachability, asking=self.asking,
         )  # fmt: skip
 
     @property

@@ -1,0 +1,236 @@
+"""How rare an item is among ordinary news, in each topic's sense. Vectors and words in, decades out. Pure.
+
+For each topic a linear discriminant is learnt from its title, description and examples against a background of ordinary
+news: w = S^-1 m, m the mean of the topic's vectors, all vectors centred on the mean of their language, S the background's
+covariance within languages, shrunk towards its diagonal. (Few-shot linear discriminant analysis; Hariharan, Malik, Ramanan:
+"Discriminative decorrelation for clustering and classification", ECCV 2012, for one-example topics; Ledoit and Wolf 2004 for
+the shrinking.) A share of S comes from the texts of all topics together: what the topics of a pack have in common, be it
+China and Russia, tells none of them apart, and is worth as little as what all news has in common. Of an item's length in the
+whitened space only the root counts: strange texts are far from everything. To that comes what no vector shows: the words
+that item and topic share, each weighed by its rarity (the cosine of their inverse document frequencies).
+
+The sum has no meaning by itself, so it is placed among the scores of the background's items in the same language and said as
+rarity: 3.3 decades mean that one in 10**3.3 = 2,000 ordinary items scores as high. Each topic has a location and a spread of
+its own, from quantiles below those that the topic's own items can reach, should the background tell of it. Where the tail
+begins, what is common to all topics steadies each (a background may hold a topic, but not all of them), within the bounds that
+tails kept in backgrounds known to be clean; beyond what a sample shows it goes on as an exponential (the domain of Gumbel:
+Pickands 1975; peaks over a threshold).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.background import Background, Matrix, Parts, Tongue
+from monitor.model import Vector
+from monitor.words import WordIds, WordWeights
+
+#: What a cosine of words adds, in deviations of the vectors' score. Measured: DESIGN.md, "Matching".
+WORD_WEIGHT = 15.0
+#: The power of an item's length in the whitened space that is taken off; 0 and 1 measured worse, by a little.
+LENGTH_POWER = 0.5
+#: Items that tell how far ordinary ones scatter on a direction.
+DEVIATION_ITEMS = 2000
+#: Location and spread are a topic's own, by these quantiles.
+MEDIAN, SHOULDER = 0.5, 0.9
+#: The tail is read at these, and its shape from a script with so many items, else from all.
+TAIL = (0.95, 0.98, 0.99, 0.995)
+TAIL_ITEMS = 1000
+#: A topic's own share in where its tail lies; the rest is what the median topic has.
+OWN = 0.75
+#: From the first of these quantiles to the last, the score above the median grew by so much in clean backgrounds.
+TAIL_GROWTH = (1.25, 2.0)
+#: Beyond the last, the tail is this much longer than the stretch before says.
+BEYOND = 1.2
+_NORMAL_SHOULDER = 1.2816  # the normal quantile of 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class TopicTexts:
+    """The texts of a topic, as the background sees them; each counts the same."""
+
+    #: centred, a row each; at least one
+    vectors: Matrix
+    words: tuple[WordIds, ...]
+
+
+class Ranks:
+    """Topics, learnt: places items among ordinary ones. Cheap to make, so a changed rule file makes a new one.
+
+    negatives: for each topic the centred vectors of its look-alikes, which may be none.
+    """
+
+    def __init__(self, topics: Sequence[TopicTexts], negatives: Sequence[Matrix], background: Background) -> None:
+        self._background = background
+        self._topics = len(topics)
+        self._words = _Postings([one.words for one in topics], background.word_weights)
+        self._directions: dict[Parts, _Directions] = {}
+        self._scales: dict[tuple[Tongue, Parts], _Scale] = {}
+        if topics:
+            pack = np.concatenate([*(one.vectors for one in topics), *negatives])
+            vectors = [one.vectors for one in topics]
+            for alive in background.patterns:
+                self._directions[alive] = _Directions.of(vectors, negatives, pack, background, alive)
+
+    def rarities(self, centred: Matrix, words: Sequence[WordIds], tongue: Tongue) -> Matrix:
+        """How rare texts of one tongue are, in decades; shape (texts, topics).
+
+        centred: as `Background.centred` gives them; all zero where no engine reads the script, and then nothing is rare.
+        """
+        alive = self._background.alive(tongue.script)
+        if not self._topics or not any(alive):
+            return np.zeros((len(centred), self._topics), dtype=np.float32)
+        return self._scale(tongue, alive).rarity(self._scores(centred, words, alive))
+
+    def contrast(self, place: int, centred: Vector, tongue: Tongue) -> float:
+        """Where a text lies between a topic's negatives and its own texts: -0.5 at the mean of those, 0.5 at that of these.
+
+        0 where no engine reads the script. Only for a topic with negatives.
+        """
+        alive = self._background.alive(tongue.script)
+        return self._directions[alive].contrast(place, centred) if any(alive) else 0.0
+
+    def _scale(self, tongue: Tongue, alive: Parts) -> _Scale:
+        name, rows = self._background.rows_like(tongue)
+        if (name, alive) not in self._scales:
+            wide_name, wide = self._background.rows_like(tongue, TAIL_ITEMS)
+            scores = self._ordinary(rows, alive)
+            shape = scores if wide_name == name else self._ordinary(wide, alive)
+            self._scales[name, alive] = _Scale.of(scores, shape)
+        return self._scales[name, alive]
+
+    def _ordinary(self, rows: NDArray[np.intp], alive: Parts) -> Matrix:
+        """What the background's items score, of those in which all these parts live."""
+        background = self._background
+        rows = rows[background.having(background.rows[rows], alive)]
+        return self._scores(background.rows[rows], [background.words[n] for n in rows], alive)
+
+    def _scores(self, centred: Matrix, words: Sequence[WordIds], alive: Parts) -> Matrix:
+        weights = self._background.word_weights
+        shared = np.stack([self._words.scores(ids, weights.of(ids)) for ids in words])
+        return self._directions[alive].scores(centred) + WORD_WEIGHT * shared
+
+
+@dataclass(frozen=True, slots=True)
+class _Directions:
+    """The discriminants, for items of which the same parts live."""
+
+    live: NDArray[np.bool_]
+    whitening: Matrix
+    #: whitened means of topics' texts and of their negatives; shape (topics, living dimensions)
+    means: Matrix
+    against: Matrix
+    #: how ordinary items scatter on each
+    deviations: Vector
+
+    @classmethod
+    def of(
+        cls, topics: Sequence[Matrix], negatives: Sequence[Matrix], pack: Matrix, background: Background, alive: Parts
+    ) -> _Directions:
+        live, whitening = background.live(alive), background.whitening(alive, pack)
+
+        def whitened(rows: Sequence[Matrix]) -> Matrix:
+            return np.stack([background.mean(one, alive) for one in rows])[:, live] @ whitening
+
+        rows = background.rows[background.having(background.rows, alive)]
+        some = rows[:: max(1, len(rows) // DEVIATION_ITEMS)]
+        bare = cls(live, whitening, whitened(topics), whitened(negatives), np.ones(len(topics), dtype=np.float32))
+        return replace(bare, deviations=np.maximum(bare.scores(some).std(axis=0), np.float32(1e-9)))
+
+    def scores(self, centred: Matrix) -> Matrix:
+        """How far each text lies in each topic's direction, in deviations; shape (texts, topics)."""
+        white = centred[:, self.live] @ self.whitening
+        lengths = np.maximum(np.linalg.norm(white, axis=1, keepdims=True), 1e-9)
+        return np.asarray(white / lengths**LENGTH_POWER @ self.means.T / self.deviations, dtype=np.float32)
+
+    def contrast(self, place: int, centred: Vector) -> float:
+        toward, against = self.means[place], self.against[place]
+        axis = toward - against
+        gap = max(float(axis @ axis), 1e-9)
+        return float((centred[self.live] @ self.whitening - (toward + against) / 2) @ axis) / gap
+
+
+class _Postings:
+    """Which topics use a word, and how much it says there: for each topic, the mean of its texts' word vectors."""
+
+    def __init__(self, topics: Sequence[Sequence[WordIds]], weights: WordWeights) -> None:
+        self._topics = len(topics)
+        texts = [ids for topic in topics for ids in topic]
+        words = np.concatenate([*texts, np.zeros(0, np.uint32)])
+        users = np.repeat(np.arange(len(topics)), [sum(map(len, topic)) for topic in topics])
+        shares = np.repeat([1 / max(len(topic), 1) for topic in topics], [sum(map(len, topic)) for topic in topics])
+        order = np.argsort(words, kind="stable")
+        self._known, starts = np.unique(words[order], return_index=True)
+        self._ends = np.append(starts, len(words))
+        self._users = users[order]
+        self._says = (weights.of_each(texts) * shares)[order].astype(np.float32)
+
+    def scores(self, words: WordIds, weights: Vector) -> Vector:
+        """The cosine of a text's words with each topic's, shape (topics,)."""
+        if not len(self._known) or not len(words):
+            return np.zeros(self._topics, dtype=np.float32)
+        places = np.minimum(np.searchsorted(self._known, words), len(self._known) - 1)
+        hits = np.flatnonzero(self._known[places] == words)
+        if not len(hits):
+            return np.zeros(self._topics, dtype=np.float32)
+        entries = np.concatenate([np.arange(self._ends[n], self._ends[n + 1]) for n in places[hits]])
+        counts = self._ends[places[hits] + 1] - self._ends[places[hits]]
+        told = self._says[entries] * np.repeat(weights[hits], counts)
+        return np.bincount(self._users[entries], told, self._topics).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Where ordinary items of one tongue score; a column a topic."""
+
+    location: Vector
+    spread: Vector
+    #: in spreads above the location, at the quantiles TAIL; shape (len(TAIL), topics)
+    tail: Matrix
+
+    @classmethod
+    def of(cls, scores: Matrix, wide: Matrix) -> _Scale:
+        """scores: of the tongue's items, shape (items, topics); wide: of enough items to tell a tail by."""
+        location, spread = _place(scores)
+        return cls(location, spread, _tail(wide))
+
+    def rarity(self, scores: Matrix) -> Matrix:
+        """Decades of rarity, 0 and more; shape as given."""
+        z = (scores - self.location) / self.spread
+        decades = -np.log10(1 - np.array([MEDIAN, SHOULDER, *TAIL]))
+        rarity = decades[0] * np.exp(np.minimum(z, 0.0))  # keeps the order of what nobody asks about
+        knots = np.vstack([np.zeros_like(self.location), np.full_like(self.location, _NORMAL_SHOULDER), self.tail])
+        for n in range(len(decades) - 1):
+            share = np.clip((z - knots[n]) / (knots[n + 1] - knots[n]), 0.0, 1.0)
+            rarity += share * (decades[n + 1] - decades[n])
+        decade = (self.tail[-1] - self.tail[0]) / (decades[-1] - decades[2]) * BEYOND
+        rarity += np.maximum(z - self.tail[-1], 0.0) / decade
+        return np.asarray(rarity, dtype=np.float32)
+
+
+def _place(scores: Matrix) -> tuple[Vector, Vector]:
+    """Location and spread of each column, the latter in units of a normal distribution's deviation."""
+    location, shoulder = np.quantile(scores, [MEDIAN, SHOULDER], axis=0).astype(np.float32)
+    return location, np.maximum((shoulder - location) / _NORMAL_SHOULDER, np.float32(1e-9))
+
+
+def _tail(scores: Matrix) -> Matrix:
+    location, spread = _place(scores)
+    own = np.maximum((np.quantile(scores, TAIL, axis=0) - location) / spread, _NORMAL_SHOULDER * 1.05)
+    common = np.median(own, axis=1, keepdims=True)
+    tail = own**OWN * common ** (1 - OWN)
+    tail[0] = common[0]
+    low, high = (tail[0] * growth ** _progress()[:, None] for growth in TAIL_GROWTH)
+    rising = np.maximum.accumulate(np.clip(tail, low, high), axis=0)
+    # the same text over and over makes steps that nothing can be between
+    return np.asarray(rising + 1e-3 * np.arange(len(TAIL))[:, None], dtype=np.float32)
+
+
+def _progress() -> NDArray[np.float64]:
+    """How far each of TAIL lies from the first to the last, in decades: 0 to 1."""
+    decades = -np.log10(1 - np.array(TAIL))
+    return np.asarray((decades - decades[0]) / (decades[-1] - decades[0]))

@@ -1,0 +1,67 @@
+"""The words of a text as numbers: what two texts share that no vector shows, names above all. Pure.
+
+A word stands for its inflections by its first letters; scripts that put no space between words give pairs of characters.
+Nothing is kept of a word but 32 bits of its hash, so that a sample's words can be shipped and its texts cannot be read.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.text import fold
+
+#: sorted hashes of the distinct words of a text; may be empty
+WordIds: TypeAlias = NDArray[np.uint32]
+
+#: Letters of a word that count: "sanction", "sanctions" and "sanctioned" are one. 6 measured as good as a stemmer.
+STEM = 6
+#: Han, kana, Hangul and Thai: no spaces, or endings that grow on the word
+_UNSPACED = "\u0e01-\u0e4e\u1100-\u11ff\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff"
+_WORD = re.compile(rf"[{_UNSPACED}]+|(?<![^\W_{_UNSPACED}])[^\W\d_{_UNSPACED}][^\W_{_UNSPACED}]+")
+_FIRST_UNSPACED = re.compile(f"[{_UNSPACED}]")
+
+
+@lru_cache(maxsize=1 << 16)  # a reload brings most texts of topics again
+def word_ids(text: str) -> WordIds:
+    """Give the words of a text; numbers and single letters are none."""
+    words: set[str] = set()
+    for word in _WORD.findall(fold(text)):
+        if _FIRST_UNSPACED.match(word):
+            words.update(word[n : n + 2] for n in range(max(len(word) - 1, 1)))
+        else:
+            words.add(word[:STEM])
+    return np.array(sorted(zlib.crc32(word.encode("utf-8", "ignore")) for word in words), dtype=np.uint32)
+
+
+class WordWeights:
+    """What a word tells: log of how many texts of a sample there are to each that has it (inverse document frequency,
+    Spärck Jones 1972)."""
+
+    def __init__(self, sample: Sequence[WordIds]) -> None:
+        self._known, counts = np.unique(np.concatenate([*sample, np.zeros(0, np.uint32)]), return_counts=True)
+        self._weights = np.log((len(sample) + 1) / (counts + 0.5)).astype(np.float32)
+        self._unseen = np.float32(np.log((len(sample) + 1) / 0.5))
+
+    def of(self, words: WordIds) -> NDArray[np.float32]:
+        """Weights that make the text's words a vector of length 1; shape (len(words),)."""
+        return self.of_each([words])
+
+    def of_each(self, texts: Sequence[WordIds]) -> NDArray[np.float32]:
+        """The same for many texts, one after the other; shape (words of all texts,)."""
+        words = np.concatenate([*texts, np.zeros(0, np.uint32)])
+        if not len(words):
+            return np.zeros(0, dtype=np.float32)
+        weights = np.full(len(words), self._unseen)
+        if len(self._known):
+            places = np.minimum(np.searchsorted(self._known, words), len(self._known) - 1)
+            weights = np.where(self._known[places] == words, self._weights[places], self._unseen)
+        counts = np.array([len(text) for text in texts if len(text)])
+        lengths = np.sqrt(np.add.reduceat(weights * weights, np.cumsum(counts) - counts))
+        return np.asarray(weights / np.repeat(lengths, counts), dtype=np.float32)
