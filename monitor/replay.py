@@ -54,11 +54,12 @@ def replay(
 ) -> Iterator[Replayed]:
     """Put items through match, group and decide, in the order given."""
     matcher = judge.matcher
+    embed = learning.embed if matcher.topics else learning.embed_gists
     roots: dict[str, dict[str, str]] = {}
     for start in range(0, len(items), CHUNK):
         chunk = items[start : start + CHUNK]
         judge.stories.forget()
-        for embedded in learning.embed(list(map(identified, chunk))):
+        for embedded in embed(list(map(identified, chunk))):
             item = embedded.item
             matches = tuple(matcher.judge(embedded))
             record = None

@@ -58,7 +58,7 @@ def _topic_test(topic: Topic, test: TopicTest, embedded: EmbeddedItem, matcher: 
 def _story_test(topic: Topic, test: StoryTest, learning: Learning, judge: Judge) -> Trial:
     stories = judge.no_stories(topic.story.window)
     items = [_item(step.title, step.text, "", _START + step.at, n) for n, step in enumerate(test.steps)]
-    for n, (step, embedded) in enumerate(zip(test.steps, learning.embed(items), strict=True)):
+    for n, (step, embedded) in enumerate(zip(test.steps, learning.embed_gists(items), strict=True)):
         placement = stories.place(embedded)
         if placement.relation != step.expect:
             why = (
