@@ -70,12 +70,14 @@ def main() -> None:
 
 def topic(number: int, rng: np.random.Generator) -> Topic:
     def text(length: int) -> str:
-        return " ".join(rng.choice(VOCABULARY, length)) + f" {number} {rng.integers(1_000_000)}"
+        words = iter(rng.choice(VOCABULARY, 5))
+        told = f"The {next(words)} of {next(words)} said on Monday that the {next(words)} will meet the {next(words)} in {next(words)}"
+        return " ".join(told.split()[-length:]) + f" {number} {rng.integers(1_000_000)}"
 
     return Topic(
         id=f"topic-{number}",
         title=text(3),
-        description=text(20),
+        description=text(15),
         examples=tuple(text(9) for _ in range(9)),
         terms=Terms(
             always=(text(2),), require=(tuple(f"{word}*" for word in rng.choice(VOCABULARY, 19, replace=False)),)

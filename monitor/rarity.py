@@ -33,8 +33,8 @@ from monitor.words import WordIds, WordWeights
 WORD_WEIGHT = 15.0
 #: The power of an item's length in the whitened space that is taken off; 0 and 1 measured worse, by a little.
 LENGTH_POWER = 0.5
-#: Items that tell how far ordinary ones scatter on a direction.
-DEVIATION_ITEMS = 2000
+#: Items that tell how far ordinary ones scatter on a direction, and texts that tell what a pack has in common: more say no more.
+DEVIATION_ITEMS, PACK_TEXTS = 2000, 4000
 #: Location and spread are a topic's own, by these quantiles.
 MEDIAN, SHOULDER = 0.5, 0.9
 #: The tail is read at these, and its shape from a script with so many items, else from all.
@@ -72,6 +72,7 @@ class Ranks:
         self._scales: dict[tuple[Tongue, Parts], _Scale] = {}
         if topics:
             pack = np.concatenate([*(one.vectors for one in topics), *negatives])
+            pack = pack[:: max(1, len(pack) // PACK_TEXTS)]
             vectors = [one.vectors for one in topics]
             for alive in background.patterns:
                 self._directions[alive] = _Directions.of(vectors, negatives, pack, background, alive)
@@ -163,11 +164,12 @@ class _Postings:
         words = np.concatenate([*texts, np.zeros(0, np.uint32)])
         users = np.repeat(np.arange(len(topics)), [sum(map(len, topic)) for topic in topics])
         shares = np.repeat([1 / max(len(topic), 1) for topic in topics], [sum(map(len, topic)) for topic in topics])
-        order = np.argsort(words, kind="stable")
-        self._known, starts = np.unique(words[order], return_index=True)
-        self._ends = np.append(starts, len(words))
-        self._users = users[order]
-        self._says = (weights.of_each(texts) * shares)[order].astype(np.float32)
+        # a word that stands in many texts of a topic is one entry
+        pairs, entries = np.unique(words.astype(np.int64) * max(len(topics), 1) + users, return_inverse=True)
+        self._says = np.bincount(entries, weights.of_each(texts) * shares, len(pairs)).astype(np.float32)
+        self._users = pairs % max(len(topics), 1)
+        self._known, starts = np.unique((pairs // max(len(topics), 1)).astype(np.uint32), return_index=True)
+        self._ends = np.append(starts, len(pairs))
 
     def scores(self, words: WordIds, weights: Vector) -> Vector:
         """The cosine of a text's words with each topic's, shape (topics,)."""
@@ -177,8 +179,8 @@ class _Postings:
         hits = np.flatnonzero(self._known[places] == words)
         if not len(hits):
             return np.zeros(self._topics, dtype=np.float32)
-        entries = np.concatenate([np.arange(self._ends[n], self._ends[n + 1]) for n in places[hits]])
-        counts = self._ends[places[hits] + 1] - self._ends[places[hits]]
+        starts, counts = self._ends[places[hits]], self._ends[places[hits] + 1] - self._ends[places[hits]]
+        entries = np.arange(counts.sum()) + np.repeat(starts - np.cumsum(counts) + counts, counts)
         told = self._says[entries] * np.repeat(weights[hits], counts)
         return np.bincount(self._users[entries], told, self._topics).astype(np.float32)
 
@@ -201,15 +203,18 @@ class _Scale:
     def rarity(self, scores: Matrix) -> Matrix:
         """Decades of rarity, 0 and more; shape as given."""
         z = (scores - self.location) / self.spread
-        decades = -np.log10(1 - np.array([MEDIAN, SHOULDER, *TAIL]))
-        rarity = decades[0] * np.exp(np.minimum(z, 0.0))  # keeps the order of what nobody asks about
-        knots = np.vstack([np.zeros_like(self.location), np.full_like(self.location, _NORMAL_SHOULDER), self.tail])
-        for n in range(len(decades) - 1):
-            share = np.clip((z - knots[n]) / (knots[n + 1] - knots[n]), 0.0, 1.0)
-            rarity += share * (decades[n + 1] - decades[n])
-        decade = (self.tail[-1] - self.tail[0]) / (decades[-1] - decades[2]) * BEYOND
+        rarity = _DECADES[0] * np.exp(np.minimum(z, 0.0))  # keeps the order of what nobody asks about
+        low, low_decades = np.float32(0.0), _DECADES[0]
+        for high, high_decades in zip((np.float32(_NORMAL_SHOULDER), *self.tail), _DECADES[1:], strict=True):
+            rarity += np.clip((z - low) / (high - low), 0.0, 1.0) * (high_decades - low_decades)
+            low, low_decades = high, high_decades
+        decade = (self.tail[-1] - self.tail[0]) / (_DECADES[-1] - _DECADES[2]) * BEYOND
         rarity += np.maximum(z - self.tail[-1], 0.0) / decade
         return np.asarray(rarity, dtype=np.float32)
+
+
+#: the rarity of an item at each quantile that a scale knows
+_DECADES = (-np.log10(1 - np.array([MEDIAN, SHOULDER, *TAIL]))).astype(np.float32)
 
 
 def _place(scores: Matrix) -> tuple[Vector, Vector]:
