@@ -70,8 +70,7 @@ def main() -> None:
 
 def topic(number: int, rng: np.random.Generator) -> Topic:
     def text(length: int) -> str:
-        words = iter(rng.choice(VOCABULARY, 5))
-        told = f"The {next(words)} of {next(words)} said on Monday that the {next(words)} will meet the {next(words)} in {next(words)}"
+        told = "The {} of {} said on Monday that the {} will meet the {} in {}".format(*rng.choice(VOCABULARY, 5))
         return " ".join(told.split()[-length:]) + f" {number} {rng.integers(1_000_000)}"
 
     return Topic(

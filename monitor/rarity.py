@@ -33,7 +33,7 @@ from monitor.words import WordIds, WordWeights
 WORD_WEIGHT = 15.0
 #: The power of an item's length in the whitened space that is taken off; 0 and 1 measured worse, by a little.
 LENGTH_POWER = 0.5
-#: Items that tell how far ordinary ones scatter on a direction, and texts that tell what a pack has in common: more say no more.
+#: Items that tell how far ordinary ones scatter on a direction, and texts that tell what a pack has in common.
 DEVIATION_ITEMS, PACK_TEXTS = 2000, 4000
 #: Location and spread are a topic's own, by these quantiles.
 MEDIAN, SHOULDER = 0.5, 0.9
