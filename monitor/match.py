@@ -91,13 +91,13 @@ class Matcher:
             rarities[rows] = self._ranks.rarities(centred[rows], [word_ids(texts[row]) for row in rows], tongue)
         # Many pieces have many chances: together they are to have one, as the gist has, and the title.
         rarities[2:] -= math.log10(max(len(texts) - 2, 1))
-        return _Scored(texts, tongues, centred, rarities.argmax(axis=0), rarities.max(axis=0))
+        return _Scored(texts, tongues, centred, rarities)
 
     def _judge(self, place: int, item: Item, found: Found, scored: _Scored, likenable: Matrix) -> Match:
-        learnt, best = self._learnt[place], int(scored.unit[place])
-        topic, rarity = learnt.topic, float(scored.best[place])
-        unit = likenable[best]
-        likeness = cosine(learnt.units.astype(np.float32), unit)
+        learnt = self._learnt[place]
+        best, against = self._telling(place, scored, likenable)
+        topic, rarity = learnt.topic, float(scored.rarities[best, place])
+        likeness = cosine(learnt.units.astype(np.float32), likenable[best])
 
         def judged(outcome: MatchOutcome, terms: tuple[str, ...] = (), gate: str = "", negative: str = "") -> Match:
             return Match(
@@ -120,7 +120,6 @@ class Matcher:
         if terms := found.among(learnt.always):
             return judged(MatchOutcome.MATCHED_TERM, terms)
         gate, terms = _gate(learnt, found, scored.tongues[0].script)
-        against = self._nearer_negative(place, likeness, unit, scored.centred[best], scored.tongues[best])
         if rarity < learnt.bar:
             outcome = MatchOutcome.BELOW_BAR
         elif gate:
@@ -129,14 +128,31 @@ class Matcher:
             outcome = MatchOutcome.NEARER_NEGATIVE if against else MatchOutcome.MATCHED
         return judged(outcome, terms, gate, against)
 
-    def _nearer_negative(self, place: int, likeness: Vector, unit: Vector, centred: Vector, tongue: Tongue) -> str:
-        """The negative that an item is nearer to than to the examples; empty if to none."""
+    def _telling(self, place: int, scored: _Scored, likenable: Matrix) -> tuple[int, str]:
+        """The unit by which a topic judges an item, and the negative that this one is nearer to than to the examples.
+
+        The rarest, unless it is nearer to a negative, and another that is rare enough is not.
+        """
+        rarities = scored.rarities[:, place]
+        order = [int(n) for n in np.argsort(-rarities, kind="stable")]
+        negatives = {order[0]: self._nearer_negative(place, order[0], scored, likenable)}
+        for n in order:
+            if n not in negatives and rarities[n] >= self._learnt[place].bar:
+                negatives[n] = self._nearer_negative(place, n, scored, likenable)
+            if not negatives.get(n, "none"):
+                return n, ""
+        return order[0], negatives[order[0]]
+
+    def _nearer_negative(self, place: int, unit: int, scored: _Scored, likenable: Matrix) -> str:
+        """The negative that a unit is nearer to than to the examples; empty if to none."""
         learnt = self._learnt[place]
         if not len(learnt.negative_units):
             return ""
-        against = cosine(learnt.negative_units.astype(np.float32), unit)
+        likeness = cosine(learnt.units.astype(np.float32), likenable[unit])
+        against = cosine(learnt.negative_units.astype(np.float32), likenable[unit])
         # the nearest text alone would be the one in the item's language; the means alone know no single look-alike
-        leaning = self._ranks.contrast(place, centred, tongue) + NEAREST_WEIGHT * float(likeness.max() - against.max())
+        leaning = self._ranks.contrast(place, scored.centred[unit], scored.tongues[unit])
+        leaning += NEAREST_WEIGHT * float(likeness.max() - against.max())
         return learnt.topic.negatives[int(np.argmax(against))] if leaning < NEGATIVE_MARGIN else ""
 
 
@@ -236,9 +252,13 @@ class _Scored:
     texts: Sequence[str]
     tongues: Sequence[Tongue]
     centred: Matrix
-    #: for each topic, the place of its best unit, and that one's rarity
-    unit: Vector
-    best: Vector
+    #: of each unit, in each topic's sense; shape (units, topics)
+    rarities: Matrix
+
+    @property
+    def best(self) -> Vector:
+        """The rarity of the rarest unit, in each topic's sense."""
+        return np.asarray(self.rarities.max(axis=0), dtype=np.float32)
 
 
 def _gate(learnt: _Learnt, found: Found, written_in: str) -> tuple[str, tuple[str, ...]]:

@@ -343,46 +343,30 @@ def gist(title: str, text: str) -> str:
     return f"{title} {lead}" if title.endswith((".", "!", "?", "…", "。", "！", "？")) else f"{title}. {lead}"
 
 
-#: Latin letters of a piece of text that is matched by itself, and how many pieces of one item are: a digest is read to its
-#: end, a book is not.
-PIECE, PIECES = 240, 8
-#: the title goes before each piece, for who "he" and where "there" is, unless it is as long as the piece
-_CONTEXT = 80
+#: Sentences of one item that are matched by themselves, so that a digest is read and a book is not; what is wider than so
+#: many Latin letters is cut, and what is narrower than the second number goes with the sentence before it.
+PIECES = 12
+WIDEST, NARROWEST = 240, 40
 
 
 def units(title: str, text: str) -> list[str]:
-    """The texts by which an item is matched: its gist first, its title alone, and what comes after the lead, in pieces.
+    """The texts by which an item is matched: its gist first, its title alone, and its text sentence by sentence.
 
-    One sentence that matters drowns among forty. Only the gist, where there is no text; at most 2 + PIECES.
+    One sentence that matters drowns among forty, or among three. Only the gist, where there is no text; at most 2 + PIECES.
     """
     found = [gist(title, text)]
-    if found[0] == title:
-        return found
-    return list(dict.fromkeys([*found, title, *(_in_context(title, piece) for piece in _pieces(text))]))
-
-
-def _in_context(title: str, piece: str) -> str:
-    return piece if len(title) > _CONTEXT else gist(title, piece)
+    return found if found[0] == title else list(dict.fromkeys([*found, title, *_pieces(text)]))
 
 
 def _pieces(text: str) -> list[str]:
-    """Sentences that the lead does not hold whole, a few together; what goes on longer than a piece is cut."""
     pieces: list[str] = []
-    kept = len(text) if len(text) <= LEAD else len(clip(text, LEAD)) - 1
-    room, end = 0, 0
-    for sentence in _cut(sentences(text[: LEAD + 2 * PIECE * PIECES])):
-        end = text.index(sentence, end) + len(sentence)
-        width = _width(sentence)
-        if end <= kept:
-            continue
-        if width <= room:
+    for sentence in _cut(sentences(text[: 2 * WIDEST * PIECES])):
+        if pieces and _width(pieces[-1]) < NARROWEST:
             pieces[-1] += f" {sentence}"
         elif len(pieces) == PIECES:
             break
         else:
             pieces.append(sentence)
-            room = PIECE
-        room -= width
     return pieces
 
 
@@ -390,8 +374,8 @@ def _cut(parts: Iterable[str]) -> Iterator[str]:
     """Lists and tables have no sentences: let nothing be wider than a piece."""
     for part in parts:
         rest = part
-        while _width(rest) > PIECE:
-            length = PIECE * len(rest) // _width(rest)
+        while _width(rest) > WIDEST:
+            length = WIDEST * len(rest) // _width(rest)
             cut = rest.rfind(" ", length // 2, length) + 1 or length
             yield rest[:cut].strip()
             rest = rest[cut:].strip()

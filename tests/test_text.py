@@ -8,8 +8,9 @@ from w3lib.url import canonicalize_url
 
 from monitor.text import (
     LEAD,
-    PIECE,
+    NARROWEST,
     PIECES,
+    WIDEST,
     canonical_link,
     clip,
     fold,
@@ -383,39 +384,31 @@ def test_an_item_without_text_of_its_own_is_its_title(title: str, text: str) -> 
     ],
 )
 def test_the_gist_comes_first_and_the_title_alone_second(title: str, text: str, gist_of_it: str) -> None:
-    assert units(title, text) == [gist_of_it, title]
+    assert units(title, text) == list(dict.fromkeys([gist_of_it, title, text]))
     assert units(title, f"{text} {LONG_LEAD}")[:2] == [gist(title, f"{text} {LONG_LEAD}"), title]
 
 
-def test_what_comes_after_the_lead_stands_behind_the_title_in_pieces() -> None:
-    one, two, three = report(200, 150, 100)
-    assert units("Talks end", " ".join([LONG_LEAD, one, two, three]))[2:] == [
-        f"Talks end. {one}",
-        f"Talks end. {two}",
-        f"Talks end. {three}",
-    ]
+def test_each_sentence_is_a_unit() -> None:
+    sentences = report(100, 200, 150)
+    assert units("Talks end", " ".join(sentences))[2:] == sentences
 
 
-def test_short_sentences_stand_together() -> None:
-    sentences = report(60, 60, 60, 50, 60)
-    pieces = units("Talks end", " ".join([LONG_LEAD, *sentences]))[2:]
-    assert pieces == [f"Talks end. {' '.join(sentences[:4])}", f"Talks end. {sentences[4]}"]
+def test_short_sentences_go_with_what_follows() -> None:
+    short, one, two = report(NARROWEST - 10, 100, NARROWEST)
+    assert units("Talks end", " ".join([short, one, two]))[2:] == [f"{short} {one}", two]
 
 
-def test_pieces_of_chinese_are_shorter() -> None:
-    lead, *sentences = ("一" * 290 + "。", "二" * 40 + "。", "三" * 30 + "。", "四" * 20 + "。")
-    assert units("标题", "".join([lead, *sentences]))[2:] == [
-        f"标题. {sentences[0]} {sentences[1]}",
-        f"标题. {sentences[2]}",
-    ]
+def test_a_sentence_of_chinese_says_as_much_in_a_third_of_the_letters() -> None:
+    one, short, two = "二" * 40 + "。", "三" * 10 + "。", "四" * 20 + "。"
+    assert units("标题", f"{one}{short}{two}")[2:] == [one, f"{short} {two}"]
 
 
-def test_a_sentence_that_the_lead_breaks_off_is_a_piece() -> None:
-    first, broken = report(200, 150)
-    gist_of_it, _, *pieces = units("Talks end", f"{first} {broken}")
-    assert first in gist_of_it
-    assert broken not in gist_of_it
-    assert pieces == [f"Talks end. {broken}"]
+def test_what_has_no_sentences_is_cut_between_words() -> None:
+    listed = " ".join(f"item{n}" for n in range(100))
+    pieces = units("Talks end", listed)[2:]
+    assert " ".join(pieces) == listed
+    assert all(len(piece) <= WIDEST for piece in pieces)
+    assert units("标题", "一" * 80 + "二" * 80 + "三" * 40)[2:] == ["一" * 80, "二" * 80, "三" * 40]
 
 
 @pytest.mark.parametrize("length", range(LEAD - 3, LEAD + 4))
@@ -425,21 +418,15 @@ def test_a_sentence_that_ends_where_the_lead_does_is_somewhere_whole(length: int
     assert any(last in unit for unit in units("Talks end", f"{first} {last} And so on."))
 
 
-def test_a_long_title_does_not_go_before_pieces() -> None:
-    title = "Talks " * 13 + "end, or do they"
-    [piece] = report(150)
-    assert units(title, f"{LONG_LEAD} {piece}")[1:] == [title, piece]
+LENGTHS = st.lists(st.integers(20, WIDEST), min_size=1, max_size=PIECES)
 
 
-LENGTHS = st.lists(st.integers(20, PIECE), min_size=1, max_size=12)
-
-
-@given(LENGTHS.filter(lambda lengths: sum(lengths) < LEAD + PIECE * PIECES // 2))
+@given(LENGTHS)
 @example([140, 159, 20])  # the second ends with the lead
 def test_every_sentence_stands_whole_in_a_unit_and_in_their_order(lengths: list[int]) -> None:
     sentences = report(*lengths)
     found = units("Talks end", " ".join(sentences))
-    places = [next((n for n, unit in enumerate(found) if sentence in unit), None) for sentence in sentences]
+    places = [next((n for n, unit in enumerate(found[2:]) if sentence in unit), None) for sentence in sentences]
     assert None not in places
     assert places == sorted(places, key=lambda place: place or 0)
 
@@ -455,7 +442,7 @@ def test_units_are_few_and_bounded_and_differ(title: str, text: str) -> None:
     assert found[0] == gist(title, text)
     assert all(found)
     assert len(found) == len(set(found)) <= 2 + PIECES
-    assert all(len(unit) <= max(len(title) + 2 + LEAD, 2 * PIECE) for unit in found)
+    assert all(len(unit) <= max(len(title) + 2 + LEAD, WIDEST + NARROWEST + 1) for unit in found)
     assert found[1:2] == ([] if found[0] == title else [title])
 
 
@@ -463,4 +450,4 @@ def test_of_a_book_only_the_beginning_is_read() -> None:
     book = " ".join(report(*[150] * 2_000))
     found = units("Book", book)
     assert len(found) == 2 + PIECES
-    assert found == units("Book", book[: LEAD + 2 * PIECE * PIECES])
+    assert found == units("Book", book[: 2 * WIDEST * PIECES])
