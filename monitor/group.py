@@ -19,7 +19,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.model import EmbeddedItem, Item, Member, Placement, Relation, Story, Vector
+from monitor.model import EmbeddedItem, Item, Member, Placement, Relation, Story, Vector, voices
 from monitor.text import fold, gist, script
 
 #: A copy shares this much of its shingles with its original: what two different events on one template share is 0.59 to
@@ -246,14 +246,16 @@ class OpenStories:
 
         Raises: KeyError if none is open.
         """
-        items = [self._members[n].embedded.item for n in self._by_story[story_id]]
+        members = [self._members[n] for n in self._by_story[story_id]]
+        items = [member.embedded.item for member in members]
+        tellings = [(member.embedded.item, member.relation) for member in members]
         return Story(
             id=story_id,
             title=items[0].title,
             opened=min(item.at for item in items),
             latest=max(item.at for item in items),
             items=len(items),
-            sources=tuple(dict.fromkeys(item.source for item in items)),
+            voices=voices(sorted(tellings, key=lambda telling: telling[0].at)),
             languages=tuple(dict.fromkeys(item.language for item in items if item.language)),
         )
 

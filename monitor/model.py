@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Literal, TypeAlias
@@ -558,6 +558,20 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Voice:
+    """One source's part in a story."""
+
+    source: str
+    #: as of `Feed`; empty where nobody said
+    kind: str
+    country: str
+    #: when it first told the story
+    first: datetime
+    #: it wrote something of its own; a source that only ever copied is no independent one
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """An event and the items that tell it, as far as we know them now."""
 
@@ -568,9 +582,40 @@ class Story:
     latest: datetime
     #: items, copies included
     items: int
-    #: distinct sources, copies included, in order of appearance
-    sources: tuple[str, ...] = ()
+    #: one for each source, in order of appearance
+    voices: tuple[Voice, ...] = ()
     languages: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Distinct sources, copies included, in order of appearance."""
+        return tuple(voice.source for voice in self.voices)
+
+    @property
+    def independent(self) -> tuple[Voice, ...]:
+        """Those that wrote something of their own."""
+        return tuple(voice for voice in self.voices if voice.own)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of the independent sources, as far as they are known."""
+        return tuple(dict.fromkeys(voice.kind for voice in self.independent if voice.kind))
+
+    @property
+    def countries(self) -> tuple[str, ...]:
+        """Countries of the independent sources, as far as they are known."""
+        return tuple(dict.fromkeys(voice.country for voice in self.independent if voice.country))
+
+
+def voices(tellings: Iterable[tuple[Item, Relation]]) -> tuple[Voice, ...]:
+    """Sum up who tells a story, from its items in the order of events."""
+    heard: dict[str, Voice] = {}
+    for item, relation in tellings:
+        before = heard.get(item.source)
+        own = relation is not Relation.COPY or (before is not None and before.own)
+        first = before.first if before else item.at
+        heard[item.source] = Voice(item.source, item.feed.kind, item.feed.country, first, own)
+    return tuple(heard.values())
 
 
 # -- decide ---------------------------------------------------------------------------------------

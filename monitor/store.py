@@ -54,6 +54,7 @@ from monitor.model import (
     Vector,
     Verdict,
     Version,
+    voices,
 )
 from monitor.schema import migrations
 
@@ -609,14 +610,16 @@ class Store:
         row = self._one("SELECT id, title, opened, latest FROM stories WHERE id = ?", story_id)
         if row is None:
             return None
-        items = [_item(r) for r in self._rows(f"{_ITEMS} WHERE i.story_id = ? ORDER BY i.at, i.rowid", story_id)]
+        rows = self._rows(f"{_ITEMS} WHERE i.story_id = ? ORDER BY i.at, i.rowid", story_id)
+        tellings = [(_item(row), Relation(row["relation"])) for row in rows]
+        items = [item for item, _ in tellings]
         return Story(
             id=row["id"],
             title=row["title"],
             opened=_need_time(row["opened"]),
             latest=_need_time(row["latest"]),
             items=len(items),
-            sources=tuple(dict.fromkeys(item.source for item in items)),
+            voices=voices(tellings),
             languages=tuple(dict.fromkeys(item.language for item in items if item.language)),
         )
 

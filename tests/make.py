@@ -37,6 +37,7 @@ from monitor.model import (
     Validators,
     Verdict,
     Version,
+    Voice,
 )
 
 #: a Tuesday
@@ -204,6 +205,11 @@ def version(**fields: Any) -> Version:
     return Version(**(defaults | fields))
 
 
+def voice(source: str, **fields: Any) -> Voice:
+    defaults = {"source": source, "kind": "", "country": "", "first": NOW - timedelta(minutes=10), "own": True}
+    return Voice(**(defaults | fields))
+
+
 def story(**fields: Any) -> Story:
     defaults = {
         "id": "story-1",
@@ -211,7 +217,7 @@ def story(**fields: Any) -> Story:
         "opened": NOW - timedelta(minutes=10),
         "latest": NOW - timedelta(minutes=10),
         "items": 1,
-        "sources": ("Harbour Wire",),
+        "voices": (voice("Harbour Wire"),),
         "languages": ("en",),
     }
     return Story(**(defaults | fields))
