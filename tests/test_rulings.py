@@ -549,3 +549,32 @@ def test_ruling_is_one_transaction(tmp_path: Path) -> None:
         with pytest.raises(sqlite3.IntegrityError):
             merged(store, "a", "d")
         assert (stands(store), store.latest_ruling()) == (before, 0)
+
+
+# -- comparing ------------------------------------------------------------------------------------
+
+
+async def test_two_items_are_compared_as_if_nothing_else_were_open(world: World) -> None:
+    await world.publish(WIRE, TROOPS, SHIPS)
+    troops, retold, ships = (
+        world.store.embedded(known.item.id, world.embedder.id)
+        for title in (TROOPS[0], TROOPS_RETOLD[0], SHIPS[0])
+        for timeline in world.store.timelines()
+        for known in timeline.tellings
+        if known.item.title == title
+    )
+    assert troops
+    assert retold
+    assert ships
+    said = world.judge.compare(retold, troops)
+    assert said.startswith(f"the same event as “{TROOPS[0]}”")
+    assert world.judge.compare(troops, retold) == said
+    assert world.judge.compare(ships, troops).startswith("nothing open is like it")
+
+
+def test_item_without_this_model_s_vector_is_not_embedded(store: Store) -> None:
+    two_stories(store)
+    known = store.embedded(item_id("b"), MODEL)
+    assert known
+    assert known.item.title == "Title b"
+    assert (store.embedded(item_id("b"), "other@1"), store.embedded("nothing", MODEL)) == (None, None)
