@@ -50,9 +50,9 @@ def listed(timeline: Timeline, openness: Openness) -> str:
     """A story in three lines of at most `COLUMNS`: its id, time and size, its headline, who tells it and who took it."""
     story = timeline.story
     marks = [_state(timeline, openness), *(["by hand"] if _by_hand(timeline) else [])]
-    size = f"{_items(story.items)}, {len(story.independent)} independent"
+    size = f"{_items(story.items)}, {_sources(story)}"
     first = [story.id, f"{_time(story.opened)}–{_time(story.latest)}", size, *marks]
-    about = [", ".join(names) for names in (timeline.topics, kinds(story), story.countries, story.languages)]
+    about = [", ".join(names) for names in (timeline.topics, story.languages, kinds(story), story.countries)]
     lines = [" · ".join(first), f"  {best_headline(timeline)}", f"  {' · '.join(filter(None, about))}"]
     return "\n".join(_fit(line) for line in lines)
 
@@ -82,7 +82,7 @@ def listed_data(timeline: Timeline, openness: Openness) -> dict[str, object]:
 
 def shown(timeline: Timeline, openness: Openness, deliveries: Sequence[Delivery], rulings: Sequence[Ruling]) -> str:
     """All that is known of a story, a paragraph a question."""
-    story, independent = timeline.story, len(timeline.story.independent)
+    story = timeline.story
     window = openness.window_of(timeline) / timedelta(hours=1)
     copiers = [voice.source for voice in story.voices if not voice.own]
     paragraphs = [
@@ -94,7 +94,7 @@ def shown(timeline: Timeline, openness: Openness, deliveries: Sequence[Delivery]
             f"          {_state(timeline, openness)}: it takes items within {window:g} h of its latest",
         ],
         _labelled("By hand", [_ruled(ruling) for ruling in rulings]),
-        _labelled("Sources", [f"{independent} independent: {_list(kinds(story))}", *_voices(story)])
+        _labelled("Sources", [f"{len(story.independent)}: {_list(kinds(story))}", *_voices(story)])
         + ([f"          only copied: {', '.join(copiers)}"] if copiers else []),
         _labelled("Topics", [", ".join(timeline.topics) or "none took it"]),
         _labelled("Told", [_told(one) for one in deliveries] or ["nobody"]),
@@ -173,6 +173,12 @@ def _state(timeline: Timeline, openness: Openness) -> str:
 
 def _items(count: int) -> str:
     return f"{count} item{'s' * (count != 1)}"
+
+
+def _sources(story: Story) -> str:
+    """Independent ones; the word is a kind of source as well, and would confuse."""
+    count = len(story.independent)
+    return f"{count} source{'s' * (count != 1)}"
 
 
 def _list(counts: Mapping[str, int]) -> str:

@@ -64,7 +64,7 @@ def test_a_story_is_shown_from_its_sources_to_its_items() -> None:
     root = make.delivery(state=DeliveryState.SENT, alert=make.alert(item=TROOPS.tellings[0].item))
     reply = make.delivery(
         state=DeliveryState.BLOCKED,
-        error="not_in_channel",
+        error="no_text",
         alert=make.alert(kind=AlertKind.REPLY, item=TROOPS.tellings[1].item),
     )
     assert shown(TROOPS, OPEN, [root, reply], [RULING]).splitlines() == [
@@ -75,7 +75,7 @@ def test_a_story_is_shown_from_its_sources_to_its_items() -> None:
         "",
         "By hand   2024-10-29 14:30  merge by ann: 1 item of story-2 to story-1",
         "",
-        "Sources   2 independent: 1 wire, 1 state media",
+        "Sources   2: 1 wire, 1 state media",
         "          2024-10-29 13:30  Harbour Wire (wire, United Kingdom)",
         "          2024-10-29 13:35  Gazette (state media, Russia)",
         "          only copied: Post",
@@ -83,8 +83,7 @@ def test_a_story_is_shown_from_its_sources_to_its_items() -> None:
         "Topics    troops",
         "",
         "Told      2024-10-29 14:30  root to C0NEWS, sent: North Korean troops seen near Kursk",
-        "          2024-10-29 14:30  reply in C0NEWS, blocked (not_in_channel): "
-        "Russia says no North Korean troops are near Kursk",
+        "          2024-10-29 14:30  reply in C0NEWS, blocked (no_text): Russia says no North Korean troops are near Kursk",
         "",
         "Items",
         "2024-10-29 13:30  0000000000000000  root, Harbour Wire (wire, United Kingdom), en",
@@ -107,7 +106,7 @@ def test_a_story_of_which_nobody_was_told_says_so() -> None:
     lines = shown(alone, OPEN, [], []).splitlines()
     assert "Topics    none took it" in lines
     assert "Told      nobody" in lines
-    assert "Sources   1 independent: 1 of unknown kind" in lines
+    assert "Sources   1: 1 of unknown kind" in lines
     assert not [line for line in lines if line.startswith("By hand")]
 
 
@@ -135,7 +134,7 @@ def test_a_story_is_open_within_the_window_of_the_topics_that_took_it(
 
 
 def test_list_and_its_data_say_what_was_put_by_hand() -> None:
-    assert listed(TROOPS, OPEN).splitlines()[0].endswith("4 items, 2 independent · open · by hand")
+    assert listed(TROOPS, OPEN).splitlines()[0].endswith("4 items, 2 sources · open · by hand")
     assert listed_data(TROOPS, OPEN)["by_hand"] is True
 
 
