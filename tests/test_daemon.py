@@ -198,8 +198,9 @@ def die_at_every_moment(kind: str, folder: Path, url: str) -> None:
                 break
         told = [json.loads(line)["id"] for line in transcript.read_text().splitlines()] if kind == "terminal" else []
         rows = [(d.alert.id, d.alert.item.title, d.state, d.attempt) for d in store.deliveries()]
-        # in one short write: two kinds print at once
-        print(json.dumps({"kind": kind, "channel": channel, "transcript": told, "outbox": rows}), flush=True)  # noqa: T201
+        line = json.dumps({"kind": kind, "channel": channel, "transcript": told, "outbox": rows})
+        # one write each, which a pipe keeps whole: both kinds tell at once, and `print` may write the line's end apart
+        os.write(sys.stdout.fileno(), f"{line}\n".encode())
         store.close()
         shutil.rmtree(state)
 
