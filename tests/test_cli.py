@@ -81,8 +81,9 @@ def commit(store: Store) -> str:
 @pytest.fixture(autouse=True)
 def _log() -> Iterator[None]:
     """Commands set up the log, on a stderr that is gone after them."""
+    before = structlog.get_config()
     yield
-    structlog.reset_defaults()
+    structlog.configure(**before)
     logging.basicConfig(force=True)
 
 
