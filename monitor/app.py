@@ -93,7 +93,9 @@ class Learning:
 
     def among(self, own: Sample) -> Learning:
         """The same, with the monitor's own items in the background: what is ordinary there, and in which words."""
-        return replace(self, background=Background(self.ordinary + own, self.embedder.parts)) if len(own) else self
+        if not len(own):
+            return self
+        return replace(self, background=Background(self.ordinary + own, self.embedder.parts, self.embedder.languages))
 
     def embed(self, items: Sequence[Item]) -> list[EmbeddedItem]:
         texts = item_texts(items)
@@ -120,7 +122,7 @@ def open_learning(config: Config, background_file: Path | None = None) -> Learni
     embedder = open_embedder(config.embedding.engines, prompt=config.embedding.prompt)
     file = background_file or config.background.file
     ordinary = _embedded_background(embedder, file) if file else _shipped_background(embedder)
-    return Learning(embedder, ordinary, Background(ordinary, embedder.parts))
+    return Learning(embedder, ordinary, Background(ordinary, embedder.parts, embedder.languages))
 
 
 def _embedded_background(embedder: Embedder, file: Path) -> Sample:

@@ -66,25 +66,26 @@ class Sample:
 class Background:
     """Ordinary news, as it lies around the topics.
 
-    parts: where each engine's part of a vector ends.
+    parts: where each engine's part of a vector ends. languages: those that each engine was made for; empty means all.
     Raises: ValueError if the sample is empty or its columns do not match.
     """
 
-    def __init__(self, sample: Sample, parts: Sequence[int]) -> None:
+    def __init__(self, sample: Sample, parts: Sequence[int], languages: Sequence[frozenset[str]] = ()) -> None:
         if not len(sample) or not len(sample.vectors) == len(sample.tongues) == len(sample.words):
             raise ValueError("a background needs at least one item, and a vector, a tongue and the words of each")
         self.parts = tuple(parts)
+        self.languages = tuple(languages) or (frozenset(),) * len(self.parts)
         self.dimension = self.parts[-1]
         self.words = sample.words
         self.word_weights = WordWeights(sample.words)
         scripts = np.array([tongue.script for tongue in sample.tongues])
-        languages = np.array([tongue.language for tongue in sample.tongues])
+        spoken = np.array([tongue.language for tongue in sample.tongues])
         self._all = sample.vectors.mean(axis=0)
         self._of_script = {str(name): np.flatnonzero(scripts == name) for name in np.unique(scripts)}
         self._of_tongue = {
-            Tongue(str(language), name): rows[languages[rows] == language]
+            Tongue(str(language), name): rows[spoken[rows] == language]
             for name, rows in self._of_script.items()
-            for language in np.unique(languages[rows])
+            for language in np.unique(spoken[rows])
             if language
         }
         self._script_means = {name: sample.vectors[rows].mean(axis=0) for name, rows in self._of_script.items()}

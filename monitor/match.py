@@ -29,6 +29,9 @@ NEAREST_WEIGHT, NEGATIVE_MARGIN = 1.0, -0.1
 #: Near misses from here on (decades: one in twenty ordinary items) are judgements too, so that it can be said what fell short.
 NEAR = 1.3
 
+#: a reload brings most texts of topics again; those of items never come back
+_topic_word_ids = lru_cache(maxsize=1 << 16)(word_ids)
+
 
 class Matcher:
     """Topics, learnt. Making one is cheap (a matrix product a topic), so a changed rule file makes a new one.
@@ -44,7 +47,7 @@ class Matcher:
         self._learnt = [_Learnt.of(topic, texts) for topic in self.topics.values()]
         self._ranks = Ranks(
             [
-                TopicTexts(texts.centred(written), tuple(map(word_ids, written)))
+                TopicTexts(texts.centred(written), tuple(map(_topic_word_ids, written)))
                 for written in map(_told, self.topics.values())
             ],
             [texts.centred(topic.negatives) for topic in self.topics.values()],

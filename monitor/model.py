@@ -609,14 +609,13 @@ class Story:
         return tuple(dict.fromkeys(voice.country for voice in self.independent if voice.country))
 
 
-def voices(tellings: Iterable[tuple[Item, Relation]]) -> tuple[Voice, ...]:
-    """Sum up who tells a story, from its items in the order of events."""
+def voices(tellings: Iterable[tuple[Feed, datetime, Relation]]) -> tuple[Voice, ...]:
+    """Sum up who tells a story, from its items' feeds, effective times and relations, in the order of events."""
     heard: dict[str, Voice] = {}
-    for item, relation in tellings:
-        before = heard.get(item.source)
+    for feed, at, relation in tellings:
+        before = heard.get(feed.name)
         own = relation is not Relation.COPY or (before is not None and before.own)
-        first = before.first if before else item.at
-        heard[item.source] = Voice(item.source, item.feed.kind, item.feed.country, first, own)
+        heard[feed.name] = Voice(feed.name, feed.kind, feed.country, before.first if before else at, own)
     return tuple(heard.values())
 
 

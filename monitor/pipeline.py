@@ -19,7 +19,7 @@ from typing import ParamSpec, Protocol, TypeVar
 import numpy as np
 import structlog
 
-from monitor.background import Background, tongue
+from monitor.background import Background
 from monitor.decide import Policy, decide, decide_edit
 from monitor.errors import (
     FetchError,
@@ -81,6 +81,7 @@ from monitor.schedule import (
     learn_rhythm,
     usual_pause,
 )
+from monitor.space import CompactSpace
 from monitor.text import gist, host_of, text_hash
 
 P = ParamSpec("P")
@@ -179,7 +180,7 @@ class Judge:
     def __init__(self, matcher: Matcher, background: Background, window: timedelta, policy: Policy) -> None:
         self.policy = policy
         self._window = window
-        self._background = background
+        self._space = CompactSpace(background)
         self.stories = self.no_stories()
         #: the latest of people's rulings on stories that the open ones heed
         self.ruling = 0
@@ -188,7 +189,7 @@ class Judge:
     def learn(self, matcher: Matcher, background: Background | None = None) -> None:
         """Judge with these topics from the next item on; against another background, the stories are to be rebuilt."""
         self.matcher = matcher
-        self._background = background or self._background
+        self._space = CompactSpace(background) if background else self._space
         self.stories.longest = self._longest()
 
     def _longest(self) -> timedelta:
@@ -298,13 +299,11 @@ class Judge:
     def compare(self, one: EmbeddedItem, other: EmbeddedItem) -> str:
         """Say why two items would, or would not, be one story if nothing else were open."""
         earlier, later = sorted((one, other), key=lambda embedded: embedded.item.at)
-        stories = self.no_stories(self._longest())
-        stories.add(Member(earlier, earlier.item.id, Relation.ROOT))
-        return stories.place(later).because
+        return self.stories.compare(later, earlier)
 
     def no_stories(self, window: timedelta | None = None) -> OpenStories:
         """Make a set of stories with nothing in it."""
-        return OpenStories(self._unit, window or self._window)
+        return OpenStories(self._space, window or self._window)
 
     def rebuild(self, members: Sequence[Member], ruling: int = 0) -> None:
         """Start from the stories that the store knows to be open, as they were after this ruling."""
@@ -313,9 +312,6 @@ class Judge:
         self.stories.longest = self._longest()
         for member in members:
             self.stories.add(member)
-
-    def _unit(self, embedded: EmbeddedItem) -> Vector:
-        return self._background.unit(embedded.vector, tongue(embedded.item))
 
 
 def reopen(judge: Judge, memory: Memory, model: str) -> None:

@@ -1226,7 +1226,7 @@ def _story(row: Row, tellings: Sequence[tuple[Item, Relation]]) -> Story:
         opened=_need_time(row["opened"]),
         latest=_need_time(row["latest"]),
         items=len(tellings),
-        voices=voices(tellings),
+        voices=voices((item.feed, item.at, relation) for item, relation in tellings),
         languages=tuple(dict.fromkeys(item.language for item, _ in tellings if item.language)),
     )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -28,7 +27,6 @@ _WORD = re.compile(rf"[{_UNSPACED}]+|(?<![^\W_{_UNSPACED}])[^\W\d_{_UNSPACED}][^
 _FIRST_UNSPACED = re.compile(f"[{_UNSPACED}]")
 
 
-@lru_cache(maxsize=1 << 16)  # a reload brings most texts of topics again
 def word_ids(text: str) -> WordIds:
     """Give the words of a text; numbers and single letters are none."""
     words: set[str] = set()
@@ -45,9 +43,17 @@ class WordWeights:
     Spärck Jones 1972)."""
 
     def __init__(self, sample: Sequence[WordIds]) -> None:
-        self._known, counts = np.unique(np.concatenate([*sample, np.zeros(0, np.uint32)]), return_counts=True)
-        self._weights = np.log((len(sample) + 1) / (counts + 0.5)).astype(np.float32)
+        #: texts in the sample
+        self.texts = len(sample)
+        self._known, self._counts = np.unique(np.concatenate([*sample, np.zeros(0, np.uint32)]), return_counts=True)
+        self._weights = np.log((len(sample) + 1) / (self._counts + 0.5)).astype(np.float32)
         self._unseen = np.float32(np.log((len(sample) + 1) / 0.5))
+
+    def counts(self, size: int) -> NDArray[np.int32]:
+        """In how many texts of the sample each word stands, by its hash modulo `size`; shape (size,)."""
+        counts = np.zeros(size, dtype=np.int32)
+        np.add.at(counts, self._known % size, self._counts)
+        return counts
 
     def of(self, words: WordIds) -> NDArray[np.float32]:
         """Weights that make the text's words a vector of length 1; shape (len(words),)."""

@@ -35,10 +35,12 @@ from monitor.model import (
     Story,
     Topic,
     Validators,
+    Vector,
     Verdict,
     Version,
     Voice,
 )
+from monitor.words import WordWeights
 
 #: a Tuesday
 NOW = datetime(2024, 10, 29, 14, 30, tzinfo=UTC)
@@ -236,3 +238,16 @@ def rss(*articles: tuple[str, str], published: datetime = NOW, link: str = "") -
 
 def _link(title: str) -> str:
     return f"https://outlet.example/{hashlib.sha256(title.encode()).hexdigest()[:8]}"
+
+
+class PlainSpace:
+    """A space in which items lie where their vectors say; one part, read by all, and every word equally rare."""
+
+    def __init__(self, dimension: int) -> None:
+        self.dimension = dimension
+        self.bounds = [(0, dimension)]
+        self.common = (0, dimension)
+        self.word_weights = WordWeights([])
+
+    def vector(self, embedded: EmbeddedItem) -> Vector:
+        return embedded.vector

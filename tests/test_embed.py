@@ -25,6 +25,7 @@ class LengthEngine:
     def __init__(self, name: str = "length@1", scripts: frozenset[str] = frozenset()) -> None:
         self.id = name
         self.scripts = scripts
+        self.languages: frozenset[str] = frozenset()
         self.batches: list[list[str]] = []
 
     def embed(self, texts: Sequence[str]) -> Vector:

@@ -61,7 +61,7 @@ def news(
 
 
 def stories(window: timedelta = WINDOW) -> OpenStories:
-    return OpenStories(lambda embedded: embedded.vector, window)
+    return OpenStories(make.PlainSpace(DIMENSION), window)
 
 
 def put(into: OpenStories, *items: EmbeddedItem) -> list[Placement]:
