@@ -14,6 +14,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -28,9 +29,11 @@ from monitor.model import (
     Alert,
     AlertKind,
     Condition,
+    Corroboration,
     Delivery,
     DeliveryState,
     EmbeddedItem,
+    Escalation,
     Explained,
     Feed,
     FeedState,
@@ -47,6 +50,7 @@ from monitor.model import (
     Record,
     Relation,
     Rhythm,
+    Root,
     Severity,
     Story,
     Subscription,
@@ -54,6 +58,7 @@ from monitor.model import (
     Vector,
     Verdict,
     Version,
+    Voice,
     voices,
 )
 from monitor.schema import migrations
@@ -392,6 +397,10 @@ class Store:
         )
         for alert in decision.alerts:
             self._write_alert(alert, now)
+        for alert in decision.held:
+            self._write_alert(alert, now, DeliveryState.HELD, reason="corroboration")
+        for alert_id in decision.released:
+            self._let_out(alert_id, now)
 
     def _write_revision(self, before: Version, item: Item, now: datetime) -> None:
         if before.revision < item.revision:
@@ -400,20 +409,43 @@ class Store:
                 (item.id, before.revision, _text(now), before.title, before.text),
             )
 
-    def _write_alert(self, alert: Alert, now: datetime) -> None:
+    def _write_alert(
+        self, alert: Alert, now: datetime, state: DeliveryState = DeliveryState.QUEUED, reason: str = ""
+    ) -> None:
         done = self._connection.execute(
             """INSERT INTO outbox (id, kind, channel, story_id, item_id, parent_id, matches, titles, severity, broadcast,
-                   sources, created, state, updated, formerly)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
+                   sources, created, state, updated, formerly, not_before, reason, corroboration, independent, escalated,
+                   escalation)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
             (
                 alert.id, alert.kind, alert.channel, alert.story, alert.item.id, alert.parent,
                 _json([_match_row(match) for match in alert.matches]), _json(dict(alert.titles)), alert.severity,
-                int(alert.broadcast), _json(alert.sources), _text(alert.created), DeliveryState.QUEUED, _text(now),
-                alert.formerly,
+                int(alert.broadcast), _json(alert.sources), _text(alert.created), state, _text(now), alert.formerly,
+                _text(alert.deadline), reason, _corroboration_json(alert.corroboration), _voices_json(alert.independent),
+                int(alert.escalation is not None), _escalation_json(alert.escalation),
             ),
         )  # fmt: skip
         if done.rowcount:
-            self._write_event(alert.id, "", DeliveryState.QUEUED, "", now)
+            self._write_event(alert.id, "", state, reason, now)
+
+    def _let_out(self, alert_id: str, now: datetime) -> None:
+        """Queue a root that was held, with the sources that its story has by now."""
+        done = self._connection.execute(
+            "UPDATE outbox SET state = ?, not_before = NULL, updated = ? WHERE id = ? AND state = ?",
+            (DeliveryState.QUEUED, _text(now), alert_id, DeliveryState.HELD),
+        )
+        if done.rowcount:
+            self._write_sources(alert_id)
+            self._write_event(alert_id, DeliveryState.HELD, DeliveryState.QUEUED, "it has what it waited for", now)
+
+    def _write_sources(self, alert_id: str) -> None:
+        row = self._one("SELECT story_id FROM outbox WHERE id = ?", alert_id)
+        story = self.story(row["story_id"]) if row else None
+        if story is not None:
+            self._connection.execute(
+                "UPDATE outbox SET sources = ?, independent = ? WHERE id = ?",
+                (_json(story.sources), _voices_json(story.independent), alert_id),
+            )
 
     # -- health -----------------------------------------------------------------------------------
 
@@ -623,46 +655,131 @@ class Store:
             languages=tuple(dict.fromkeys(item.language for item in items if item.language)),
         )
 
-    def roots(self, story_id: str) -> dict[str, str]:
-        """Channels that have been told of a story, or will be, each with the id of its root alert.
+    def roots(self, story_id: str) -> dict[str, Root]:
+        """Channels that have been told of a story, or will be, each with its root.
 
         A dead root tells nobody: the story's next item is news there again.
         """
         rows = self._rows(
-            "SELECT channel, id FROM outbox WHERE story_id = ? AND kind = ? AND state <> ?",
+            f"{_DELIVERIES} WHERE o.story_id = ? AND o.kind = ? AND o.state <> ? ORDER BY o.rowid",
             story_id, AlertKind.ROOT, DeliveryState.DEAD,
         )  # fmt: skip
-        return {row["channel"]: row["id"] for row in rows}
+        if not rows:
+            return {}
+        escalated = {
+            row["channel"]
+            for row in self._rows(
+                "SELECT channel FROM outbox WHERE story_id = ? AND escalated = 1 AND state <> ?",
+                story_id, DeliveryState.DEAD,
+            )
+        }  # fmt: skip
+        return {
+            row["channel"]: Root(self._alert(row), row["state"] == DeliveryState.HELD, row["channel"] in escalated)
+            for row in rows
+        }
 
     # -- outbox -----------------------------------------------------------------------------------
 
-    def next_queued(self, now: datetime) -> Delivery | None:
-        """The oldest alert that may be sent now; None if there is none.
+    def next_queued(self, now: datetime, reply_gap: timedelta = timedelta(0)) -> Delivery | None:
+        """The oldest alert that may be sent now, with what its message is to tell beside it; None if there is none.
 
-        A reply may only once its root stands in the channel, or never will: then it stands there by itself. A channel in
-        which one alert was told to wait waits whole.
+        A reply may only once its root stands in the channel, or never will: then it stands there by itself. And only
+        `reply_gap` after the try of another reply in its thread, unless it tells an escalation; zero: at once, each by
+        itself. A root that is held may when its time has come. A channel in which one alert was told to wait waits whole.
         """
         row = self._one(
-            f"""{_DELIVERIES} WHERE o.state = ? AND (o.parent_id = '' OR p.state IN (?, ?))
+            f"""{_DELIVERIES} WHERE (
+                    o.state = ? AND (o.parent_id = '' OR p.state IN (?, ?)) AND (
+                        o.parent_id = '' OR o.escalated = 1 OR NOT EXISTS (
+                            SELECT 1 FROM outbox r WHERE r.parent_id = o.parent_id AND r.parent_id <> '' AND r.id <> o.id
+                                AND r.state <> ? AND r.sending_at > ?))
+                    OR o.state = ? AND o.not_before <= ?
+                )
                 AND NOT EXISTS (SELECT 1 FROM outbox w WHERE w.channel = o.channel AND w.state = ? AND w.not_before > ?)
                 ORDER BY o.created, o.rowid LIMIT 1""",
-            DeliveryState.QUEUED, DeliveryState.SENT, DeliveryState.DEAD, DeliveryState.QUEUED, _text(now),
+            DeliveryState.QUEUED, DeliveryState.SENT, DeliveryState.DEAD,
+            # nothing is greater than NULL
+            DeliveryState.DEAD, _text(now - reply_gap) if reply_gap else None,
+            DeliveryState.HELD, _text(now),
+            DeliveryState.QUEUED, _text(now),
         )  # fmt: skip
-        return self._delivery(row) if row else None
+        if row is None:
+            return None
+        delivery = self._delivery(row)
+        if delivery.state is DeliveryState.HELD:
+            return replace(delivery, alert=self._as_of_now(delivery.alert))
+        return self._with_batch(delivery) if reply_gap else delivery
 
-    def claim(self, delivery_id: str, message: Message, now: datetime) -> bool:
-        """Write down that a post is about to go out, and its frozen bytes; False if somebody else was quicker."""
+    def _as_of_now(self, alert: Alert | Notice) -> Alert | Notice:
+        """A held root with the sources that its story has by now."""
+        story = self.story(alert.story) if isinstance(alert, Alert) else None
+        if isinstance(alert, Notice) or story is None:
+            return alert
+        return replace(alert, sources=story.sources, independent=story.independent)
+
+    def _with_batch(self, delivery: Delivery) -> Delivery:
+        """Add the replies that wait in the same thread; frozen bytes take no more, and what was refused goes alone."""
+        alert = delivery.alert
+        if not isinstance(alert, Alert) or not alert.parent or delivery.message or delivery.carrier:
+            return delivery
+        rows = self._rows(
+            f"""{_DELIVERIES} WHERE o.parent_id = ? AND o.id <> ? AND o.state = ? AND o.message IS NULL AND o.carrier_id = ''
+                ORDER BY o.created, o.rowid""",
+            alert.parent, alert.id, DeliveryState.QUEUED,
+        )  # fmt: skip
+        batch = tuple(map(self._alert, rows))
+        broadcast = alert.broadcast or any(other.broadcast for other in batch)
+        return replace(delivery, alert=replace(alert, broadcast=broadcast), batch=batch)
+
+    def claim(
+        self,
+        delivery_id: str,
+        message: Message,
+        now: datetime,
+        *,
+        before: DeliveryState = DeliveryState.QUEUED,
+        batch: Sequence[str] = (),
+    ) -> bool:
+        """Write down that a post is about to go out, and its frozen bytes; False if it is not `before` any more.
+
+        before: QUEUED, or HELD where its time has come. batch: the replies that the message tells as well.
+        """
         with self._writing():
             done = self._connection.execute(
                 """UPDATE outbox SET state = ?, attempt = attempt + 1, sending_at = ?, message = coalesce(message, ?),
                        error = '', updated = ? WHERE id = ? AND state = ?""",
-                (
-                    DeliveryState.SENDING, _text(now), _message_json(message), _text(now), delivery_id, DeliveryState.QUEUED,
-                ),
-            )  # fmt: skip
+                (DeliveryState.SENDING, _text(now), _message_json(message), _text(now), delivery_id, before),
+            )
             if done.rowcount:
-                self._write_event(delivery_id, DeliveryState.QUEUED, DeliveryState.SENDING, "", now)
+                if before is DeliveryState.HELD:
+                    self._write_sources(delivery_id)
+                self._fold(delivery_id, batch, now)
+                self._write_event(delivery_id, before, DeliveryState.SENDING, "", now)
         return done.rowcount > 0
+
+    def _fold(self, carrier: str, batch: Sequence[str], now: datetime) -> None:
+        """Have replies told by the carrier's message, which is shown in the channel if one of them is to be."""
+        for alert_id in batch:
+            self._connection.execute(
+                "UPDATE outbox SET state = ?, carrier_id = ?, updated = ? WHERE id = ? AND state = ?",
+                (DeliveryState.BATCHED, carrier, _text(now), alert_id, DeliveryState.QUEUED),
+            )
+            self._write_event(alert_id, DeliveryState.QUEUED, DeliveryState.BATCHED, f"told by {carrier}", now)
+        self._connection.execute(
+            """UPDATE outbox SET broadcast = 1
+               WHERE id = ? AND EXISTS (SELECT 1 FROM outbox m WHERE m.carrier_id = ? AND m.broadcast = 1)""",
+            (carrier, carrier),
+        )
+
+    def _unfold(self, carrier: str, now: datetime) -> None:
+        """Queue again what a refused message was to tell, each by itself: one of them may be why it was refused."""
+        for row in self._rows(
+            "SELECT id FROM outbox WHERE carrier_id = ? AND state = ?", carrier, DeliveryState.BATCHED
+        ):
+            self._connection.execute(
+                "UPDATE outbox SET state = ?, updated = ? WHERE id = ?", (DeliveryState.QUEUED, _text(now), row["id"])
+            )
+            self._write_event(row["id"], DeliveryState.BATCHED, DeliveryState.QUEUED, f"{carrier} is dead", now)
 
     def settle(
         self,
@@ -683,6 +800,8 @@ class Store:
                 (state, receipt, receipt, error, _text(not_before), _text(now), delivery_id),
             )
             self._write_event(delivery_id, before["state"] if before else "", state, error, now)
+            if state is DeliveryState.DEAD:
+                self._unfold(delivery_id, now)
 
     def doubt_all_sending(self, now: datetime) -> int:
         """After a start: whatever was on the wire when the last process ended is now unknown. How many there were."""
@@ -733,6 +852,14 @@ class Store:
         """Rows of the outbox by state."""
         return {row["state"]: row["n"] for row in self._rows("SELECT state, count(*) AS n FROM outbox GROUP BY state")}
 
+    def undelivered(self) -> dict[str, int]:
+        """What was tried and is not delivered, by state. What never was waits for its time, or behind one of these."""
+        rows = self._rows(
+            "SELECT state, count(*) AS n FROM outbox WHERE attempt > 0 AND state NOT IN (?, ?) GROUP BY state",
+            DeliveryState.SENT, DeliveryState.BATCHED,
+        )  # fmt: skip
+        return {row["state"]: row["n"] for row in rows}
+
     def _write_event(self, alert_id: str, before: str, after: str, detail: str, now: datetime) -> None:
         self._connection.execute(
             "INSERT INTO events (at, alert_id, from_state, to_state, detail) VALUES (?, ?, ?, ?, ?)",
@@ -758,6 +885,8 @@ class Store:
             receipt=row["receipt"],
             thread=row["thread"] or "",
             error=row["error"],
+            reason=row["reason"],
+            carrier=row["carrier_id"],
         )
 
     def _alert(self, row: Row) -> Alert:
@@ -779,6 +908,9 @@ class Store:
             sources=tuple(json.loads(row["sources"])),
             parent=row["parent_id"],
             formerly=row["formerly"],
+            independent=tuple(map(_voice, json.loads(row["independent"]))),
+            corroboration=_corroboration(row["corroboration"]),
+            escalation=_escalation(row["escalation"]),
         )
 
     # -- looking back -----------------------------------------------------------------------------
@@ -827,10 +959,11 @@ class Store:
         """Rows of the main tables, and items that a topic took."""
         row = self._one(
             """SELECT (SELECT count(*) FROM feeds WHERE active = 1) AS feeds, (SELECT count(*) FROM items) AS items,
-                      (SELECT count(*) FROM stories) AS stories, (SELECT count(DISTINCT story_id) FROM outbox) AS told,
+                      (SELECT count(*) FROM stories) AS stories,
+                      (SELECT count(DISTINCT story_id) FROM outbox WHERE state <> ?) AS told,
                       (SELECT count(*) FROM outbox) AS alerts,
                       (SELECT count(DISTINCT item_id) FROM matches WHERE outcome IN (?, ?)) AS matched""",
-            MatchOutcome.MATCHED, MatchOutcome.MATCHED_TERM,
+            DeliveryState.HELD, MatchOutcome.MATCHED, MatchOutcome.MATCHED_TERM,
         )  # fmt: skip
         return dict(row or {})
 
@@ -1047,6 +1180,45 @@ def _match(row: Mapping[str, Any]) -> Match:
         unit=row.get("unit", ""),
         opinion=row.get("opinion", ""),
     )
+
+
+def _corroboration_json(needed: Corroboration | None) -> str:
+    if needed is None:
+        return ""
+    return _json({"sources": needed.sources, "kinds": needed.kinds, "within": needed.within.total_seconds()})
+
+
+def _corroboration(text: str) -> Corroboration | None:
+    if not text:
+        return None
+    row = json.loads(text)
+    return Corroboration(row["sources"], row["kinds"], timedelta(seconds=row["within"]))
+
+
+def _escalation_json(jump: Escalation | None) -> str:
+    if jump is None:
+        return ""
+    return _json({"sources": jump.sources, "recent": jump.recent, "within": jump.within.total_seconds()})
+
+
+def _escalation(text: str) -> Escalation | None:
+    if not text:
+        return None
+    row = json.loads(text)
+    return Escalation(row["sources"], row["recent"], timedelta(seconds=row["within"]))
+
+
+def _voices_json(heard: Sequence[Voice]) -> str:
+    return _json(
+        [
+            {"source": v.source, "kind": v.kind, "country": v.country, "first": _text(v.first), "own": v.own}
+            for v in heard
+        ]
+    )
+
+
+def _voice(row: Mapping[str, Any]) -> Voice:
+    return Voice(row["source"], row["kind"], row["country"], _need_time(row["first"]), row["own"])
 
 
 def _message_json(message: Message) -> str:

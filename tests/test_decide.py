@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import make
 import pytest
@@ -21,8 +21,10 @@ from monitor.model import (
     Notify,
     Placement,
     Relation,
+    Root,
     Scope,
     Severity,
+    Story,
     TopicStatus,
     Verdict,
 )
@@ -55,6 +57,14 @@ def old(**age: float) -> Item:
     return make.item(published=make.NOW - timedelta(**age), first_seen=make.NOW)
 
 
+def roots(told: Mapping[str, str | Root] | None) -> dict[str, Root]:
+    """Roots that were told, by channel; a bare id is enough."""
+    return {
+        channel: root if isinstance(root, Root) else Root(make.alert(id=root, channel=channel))
+        for channel, root in (told or {}).items()
+    }
+
+
 def took(*topics: str) -> tuple[Match, ...]:
     return tuple(make.match(topic=topic) for topic in topics)
 
@@ -63,15 +73,17 @@ def decided(
     *topics: str,
     item: Item | None = None,
     placement: Placement = ROOT,
-    told: Mapping[str, str] | None = None,
+    told: Mapping[str, str | Root] | None = None,
     first_poll: bool = False,
     policy: Policy = POLICY,
     matches: tuple[Match, ...] = (),
+    story: Story | None = None,
+    now: datetime = make.NOW,
 ) -> Decision:
     """Decide on an item that these topics took, ten minutes old unless given."""
     return decide(
-        item or make.item(), matches + took(*topics), placement, make.story(), TOPICS,
-        first_poll=first_poll, told=told or {}, policy=policy, now=make.NOW,
+        item or make.item(), matches + took(*topics), placement, story or make.story(), TOPICS,
+        first_poll=first_poll, told=roots(told), policy=policy, now=now,
     )  # fmt: skip
 
 
@@ -322,7 +334,7 @@ TOLD_QUIETLY = replace(alert("quiet"), id="told quietly")
 def edit(
     *topics: str,
     alerts: tuple[Alert, ...] = (),
-    told: Mapping[str, str] | None = None,
+    told: Mapping[str, str | Root] | None = None,
     before: Verdict = Verdict.ALERT,
     item: Item = EDITED,
     placement: Placement = STAYS,
@@ -330,7 +342,7 @@ def edit(
     """Decide an edit, after which these topics take the item; `before` is the verdict on it until now."""
     return decide_edit(
         item, make.version(verdict=before), took(*topics), placement, make.story(), TOPICS,
-        alerts=alerts, told=told or {}, policy=POLICY, now=make.NOW,
+        alerts=alerts, told=roots(told), policy=POLICY, now=make.NOW,
     )  # fmt: skip
 
 
@@ -379,6 +391,7 @@ EDITS = {
         f"it was held back: {verdict}": Edit(verdict, {}, ("troops",), before=verdict)
         for verdict in (
             Verdict.COPY, Verdict.COUNTED, Verdict.SHADOW, Verdict.TOO_OLD, Verdict.FIRST_POLL, Verdict.DROPPED,
+            Verdict.WAITING,
         )
     },
 }  # fmt: skip
@@ -437,7 +450,7 @@ def test_edit_that_no_topic_takes_names_those_that_took_the_item() -> None:
     stronger = make.match(topic="troops", score=5.0)
     told = decide_edit(
         EDITED, make.version(), (stronger, make.match(topic="grain")), STAYS, make.story(), TOPICS,
-        alerts=(TOLD,), told={HERE: "root"}, policy=POLICY, now=make.NOW,
+        alerts=(TOLD,), told=roots({HERE: "root"}), policy=POLICY, now=make.NOW,
     ).alerts  # fmt: skip
     assert [alert.matches for alert in told] == [(stronger,)]
 

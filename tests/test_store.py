@@ -41,6 +41,7 @@ from monitor.model import (
     Record,
     Relation,
     Rhythm,
+    Root,
     Severity,
     Subscription,
     Validators,
@@ -753,7 +754,7 @@ def test_roots_are_the_channels_told_with_their_root_alert(store: Store) -> None
     there = replace(here, id="other", channel="C0OTHER")
     commit(store, make.record(item=here.item, decision=Decision(Verdict.ALERT, "", (here, there))))
     keep(store, reply(here))
-    assert store.roots(here.story) == {make.CHANNEL: here.id, "C0OTHER": "other"}
+    assert store.roots(here.story) == {make.CHANNEL: Root(here), "C0OTHER": Root(there)}
 
 
 # -- the outbox: what comes next ------------------------------------------------------------------
@@ -1137,6 +1138,8 @@ def test_migrations_are_applied_once(tmp_path: Path) -> None:
 # -- migrations -----------------------------------------------------------------------------------
 
 SPINE_RSS = make.rss(("Troops seen near Kursk", "Seoul told lawmakers."), ("Weather", "Rain."), published=NOW)
+#: as the first release had them
+SPINE_STATES = [state for state in DeliveryState if state not in (DeliveryState.HELD, DeliveryState.BATCHED)]
 SPINE_TABLES = ("feeds", "stories", "items", "vectors", "matches", "outbox", "events", "facts")
 
 
@@ -1164,7 +1167,7 @@ def spine(folder: Path) -> Path:
                 "INSERT INTO matches VALUES (?, 't', 4.5, 3.5, 'matched', 'n', '', '[\"a\"]', '')", (item.id,)
             )
         story = item.id
-        for n, state in enumerate(DeliveryState):
+        for n, state in enumerate(SPINE_STATES):
             message = None if state is DeliveryState.QUEUED else '{"text": "t", "blocks": [], "terminal": "t"}'
             connection.execute(
                 """INSERT INTO outbox
@@ -1243,7 +1246,7 @@ def test_migration_that_fails_in_the_middle_leaves_the_old_database(tmp_path: Pa
             migrations.apply(Database(connection))
     assert dump(tmp_path) == before
     Store.open(tmp_path).close()
-    assert len(dump(tmp_path)["outbox"]) == len(DeliveryState)
+    assert len(dump(tmp_path)["outbox"]) == len(SPINE_STATES)
 
 
 #: what stands where the database should be
