@@ -106,7 +106,7 @@ def render(alert: Alert, batch: Sequence[Alert] = ()) -> Message:
     At most 10 blocks, each at most 2,500 characters and all at most 10,000 after escaping; the text at most 3,000.
     """
     if batch:
-        replies = sorted((alert, *batch), key=lambda one: one.item.at, reverse=True)
+        replies = sorted((alert, *batch), key=_told_at, reverse=True)
         return Message(text=_batch_text(replies), blocks=_batch_blocks(replies), terminal=_batch_terminal(replies))
     if alert.kind is AlertKind.REPLY:
         return Message(text=_reply_text(alert), blocks=_reply_blocks(alert), terminal=_reply_terminal(alert))
@@ -173,8 +173,9 @@ def _batch_blocks(replies: Sequence[Alert]) -> tuple[Block, ...]:
     lines: list[str] = []
     for reply in replies[:SHOWN_REPLIES]:
         line = _reply_line(reply)
-        if sum(map(len, lines)) + len(line) <= REPLIES_LIMIT:
-            lines.append(line)
+        if sum(map(len, lines)) + len(line) > REPLIES_LIMIT:
+            break
+        lines.append(line)
     left = len(replies) - len(lines)
     last = [f"and {left} more"] if left else []
     return (
@@ -357,7 +358,12 @@ def _was(alert: Alert) -> str:
 
 def _about(alert: Alert, *, dated: bool) -> str:
     """Source and time of one of several replies."""
-    return f"{_name(alert.item.source) or 'unknown source'}, {_clock(alert.item.at, alert.created, dated=dated)}"
+    return f"{_name(alert.item.source) or 'unknown source'}, {_clock(_told_at(alert), alert.created, dated=dated)}"
+
+
+def _told_at(alert: Alert) -> datetime:
+    """When a reply's event was: of an edit, when we saw it, since nobody says when it was made."""
+    return alert.created if alert.formerly else alert.item.at
 
 
 def _jump(jump: Escalation) -> str:
@@ -385,7 +391,7 @@ def _mark(alert: Alert) -> str:
     count = len(alert.independent)
     if count < 2:
         return "single source"
-    return f"{count} sources, not yet {needed.sources}" if needed.sources else f"{count} sources of one kind"
+    return f"{count} sources, not yet {needed.sources or f'of {needed.kinds} kinds'}"
 
 
 def _all_topics(replies: Sequence[Alert]) -> str:
