@@ -400,7 +400,7 @@ class Store:
         for alert in decision.held:
             self._write_alert(alert, now, DeliveryState.HELD, reason="corroboration")
         for alert_id in decision.released:
-            self._let_out(alert_id, now)
+            self._let_out(alert_id, item, now)
 
     def _write_revision(self, before: Version, item: Item, now: datetime) -> None:
         if before.revision < item.revision:
@@ -428,15 +428,15 @@ class Store:
         if done.rowcount:
             self._write_event(alert.id, "", state, reason, now)
 
-    def _let_out(self, alert_id: str, now: datetime) -> None:
-        """Queue a root that was held, with the sources that its story has by now."""
+    def _let_out(self, alert_id: str, item: Item, now: datetime) -> None:
+        """Queue a root that was held, because of this item, with the sources that its story has by now."""
         done = self._connection.execute(
             "UPDATE outbox SET state = ?, not_before = NULL, updated = ? WHERE id = ? AND state = ?",
             (DeliveryState.QUEUED, _text(now), alert_id, DeliveryState.HELD),
         )
         if done.rowcount:
             self._write_sources(alert_id)
-            self._write_event(alert_id, DeliveryState.HELD, DeliveryState.QUEUED, "it has what it waited for", now)
+            self._write_event(alert_id, DeliveryState.HELD, DeliveryState.QUEUED, f"because of {item.id}", now)
 
     def _write_sources(self, alert_id: str) -> None:
         row = self._one("SELECT story_id FROM outbox WHERE id = ?", alert_id)
