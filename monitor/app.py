@@ -47,6 +47,7 @@ from monitor.pipeline import (
     backfill,
     collect_all,
     deliver,
+    reopen,
 )
 from monitor.publishers import Publishers, load_publishers, shipped_publishers
 from monitor.push import Pushes, open_pushes
@@ -337,9 +338,10 @@ class Monitor:
         log.info("learnt anew", own_items=len(own), background=len(learning.background))
 
     def _change_background(self, matcher: Matcher) -> None:
+        ruling = self._store.latest_ruling()
         members = self._store.members(self.judge.stories.span, self._learning.embedder.id)
         self.judge.learn(matcher, self._learning.background)
-        self.judge.rebuild(members)
+        self.judge.rebuild(members, ruling)
 
     async def _poll(self, states: Sequence[FeedState]) -> list[PollOutcome]:
         self._in_flight |= dict.fromkeys((state.feed.url for state in states), self._collector.clock())
@@ -387,7 +389,7 @@ async def open_monitor(
         policy = _policy(config, channel)
         judge = Judge(matcher, learning.background, config.alerts.story_window, policy)
         await _embed_again(learning, store, judge.stories.span, in_store, in_engine, clock)
-        judge.rebuild(await in_store(store.members, judge.stories.span, learning.embedder.id))
+        await in_store(reopen, judge, store, learning.embedder.id)
         doubts = await in_store(store.doubt_all_sending, clock())
         await in_store(store.unblock_all, clock())
         fetcher = await stack.enter_async_context(Fetcher(_fetch_policy(config, env)))

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar
 
 import click
 from tabulate import tabulate
@@ -30,6 +31,7 @@ from monitor.errors import (
     MonitorError,
     Problem,
     RulesError,
+    RulingError,
     StateError,
 )
 from monitor.log import set_up as set_up_log
@@ -37,8 +39,10 @@ from monitor.model import SOURCE_KINDS, Ailment, DeliveryState, Feed, FeedState,
 
 if TYPE_CHECKING:
     from monitor.app import Learning
+    from monitor.model import EmbeddedItem, Explained, Item, Ruling, Timeline
     from monitor.pipeline import Judge
     from monitor.store import Store
+    from monitor.stories import Openness
     from monitor.survey import Surveyed
 
 P = ParamSpec("P")
@@ -49,6 +53,7 @@ NO_FEEDS = "no feeds yet: monitor feeds import deploy/feeds.opml"
 EXIT_CODES: dict[type[MonitorError], int] = {
     ConfigError: 78,
     RulesError: 1,
+    RulingError: 1,
     StateError: 69,
     EngineError: 69,
     BusyError: 75,
@@ -207,13 +212,17 @@ def check(context: click.Context) -> None:
 
 @main.command()
 @click.argument("item", required=False)
+@click.argument("other", required=False)
 @click.option("--text", help="Explain this text instead of an item that was seen.")
 @click.option("--title", default="", help="The headline over --text.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
 @_command
-def explain(context: click.Context, item: str | None, text: str | None, title: str, as_json: bool) -> None:
-    """Say why an ITEM (its id, the beginning of it, or its link), or any text, alerted or not."""
+def explain(
+    context: click.Context, item: str | None, other: str | None, text: str | None, title: str, as_json: bool
+) -> None:
+    """Say why an ITEM (its id, the beginning of it, or its link), or any text, alerted or not; with an OTHER item, why the
+    two are one story or not."""
     from monitor import explain as words
 
     if (item is None) == (text is None):
@@ -228,12 +237,35 @@ def explain(context: click.Context, item: str | None, text: str | None, title: s
         return
     store = _open_store_to_read(config)
     known = store.explain(item or "") if store else None
-    if known is None:
-        click.echo(f"monitor: no item {item!r} was seen; for any text at all: monitor explain --text …", err=True)
-        sys.exit(1)
+    if store is None or known is None:
+        _fail(f"no item {item!r} was seen; for any text at all: monitor explain --text …")
+    if other is not None:
+        _explain_pair(config, store, known, other, as_json)
+        return
     click.echo(
         json.dumps(words.explained_data(known), ensure_ascii=False, indent=2) if as_json else words.explain(known)
     )
+
+
+def _explain_pair(config: Config, store: Store, one: Explained, name: str, as_json: bool) -> None:
+    from monitor import explain as words
+
+    other, timeline = store.explain(name), store.timeline(one.story.id)
+    if other is None or timeline is None:
+        _fail(f"no item {name!r} was seen")
+    if other.item.id == one.item.id:
+        _fail(f"{name!r} is that same item, “{one.item.title}”")
+    learning, judge = _learn(config)
+    compared = judge.compare(*(_embedded(store, learning, known.item) for known in (one, other)))
+    click.echo(
+        json.dumps(words.pair_data(one, other, timeline, compared), ensure_ascii=False, indent=2) if as_json
+        else words.explain_pair(one, other, timeline, compared)
+    )  # fmt: skip
+
+
+def _embedded(store: Store, learning: Learning, item: Item) -> EmbeddedItem:
+    """An item as its story sees it; what no model saw yet, or another, is embedded."""
+    return store.embedded(item.id, learning.embedder.id) or learning.embed_gists([item])[0]
 
 
 @main.command()
@@ -270,7 +302,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
         }  # fmt: skip
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
     elif store is None:
-        click.echo(f"nothing yet in {config.state}: `monitor run` or `monitor once` begins")
+        click.echo(_nothing_yet(config))
     else:
         rows = [*totals.items(), *((f"outbox: {state}", n) for state, n in outbox.items())]
         click.echo(tabulate(rows, tablefmt="plain"))
@@ -339,6 +371,164 @@ def replay(
     if problems:
         click.echo(f"monitor: {len(problems)} lines skipped", err=True)
         sys.exit(1)
+
+
+# -- stories --------------------------------------------------------------------------------------
+
+
+@main.group()
+def stories() -> None:
+    """The stories: list, show, and correct by hand."""
+
+
+@stories.command("list")
+@click.option("--since", metavar="SPAN", help="Only stories with an item of the last SPAN (3d, 12h).")
+@click.option("--topic", default="", metavar="ID", help="Only stories of which this topic took an item.")
+@click.option("--open", "only_open", is_flag=True, help="Only stories that still take items.")
+@click.option("--min-sources", type=click.IntRange(0), default=0, metavar="N",
+              help="Only stories with so many independent sources.")  # fmt: skip
+@click.option("--all", "every", is_flag=True, help="Also stories of which no topic took an item.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="So many at most.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@_command
+def stories_list(
+    context: click.Context, since: str | None, topic: str, only_open: bool, min_sources: int, every: bool, limit: int,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """List the stories of which a topic took an item, latest first. Times are in UTC."""
+    from monitor.stories import listed, listed_data
+
+    config = _config(context)
+    begin = _now() - _duration("--since", since) if since else None
+    store = _open_store_to_read(config)
+    openness = _openness(config, store) if store else None
+    found: Iterator[Timeline] = iter(())
+    if store and openness:
+        found = (
+            timeline for timeline in store.timelines(since=begin, topic=topic, every=every)
+            if len(timeline.story.independent) >= min_sources and (not only_open or openness.is_open(timeline))
+        )  # fmt: skip
+    chosen = [(timeline, openness) for timeline in itertools.islice(found, limit) if openness]
+    if as_json:
+        click.echo(json.dumps([listed_data(*one) for one in chosen], ensure_ascii=False, indent=2))
+    elif chosen:
+        click.echo("\n\n".join(listed(*one) for one in chosen))
+    else:
+        click.echo(f"monitor: {'no such story' if store else _nothing_yet(config)}", err=True)
+    if next(found, None):
+        click.echo(f"monitor: these are the latest {limit}; more: --limit", err=True)
+
+
+@stories.command("show")
+@click.argument("name", metavar="STORY|ITEM")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@_command
+def stories_show(context: click.Context, name: str, as_json: bool) -> None:
+    """Show a STORY (its id, or the id or link of an ITEM in it): who tells it, who was told, and what stands in it and why."""
+    from monitor.stories import shown, shown_data
+
+    config = _config(context)
+    store = _open_store_with_stories(config)
+    story = _the_story(store, name)
+    timeline, openness = store.timeline(story), _openness(config, store)
+    if timeline is None or openness is None:
+        raise RulingError(f"no story {name!r} any more")
+    known = (timeline, openness, store.deliveries_of([story]), store.rulings_on(story))
+    click.echo(json.dumps(shown_data(*known), ensure_ascii=False, indent=2) if as_json else shown(*known))
+
+
+@stories.command("merge")
+@click.argument("names", nargs=-1, required=True, metavar="STORY STORY...")
+@click.pass_context
+@_command
+def stories_merge(context: click.Context, names: tuple[str, ...]) -> None:
+    """Make stories one: the first one named. Their roots become its updates; a channel that knows several of them goes on in
+    the oldest thread. The daemon may run meanwhile."""
+    from monitor.rulings import merge
+
+    if len(names) < 2:
+        raise click.UsageError("name two stories or more")
+    store = _open_store_with_stories(_config(context))
+    found = [_the_story(store, name) for name in names]
+    ruling = store.rule(found, lambda timelines, deliveries: merge(timelines, deliveries, _author()), _now())
+    click.echo(f"{' and '.join(ruling.stories)} are one story now: {ruling.story} ({_moved(ruling)})")
+
+
+@stories.command("split")
+@click.argument("names", nargs=-1, required=True, metavar="ITEM...")
+@click.option("--alone", is_flag=True, help="Leave the copies of these items where they are.")
+@click.pass_context
+@_command
+def stories_split(context: click.Context, names: tuple[str, ...], alone: bool) -> None:
+    """Take ITEMs, and their copies, out of their story into one of their own. An alert that opened a thread goes with its
+    item; what was replied stays where it stands. The daemon may run meanwhile."""
+    from monitor.rulings import split
+
+    store = _open_store_with_stories(_config(context))
+    found = dict(_the_item(store, name) for name in names)
+    if len(set(found.values())) > 1:
+        raise RulingError(
+            f"they stand in several stories, {', '.join(sorted(set(found.values())))}: split one at a time"
+        )
+    story, now = next(iter(found.values())), _now()
+    ruling = store.rule(
+        [story],
+        lambda timelines, deliveries: split(timelines[0], list(found), deliveries, _author(), now, alone=alone),
+        now,
+    )
+    click.echo(f"{_moved(ruling)} from {story} to a story of their own: {ruling.story}")
+
+
+def _moved(ruling: Ruling) -> str:
+    return f"{len(ruling.items)} item{'s' * (len(ruling.items) != 1)} moved"
+
+
+def _the_story(store: Store, name: str) -> str:
+    return _the_one("story", name, store.stories_named(name))
+
+
+def _the_item(store: Store, name: str) -> tuple[str, str]:
+    """An item and its story."""
+    found = store.items_named(name)
+    item = _the_one("item", name, list(found))
+    return item, found[item]
+
+
+def _the_one(what: str, name: str, found: Sequence[str]) -> str:
+    if not found:
+        ids = "monitor stories list shows the ids of stories, monitor stories show those of their items"
+        raise RulingError(f"no {what} {name!r}: {ids}")
+    if len(found) > 1:
+        raise RulingError(f"{name!r} may mean {' or '.join(found)}: name the {what} by its whole id")
+    return found[0]
+
+
+def _openness(config: Config, store: Store) -> Openness | None:
+    """What says which stories are open; None if nothing was ever seen."""
+    from monitor.rules import load_topics
+    from monitor.stories import Openness
+
+    newest, (topics, _) = store.newest(), load_topics(config.rules)
+    windows = {topic.id: topic.story.window for topic in topics if topic.story.window}
+    return Openness(newest, config.alerts.story_window, windows) if newest else None
+
+
+def _open_store_with_stories(config: Config) -> Store:
+    store = _open_store_to_read(config)
+    if store is None:
+        raise RulingError(_nothing_yet(config))
+    return store
+
+
+def _nothing_yet(config: Config) -> str:
+    return f"nothing yet in {config.state}: `monitor run` or `monitor once` begins"
+
+
+def _author() -> str:
+    """Who types this, as far as the environment says."""
+    return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
 
 
 # -- rules ----------------------------------------------------------------------------------------
@@ -590,6 +780,11 @@ def _tell(problems: Sequence[Problem], *, err: bool = False) -> None:
         click.echo(str(problem), err=err)
     if any(not problem.warning for problem in problems):
         sys.exit(1)
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"monitor: {message}", err=True)
+    sys.exit(1)
 
 
 def _open_store(config: Config) -> Store:

@@ -9,6 +9,8 @@ MonitorError
 ├── FetchError         a feed gave no document
 ├── ParseError         a document gave no feed
 ├── OpinionError       a second opinion was not had; the first judgement stands
+├── RulingError        what a person asked of stories cannot be done        exit 1
+├── OvertakenError     a person ruled on stories since: judge again
 └── SendError          a message was not, or may not have been, accepted
     ├── NotAccepted        certainly not: it may be sent again
     ├── MaybeAccepted      nobody knows: read back before sending again
@@ -133,6 +135,18 @@ class OpinionError(MonitorError):
     def __init__(self, cause: str, detail: str = "") -> None:
         super().__init__(f"{cause}: {detail}" if detail else cause)
         self.cause = cause
+
+
+class RulingError(MonitorError):
+    """What a person asked of stories cannot be done; nothing was changed."""
+
+    permanent = True
+
+
+class OvertakenError(MonitorError):
+    """A person ruled on stories after these items were judged: nothing was written, judge them again."""
+
+    retry_after = 0.0
 
 
 class SendError(MonitorError):

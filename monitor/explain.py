@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from monitor.model import Delivery, DeliveryState, Explained, Feed, Item, Match, MatchOutcome, Relation
+from monitor.model import (
+    Delivery,
+    DeliveryState,
+    Explained,
+    Feed,
+    Item,
+    Match,
+    MatchOutcome,
+    Placement,
+    Relation,
+    Timeline,
+)
 from monitor.text import fold
 
 #: Topics shown for a text that nobody has seen before: those that took it, and as many of the nearest others.
@@ -29,7 +40,7 @@ def explain(known: Explained) -> str:
             *_matches(known.matches, none="no topic came near: nothing above one in twenty ordinary items"),
             "",
             f"Story     {story.id}: {story.items} item{'s' * (story.items != 1)} from {told}",
-            f"          {place}: {known.placement.because}",
+            f"          {place}{' (by hand)' * known.by_hand}: {known.placement.because}",
             "",
             *_deliveries(known.deliveries),
         ]
@@ -80,11 +91,71 @@ def explained_data(known: Explained) -> dict[str, object]:
         "story": known.story.id,
         "relation": known.placement.relation.value,
         "story_because": known.placement.because,
+        "by_hand": known.by_hand,
         "deliveries": [
             {"kind": d.alert.kind.value, "channel": d.alert.channel, "state": d.state.value, "receipt": d.receipt}
             for d in known.deliveries
         ],
     }
+
+
+def explain_pair(one: Explained, other: Explained, timeline: Timeline, compared: str) -> str:
+    """Why two items are, or are not, one story.
+
+    timeline: the story of the first. compared: what grouping says of the two by themselves.
+    """
+    pair = (one, other)
+    together = one.story.id == other.story.id
+    lines = [
+        f"Verdict   one story: {one.story.id}"
+        if together
+        else f"Verdict   two stories: {one.story.id}, {other.story.id}",
+        "",
+        *(f"By hand   “{known.item.title}”: {known.placement.because}" for known in pair if known.by_hand),
+    ]
+    if together:
+        lines += [f"Joined    {_joined([known.item.title, *joined_by(known.item.id, timeline)])}" for known in pair]
+    return "\n".join([*lines, f"Compared  {compared}"])
+
+
+def pair_data(one: Explained, other: Explained, timeline: Timeline, compared: str) -> dict[str, object]:
+    """The same for programs."""
+    together = one.story.id == other.story.id
+    return {
+        "one_story": together,
+        "items": [
+            {
+                "id": known.item.id,
+                "title": known.item.title,
+                "story": known.story.id,
+                "by_hand": known.by_hand,
+                "because": known.placement.because,
+                "joined_by": joined_by(known.item.id, timeline) if together else [],
+            }
+            for known in (one, other)
+        ],
+        "compared": compared,
+    }
+
+
+def joined_by(item_id: str, timeline: Timeline) -> list[str]:
+    """The titles of what an item was joined by, and that, and so on to the root; empty for a root."""
+    places = {telling.item.id: telling.placement for telling in timeline.tellings}
+    titles = {telling.item.id: telling.item.title for telling in timeline.tellings}
+    return [titles[parent] for parent in _ancestors(item_id, places)]
+
+
+def _ancestors(item_id: str, places: Mapping[str, Placement]) -> Iterator[str]:
+    met = {item_id}
+    while (parent := places[item_id].parent) in places and parent not in met:
+        met.add(parent)
+        yield parent
+        item_id = parent
+
+
+def _joined(titles: Sequence[str]) -> str:
+    first, *parents = [f"“{title}”" for title in titles]
+    return f"{first} joined by " + ", which was joined by ".join(parents) if parents else f"{first} opened it"
 
 
 def judgement(match: Match) -> str:

@@ -561,6 +561,8 @@ class Member:
     embedded: EmbeddedItem
     story: str
     relation: Relation
+    #: a person put it there: nothing automatic moves it
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -640,6 +642,79 @@ def voices(tellings: Iterable[tuple[Item, Relation]]) -> tuple[Voice, ...]:
         first = before.first if before else item.at
         heard[item.source] = Voice(item.source, item.feed.kind, item.feed.country, first, own)
     return tuple(heard.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """An item as it stands in its story."""
+
+    item: Item
+    placement: Placement
+    verdict: Verdict
+    #: a person put it there
+    by_hand: bool = False
+    #: topics that took it
+    topics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """A story with all that stands in it, in the order of events; never empty."""
+
+    story: Story
+    tellings: tuple[Telling, ...]
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that took one of its items, in order of appearance."""
+        return tuple(dict.fromkeys(topic for telling in self.tellings for topic in telling.topics))
+
+
+# -- the hand's word on stories -------------------------------------------------------------------
+
+
+class RulingKind(enum.StrEnum):
+    MERGE = "merge"  # these stories are one
+    SPLIT = "split"  # these items are a story of their own
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a person decided about stories. It stands: nothing automatic moves what was moved by hand."""
+
+    kind: RulingKind
+    author: str
+    #: where the items that were moved stand now
+    story: str
+    #: all stories that it touches, that one included
+    stories: tuple[str, ...]
+    #: the items that were moved
+    items: tuple[str, ...]
+    #: set when it is written down
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """In which thread an alert stands, or will: a reply in its root's, a root in its own."""
+
+    alert: str
+    kind: AlertKind
+    #: the root alert; empty for a root
+    parent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rearrangement:
+    """A ruling, and all that it changes."""
+
+    ruling: Ruling
+    #: by item: where those stand whose place changed
+    placements: Mapping[str, Placement]
+    #: story -> title, where the root changed
+    titles: Mapping[str, str] = field(default_factory=dict)
+    #: alerts that were not sent yet, and now belong elsewhere
+    threads: tuple[Thread, ...] = ()
 
 
 # -- decide ---------------------------------------------------------------------------------------
@@ -836,3 +911,5 @@ class Explained:
     verdict: Verdict
     because: str
     deliveries: tuple[Delivery, ...]
+    #: a person put it in its story
+    by_hand: bool = False

@@ -25,6 +25,7 @@ from monitor.errors import (
     FetchError,
     Misconfigured,
     NotAccepted,
+    OvertakenError,
     ParseError,
     SendError,
     StateError,
@@ -142,8 +143,9 @@ class Memory(Protocol):
     def remember(self, key: str, value: str) -> None: ...
     def roots(self, story_id: str) -> dict[str, Root]: ...
     def untold(self, since: datetime) -> list[Item]: ...
-    def commit_again(self, records: Sequence[Record], model: str, now: datetime) -> None: ...
-    def commit_poll(self, polled: Polled, records: Sequence[Record], model: str) -> None: ...
+    def latest_ruling(self) -> int: ...
+    def commit_again(self, records: Sequence[Record], model: str, now: datetime, ruling: int | None = None) -> None: ...
+    def commit_poll(self, polled: Polled, records: Sequence[Record], model: str, ruling: int | None = None) -> None: ...
     def forgive(self, weights: Mapping[str, float]) -> None: ...
     def commit_failed_poll(self, feed: Feed, cause: str, weight: float, next_poll: datetime, now: datetime) -> None: ...
     def next_queued(self, now: datetime, reply_gap: timedelta) -> Delivery | None: ...
@@ -188,6 +190,8 @@ class Judge:
         self._window = window
         self._background = background
         self.stories = self.no_stories()
+        #: the latest of people's rulings on stories that the open ones heed
+        self.ruling = 0
         self.learn(matcher)
 
     def learn(self, matcher: Matcher, background: Background | None = None) -> None:
@@ -300,12 +304,20 @@ class Judge:
         decision = Decision(Verdict.HELD, because)
         return Record(unread, _text_key(item), (), placement, decision)
 
+    def compare(self, one: EmbeddedItem, other: EmbeddedItem) -> str:
+        """Say why two items would, or would not, be one story if nothing else were open."""
+        earlier, later = sorted((one, other), key=lambda embedded: embedded.item.at)
+        stories = self.no_stories(self._longest())
+        stories.add(Member(earlier, earlier.item.id, Relation.ROOT))
+        return stories.place(later).because
+
     def no_stories(self, window: timedelta | None = None) -> OpenStories:
         """Make a set of stories with nothing in it."""
         return OpenStories(self._unit, window or self._window)
 
-    def rebuild(self, members: Sequence[Member]) -> None:
-        """Start from the stories that the store knows to be open."""
+    def rebuild(self, members: Sequence[Member], ruling: int = 0) -> None:
+        """Start from the stories that the store knows to be open, as they were after this ruling."""
+        self.ruling = ruling
         self.stories = self.no_stories()
         self.stories.longest = self._longest()
         for member in members:
@@ -344,6 +356,20 @@ class Roots:
             elif alert.escalation:
                 known[alert.channel] = replace(known[alert.channel], escalated=True)
         self._fresh[story] = known
+
+
+def reopen(judge: Judge, memory: Memory, model: str) -> None:
+    """Start from the stories that the store knows to be open, as people have left them. In the store's thread."""
+    # first the number: a ruling in between is met again, and not missed
+    ruling = memory.latest_ruling()
+    judge.rebuild(memory.members(judge.stories.span, model), ruling)
+
+
+def _heed_rulings(judge: Judge, memory: Memory, model: str) -> None:
+    """Take note of what a person, beside us, did to stories since we last looked."""
+    if memory.latest_ruling() != judge.ruling:
+        reopen(judge, memory, model)
+        log.info("rulings heeded", latest=judge.ruling, open_items=len(judge.stories))
 
 
 def _text_key(item: Item) -> str:
@@ -461,7 +487,18 @@ def _judge_again_and_commit(
     items: Sequence[EmbeddedItem], opinions: Mapping[str, Opinion], span: timedelta, judge: Judge, edges: Collector
 ) -> int:
     """In the store's thread, so that no poll decides meanwhile."""
+    while True:
+        try:
+            return _backfill_once(items, opinions, span, judge, edges)
+        except OvertakenError:
+            continue  # a person ruled on stories meanwhile
+
+
+def _backfill_once(
+    items: Sequence[EmbeddedItem], opinions: Mapping[str, Opinion], span: timedelta, judge: Judge, edges: Collector
+) -> int:
     memory, now = edges.memory, edges.clock()
+    _heed_rulings(judge, memory, edges.embed.id)
     known = memory.versions([one.item.id for one in items])
     roots = Roots(memory.roots, judge)
     records: list[Record] = []
@@ -471,7 +508,7 @@ def _judge_again_and_commit(
         if record:
             roots.note(record)
             records.append(record)
-    memory.commit_again(records, edges.embed.id, now)
+    memory.commit_again(records, edges.embed.id, now, judge.ruling)
     told = sum(bool(record.decision.alerts) for record in records)
     log.info("backfill", items=len(records), told=told)
     return told
@@ -660,16 +697,22 @@ def _judge_and_commit(
     edges: Collector,
 ) -> list[Record]:
     """In the store's thread, so that one poll's stories are settled before the next poll looks at them."""
-    now = edges.clock()
-    try:
-        records = _judge(state, findings, embedded, opinions, judge, edges, now)
-        polled = _polled(state, answer, parsed, findings, records, full, judge, edges, now)
-        edges.memory.commit_poll(polled, records, edges.embed.id)
-    except BaseException:
-        # what was put in stories was not written down: go back to what was
-        judge.rebuild(edges.memory.members(judge.stories.span, edges.embed.id))
-        raise
-    return records
+    now, memory, model = edges.clock(), edges.memory, edges.embed.id
+    if findings.has_items:
+        _heed_rulings(judge, memory, model)
+    while True:
+        try:
+            records = _judge(state, findings, embedded, opinions, judge, edges, now)
+            polled = _polled(state, answer, parsed, findings, records, full, judge, edges, now)
+            memory.commit_poll(polled, records, model, judge.ruling)
+        except BaseException as error:
+            # what was put in stories was not written down: go back to what was
+            reopen(judge, memory, model)
+            # a person ruled on stories meanwhile: judge by that
+            if not isinstance(error, OvertakenError):
+                raise
+        else:
+            return records
 
 
 def _judge(

@@ -215,7 +215,8 @@ class SampleServer:
         self._server.serve_forever()
 
     def __enter__(self) -> Self:
-        Thread(target=self._server.serve_forever, daemon=True).start()
+        # so often it looks whether it was told to stop: what waits for it at the end waits as long
+        Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(

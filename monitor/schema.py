@@ -285,3 +285,23 @@ def m004_telling(db: Database) -> None:
     CREATE INDEX outbox_carrier ON outbox (carrier_id) WHERE carrier_id <> '';
     """,
     )
+
+
+@migrations()
+def m005_rulings(db: Database) -> None:
+    _run(
+        db,
+        """
+    CREATE TABLE rulings (                      -- append only: what people decided about stories
+        id INTEGER PRIMARY KEY,
+        at TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        detail TEXT NOT NULL,                   -- JSON: story, stories, items, and where these stood before
+        author TEXT NOT NULL
+    ) STRICT;
+
+    -- 1: a person put it in its story
+    ALTER TABLE items ADD COLUMN by_hand INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX stories_latest ON stories (latest);
+    """,
+    )

@@ -13,7 +13,7 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any, Self
 import numpy as np
 from sqlite_utils import Database
 
-from monitor.errors import BusyError, StateError
+from monitor.errors import BusyError, OvertakenError, RulingError, StateError
 from monitor.model import (
     Ailment,
     Alert,
@@ -47,13 +47,18 @@ from monitor.model import (
     Opinion,
     Placement,
     Polled,
+    Rearrangement,
     Record,
     Relation,
     Rhythm,
     Root,
+    Ruling,
+    RulingKind,
     Severity,
     Story,
     Subscription,
+    Telling,
+    Timeline,
     Validators,
     Vector,
     Verdict,
@@ -274,9 +279,15 @@ class Store:
         )
         return [_item(row) for row in rows]
 
-    def commit_again(self, records: Sequence[Record], model: str, now: datetime) -> None:
-        """Write down what known items came to when they were judged again, as one transaction."""
+    def commit_again(self, records: Sequence[Record], model: str, now: datetime, ruling: int | None = None) -> None:
+        """Write down what known items came to when they were judged again, as one transaction.
+
+        ruling: the latest that the judging heeded (`latest_ruling`); None if that does not matter.
+
+        Raises: OvertakenError if there is a later one.
+        """
         with self._writing():
+            self._refuse_overtaken(ruling)
             for record in records:
                 self._write_record(record, model, now)
 
@@ -285,10 +296,16 @@ class Store:
         rows = self._rows("SELECT at FROM items WHERE feed_url = ? ORDER BY at DESC LIMIT ?", url, count)
         return [_need_time(row["at"]) for row in rows]
 
-    def commit_poll(self, polled: Polled, records: Sequence[Record], model: str) -> None:
+    def commit_poll(self, polled: Polled, records: Sequence[Record], model: str, ruling: int | None = None) -> None:
         """Write all that one successful poll brought, as one transaction: items, vectors, matches, stories, alerts, and
-        what to ask the server with next time."""
+        what to ask the server with next time.
+
+        ruling: the latest that the judging heeded (`latest_ruling`); None if that does not matter.
+
+        Raises: OvertakenError if there is a later one.
+        """
         with self._writing(durably=bool(records)):
+            self._refuse_overtaken(ruling if records else None)
             for record in records:
                 self._write_record(record, model, polled.at)
             self._connection.executemany(
@@ -577,24 +594,40 @@ class Store:
 
         Measured from the newest item, not from the clock: a pause or a jump of the clock closes no story.
         """
-        newest = self._one("SELECT max(first_seen) AS at FROM items")
-        if newest is None or newest["at"] is None:
-            return []
-        since = _need_time(newest["at"]) - span
-        rows = self._rows(
-            f"{_ITEMS} WHERE i.first_seen >= ? AND i.verdict <> ? ORDER BY i.rowid", _text(since), Verdict.HELD
-        )
+        rows = self._recent(span)
         return [(_item(row), row["text_hash"], row["story_id"], Relation(row["relation"])) for row in rows]
 
     def members(self, span: timedelta, model: str) -> list[Member]:
         """The recent items for which this model has given a vector, in the order seen."""
-        items = self.recent_items(span)
-        vectors = self.vectors({text_hash for _, text_hash, _, _ in items}, model)
+        rows = self._recent(span)
+        vectors = self.vectors({row["text_hash"] for row in rows}, model)
         return [
-            Member(EmbeddedItem(item, vectors[text_hash]), story, relation)
-            for item, text_hash, story, relation in items
-            if text_hash in vectors
-        ]
+            Member(
+                EmbeddedItem(_item(row), vectors[row["text_hash"]]), row["story_id"], Relation(row["relation"]),
+                bool(row["by_hand"]),
+            )
+            for row in rows
+            if row["text_hash"] in vectors
+        ]  # fmt: skip
+
+    def _recent(self, span: timedelta) -> list[Row]:
+        newest = self.newest()
+        if newest is None:
+            return []
+        return self._rows(
+            f"{_ITEMS} WHERE i.first_seen >= ? AND i.verdict <> ? ORDER BY i.rowid", _text(newest - span), Verdict.HELD
+        )
+
+    def newest(self) -> datetime | None:
+        """When the newest item was first seen; None if there is none."""
+        row = self._one("SELECT max(first_seen) AS at FROM items")
+        return _time(row["at"]) if row else None
+
+    def embedded(self, item_id: str, model: str) -> EmbeddedItem | None:
+        """An item with the vector that this model gave; None if it is not known, or the model never saw it."""
+        row = self._one(f"{_ITEMS} WHERE i.id = ?", item_id)
+        vector = self.vectors([row["text_hash"]], model).get(row["text_hash"]) if row else None
+        return None if row is None or vector is None else EmbeddedItem(_item(row), vector)
 
     def opinions(self, keys: Sequence[str]) -> dict[str, Opinion]:
         """Second opinions that were had before, by `opinion.cache_key`."""
@@ -643,26 +676,20 @@ class Store:
         if row is None:
             return None
         rows = self._rows(f"{_ITEMS} WHERE i.story_id = ? ORDER BY i.at, i.rowid", story_id)
-        tellings = [(_item(row), Relation(row["relation"])) for row in rows]
-        items = [item for item, _ in tellings]
-        return Story(
-            id=row["id"],
-            title=row["title"],
-            opened=_need_time(row["opened"]),
-            latest=_need_time(row["latest"]),
-            items=len(items),
-            voices=voices(tellings),
-            languages=tuple(dict.fromkeys(item.language for item in items if item.language)),
-        )
+        return _story(row, [(_item(row), Relation(row["relation"])) for row in rows])
 
     def roots(self, story_id: str) -> dict[str, Root]:
         """Channels that have been told of a story, or will be, each with its root.
 
-        A dead root tells nobody: the story's next item is news there again.
+        A dead root tells nobody: the story's next item is news there again. Where stories were merged, a channel may have
+        several: the oldest that was sent is the thread.
         """
         rows = self._rows(
-            f"{_DELIVERIES} WHERE o.story_id = ? AND o.kind = ? AND o.state <> ? ORDER BY o.rowid",
+            f"""{_DELIVERIES} WHERE o.story_id = ? AND o.kind = ? AND o.state <> ?
+                ORDER BY CASE WHEN o.state = ? THEN 2 WHEN o.state IN (?, ?) THEN 0 WHEN o.state = ? THEN -1 ELSE 1 END,
+                    o.created DESC, o.rowid DESC""",
             story_id, AlertKind.ROOT, DeliveryState.DEAD,
+            DeliveryState.SENT, DeliveryState.QUEUED, DeliveryState.BLOCKED, DeliveryState.HELD,
         )  # fmt: skip
         if not rows:
             return {}
@@ -673,10 +700,167 @@ class Store:
                 story_id, DeliveryState.DEAD,
             )
         }  # fmt: skip
+        # the last of a channel wins
         return {
             row["channel"]: Root(self._alert(row), row["state"] == DeliveryState.HELD, row["channel"] in escalated)
             for row in rows
         }
+
+    def timeline(self, story_id: str) -> Timeline | None:
+        return next(self._timelines([story_id]), None)
+
+    def timelines(self, *, since: datetime | None = None, topic: str = "", every: bool = False) -> Iterator[Timeline]:
+        """Stories whose latest item is not older than that, latest first, read as they are asked for.
+
+        topic: only those of which it took an item. every: also those of which no topic did.
+        """
+        taken = [outcome for outcome in MatchOutcome if outcome.taken]
+        took = f"""EXISTS (SELECT 1 FROM items i JOIN matches m ON m.item_id = i.id WHERE i.story_id = s.id
+                       AND m.outcome IN ({",".join("?" * len(taken))}) AND m.topic = coalesce(?, m.topic))"""
+        rows = self._rows(
+            f"""SELECT s.id FROM stories s WHERE s.latest >= ? AND {"1" if every and not topic else took}
+                ORDER BY s.latest DESC, s.id""",
+            _text(since) or "",
+            *([] if every and not topic else [*taken, topic or None]),
+        )
+        for chunk in _chunks([row["id"] for row in rows], 50):
+            yield from self._timelines(chunk)
+
+    def _timelines(self, story_ids: Sequence[str]) -> Iterator[Timeline]:
+        """In the order named; what is unknown, or empty, is left out."""
+        marks, taken = ",".join("?" * len(story_ids)), [outcome for outcome in MatchOutcome if outcome.taken]
+        stories = {row["id"]: row for row in self._rows(f"SELECT * FROM stories WHERE id IN ({marks})", *story_ids)}
+        topics: dict[str, list[str]] = {}
+        for row in self._rows(
+            f"""SELECT m.item_id, m.topic FROM items i JOIN matches m ON m.item_id = i.id
+                WHERE i.story_id IN ({marks}) AND m.outcome IN ({",".join("?" * len(taken))}) ORDER BY m.score DESC""",
+            *story_ids, *taken,
+        ):  # fmt: skip
+            topics.setdefault(row["item_id"], []).append(row["topic"])
+        tellings: dict[str, list[Telling]] = {}
+        for row in self._rows(f"{_ITEMS} WHERE i.story_id IN ({marks}) ORDER BY i.at, i.rowid", *story_ids):
+            tellings.setdefault(row["story_id"], []).append(_telling(row, topics.get(row["id"], [])))
+        for story_id in story_ids:
+            if told := tellings.get(story_id):
+                story = _story(stories[story_id], [(telling.item, telling.placement.relation) for telling in told])
+                yield Timeline(story, tuple(told))
+
+    def deliveries_of(self, story_ids: Sequence[str]) -> list[Delivery]:
+        """What was told, or waits to be told, of the items of these stories, oldest first."""
+        marks = ",".join("?" * len(story_ids))
+        return [
+            self._delivery(row)
+            for row in self._rows(
+                f"{_DELIVERIES} WHERE o.story_id IN ({marks}) ORDER BY o.created, o.rowid", *story_ids
+            )
+        ]
+
+    def stories_named(self, name: str) -> list[str]:
+        """The stories that a name may mean: a story's id or its beginning, or an item in it (`items_named`)."""
+        if self._one("SELECT id FROM stories WHERE id = ?", name):
+            return [name]  # the item that it is named after may stand elsewhere by now
+        begin = self._rows("SELECT id FROM stories WHERE id BETWEEN ? AND ?", *_beginning(name))
+        return sorted({row["id"] for row in begin} | set(self.items_named(name).values()))
+
+    def items_named(self, name: str) -> dict[str, str]:
+        """The items that a name may mean, each with its story: an id or its beginning (6 characters or more), or a link."""
+        rows = self._rows("SELECT id, story_id FROM items WHERE id = ?", name) or self._rows(
+            "SELECT id, story_id FROM items WHERE id BETWEEN ? AND ? OR canonical_link = ? OR link = ? ORDER BY rowid",
+            *_beginning(name), name, name,
+        )  # fmt: skip
+        return {row["id"]: row["story_id"] for row in rows}
+
+    # -- the hand's word --------------------------------------------------------------------------
+
+    def latest_ruling(self) -> int:
+        """The number of the latest ruling; 0 if there was none."""
+        row = self._one("SELECT max(id) AS id FROM rulings")
+        return (row["id"] or 0) if row else 0
+
+    def _refuse_overtaken(self, ruling: int | None) -> None:
+        if ruling is not None and self.latest_ruling() > ruling:
+            raise OvertakenError("a person ruled on stories meanwhile")
+
+    def rulings_on(self, story_id: str) -> list[Ruling]:
+        """What people decided about a story, oldest first."""
+        rows = self._rows(
+            "SELECT * FROM rulings WHERE EXISTS (SELECT 1 FROM json_each(detail, '$.stories') WHERE value = ?) ORDER BY id",
+            story_id,
+        )
+        return [_ruling(row) for row in rows]
+
+    def rule(
+        self,
+        story_ids: Sequence[str],
+        plan: Callable[[Sequence[Timeline], Sequence[Delivery]], Rearrangement],
+        now: datetime,
+    ) -> Ruling:
+        """Do to stories what a plan says of them and their outbox, and write down who said so, as one transaction.
+
+        Raises: RulingError, also what the plan raises.
+        """
+        with self._writing():
+            timelines = list(self._timelines(story_ids))
+            if missing := set(story_ids) - {timeline.story.id for timeline in timelines}:
+                raise RulingError(f"no story {', '.join(sorted(missing))} any more")
+            planned = plan(timelines, self.deliveries_of(story_ids))
+            before = {
+                telling.item.id: telling.placement
+                for timeline in timelines
+                for telling in timeline.tellings
+                if telling.item.id in planned.placements
+            }
+            self._write_ruling(planned.ruling, before, now)
+            self._write_places(planned, now)
+            self._write_threads(planned)
+            self._connection.executemany(
+                "DELETE FROM stories WHERE id = ? AND NOT EXISTS (SELECT 1 FROM items WHERE story_id = stories.id)",
+                [(story,) for story in planned.ruling.stories],
+            )
+        return planned.ruling
+
+    def _write_ruling(self, ruling: Ruling, before: Mapping[str, Placement], now: datetime) -> None:
+        stood = {
+            item: [placement.story, placement.relation, placement.parent, placement.because]
+            for item, placement in before.items()
+        }
+        detail = {"story": ruling.story, "stories": ruling.stories, "items": ruling.items, "before": stood}
+        self._connection.execute(
+            "INSERT INTO rulings (at, kind, detail, author) VALUES (?, ?, ?, ?)",
+            (_text(now), ruling.kind, _json(detail), ruling.author),
+        )
+
+    def _write_places(self, planned: Rearrangement, now: datetime) -> None:
+        self._connection.executemany(
+            """INSERT INTO stories (id, title, opened, latest) VALUES (?, ?, ?, ?)
+               ON CONFLICT (id) DO UPDATE SET title = excluded.title""",
+            [(story, title, _text(now), _text(now)) for story, title in planned.titles.items()],
+        )
+        self._connection.executemany(
+            "UPDATE items SET story_id = ?, relation = ?, parent_id = ?, likeness = ?, because = ? WHERE id = ?",
+            [(p.story, p.relation, p.parent, p.likeness, p.because, item) for item, p in planned.placements.items()],
+        )
+        self._connection.executemany(
+            "UPDATE items SET by_hand = 1 WHERE id = ?", [(item,) for item in planned.ruling.items]
+        )
+        self._connection.executemany(
+            """UPDATE stories SET (opened, latest) = (SELECT min(at), max(at) FROM items WHERE story_id = stories.id)
+               WHERE id = ? AND EXISTS (SELECT 1 FROM items WHERE story_id = stories.id)""",
+            [(story,) for story in planned.ruling.stories],
+        )
+
+    def _write_threads(self, planned: Rearrangement) -> None:
+        """An alert is always of the story in which its item stands; where it was sent, it stays in its thread."""
+        self._connection.executemany(
+            "UPDATE outbox SET story_id = (SELECT story_id FROM items WHERE id = item_id) WHERE story_id = ?",
+            [(story,) for story in planned.ruling.stories],
+        )
+        self._connection.executemany(
+            # rendered anew: a root reads otherwise than a reply
+            """UPDATE outbox SET kind = ?, parent_id = ?, message = NULL, broadcast = CASE WHEN ? = '' THEN 0 ELSE broadcast END
+               WHERE id = ?""",
+            [(thread.kind, thread.parent, thread.parent, thread.alert) for thread in planned.threads],
+        )
 
     # -- outbox -----------------------------------------------------------------------------------
 
@@ -939,13 +1123,12 @@ class Store:
             matches=tuple(
                 _match({**match, **{key: json.loads(match[key]) for key in ("terms", "words")}}) for match in matches
             ),
-            placement=Placement(
-                row["story_id"], Relation(row["relation"]), row["parent_id"], row["likeness"], row["because"]
-            ),
+            placement=_placement(row),
             story=story,
             verdict=Verdict(row["verdict"]),
             because=row["verdict_because"],
             deliveries=tuple(self._delivery(delivery) for delivery in told),
+            by_hand=bool(row["by_hand"]),
         )
 
     def verdict_counts(self, since: datetime | None = None) -> dict[str, int]:
@@ -1058,6 +1241,11 @@ def _chunks(values: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
         yield values[start : start + size]
 
 
+def _beginning(name: str) -> tuple[str, str]:
+    """The first and the last id that begin so; no id for less than 6 characters, which are no beginning."""
+    return (name, name + "\U0010ffff") if len(name) >= 6 else ("~", "")
+
+
 def _text(time: datetime | None) -> str | None:
     return time.astimezone(UTC).isoformat(timespec="milliseconds") if time else None
 
@@ -1155,6 +1343,34 @@ def _item(row: Row) -> Item:
         content=row["content_hash"],
         revision=row["revision"],
     )
+
+
+def _placement(row: Row) -> Placement:
+    return Placement(row["story_id"], Relation(row["relation"]), row["parent_id"], row["likeness"], row["because"])
+
+
+def _telling(row: Row, topics: Sequence[str]) -> Telling:
+    return Telling(_item(row), _placement(row), Verdict(row["verdict"]), bool(row["by_hand"]), tuple(topics))
+
+
+def _story(row: Row, tellings: Sequence[tuple[Item, Relation]]) -> Story:
+    return Story(
+        id=row["id"],
+        title=row["title"],
+        opened=_need_time(row["opened"]),
+        latest=_need_time(row["latest"]),
+        items=len(tellings),
+        voices=voices(tellings),
+        languages=tuple(dict.fromkeys(item.language for item, _ in tellings if item.language)),
+    )
+
+
+def _ruling(row: Row) -> Ruling:
+    detail = json.loads(row["detail"])
+    return Ruling(
+        RulingKind(row["kind"]), row["author"], detail["story"], tuple(detail["stories"]), tuple(detail["items"]),
+        _time(row["at"]),
+    )  # fmt: skip
 
 
 def _match_row(match: Match) -> Row:

@@ -361,7 +361,7 @@ def units(title: str, text: str) -> list[str]:
 def _pieces(text: str) -> list[str]:
     pieces: list[str] = []
     for sentence in _cut(sentences(text[: 2 * WIDEST * PIECES])):
-        if pieces and _width(pieces[-1]) < NARROWEST:
+        if pieces and width(pieces[-1]) < NARROWEST:
             pieces[-1] += f" {sentence}"
         elif len(pieces) == PIECES:
             break
@@ -374,14 +374,14 @@ def _cut(parts: Iterable[str]) -> Iterator[str]:
     """Lists and tables have no sentences: let nothing be wider than a piece."""
     for part in parts:
         rest = part
-        while _width(rest) > WIDEST:
-            length = WIDEST * len(rest) // _width(rest)
+        while width(rest) > WIDEST:
+            length = WIDEST * len(rest) // width(rest)
             cut = rest.rfind(" ", length // 2, length) + 1 or length
             yield rest[:cut].strip()
             rest = rest[cut:].strip()
         yield rest
 
 
-def _width(text: str) -> int:
+def width(text: str) -> int:
     """Length in Latin letters: a Han character or a Hangul syllable says what three do."""
     return len(text) * (3 if script(text) in ("Han", "Hangul") else 1)

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from fakes import Answer, FeedServer
 
 from monitor.cli import main
-from monitor.model import Ailment, Condition, Decision, DeliveryState, Verdict
+from monitor.model import Ailment, Condition, Decision, DeliveryState, Placement, Relation, Verdict
 from monitor.store import FILE, Lock, Store
 
 Run = Callable[..., Result]
@@ -81,8 +81,9 @@ def commit(store: Store) -> str:
 @pytest.fixture(autouse=True)
 def _log() -> Iterator[None]:
     """Commands set up the log, on a stderr that is gone after them."""
+    before = structlog.get_config()
     yield
-    structlog.reset_defaults()
+    structlog.configure(**before)
     logging.basicConfig(force=True)
 
 
@@ -130,6 +131,12 @@ USAGE = {
     "check of a feed with a pause that is none": ("feeds", "check", FEED, "--again", "soon"),
     "release of no feed": ("feeds", "release"),
     "drop of no feed": ("feeds", "drop"),
+    "explain two items and a text": ("explain", "abcdef", "fedcba", "--text", "x"),
+    "stories since no span": ("stories", "list", "--since", "yesterday"),
+    "no story at all": ("stories", "list", "--limit", "0"),
+    "show of nothing": ("stories", "show"),
+    "merge of one story": ("stories", "merge", "abcdef"),
+    "split of nothing": ("stories", "split"),
 }
 
 
@@ -151,6 +158,8 @@ CONFIGURED = [
     ("check",), ("status",), ("status", "--json"), ("explain", "abcdef"), ("feeds", "list"), ("feeds", "add", FEED),
     ("feeds", "remove", FEED), ("feeds", "export"), ("rules", "list"), ("rules", "check"), ("rules", "test"), ("run",),
     ("once",), ("feeds", "check"), ("feeds", "check", FEED), ("feeds", "release", FEED), ("feeds", "drop", FEED),
+    ("stories", "list"), ("stories", "show", "abcdef"), ("stories", "merge", "abcdef", "fedcba"),
+    ("stories", "split", "abcdef"), ("explain", "abcdef", "fedcba"),
 ]  # fmt: skip
 
 
@@ -527,6 +536,196 @@ def test_explain_gives_verdict_and_delivery_to_programs(monitor: Run, store: Sto
     assert (told["verdict"], [d["state"] for d in told["deliveries"]]) == ("alert", ["queued"])
 
 
+def test_explain_names_the_one_of_two_items_that_was_not_seen(monitor: Run, store: Store) -> None:
+    commit(store)
+    result = monitor("explain", make.item().id, "f00f00f00")
+    assert (result.exit_code, result.stderr) == (1, "monitor: no item 'f00f00f00' was seen\n")
+
+
+def test_explain_of_an_item_beside_itself_ends_with_1(monitor: Run, store: Store) -> None:
+    commit(store)
+    result = monitor("explain", make.item().id, make.item().link)
+    assert (result.exit_code, "is that same item" in result.stderr) == (1, True)
+
+
+# -- stories --------------------------------------------------------------------------------------
+
+ONE, TWO, UPDATE = "1" * 16, "2" * 16, "3" * 16
+GAZETTE = make.feed(url="https://gazette.example/rss", title="Gazette", kind="state media", country="", language="ru")
+
+
+def tell(store: Store, item_id: str, story: str = "", topic: str = "troops", **fields: object) -> None:
+    """Commit an item, told by an alert if it opens a story."""
+    at = make.NOW + timedelta(hours=int(item_id[0]))
+    item = make.item(id=item_id, title=f"Headline number {item_id[0]}", published=at, first_seen=at, **fields)
+    relation = Relation.UPDATE if story else Relation.ROOT
+    placement = Placement(story or item_id, relation, story, because=f"why {item_id[0]}")
+    alerts = () if story else (make.alert(id=f"alert {item_id[0]}", item=item, story=item_id),)
+    decision = Decision(Verdict.ALERT, "news", alerts)
+    matches = (make.match(topic=topic),) if topic else ()
+    record = make.record(item=item, placement=placement, decision=decision, matches=matches)
+    store.commit_poll(make.polled(feed=item.feed), [record], "bag@1")
+
+
+@pytest.fixture
+def told(store: Store) -> Store:
+    """Two stories, of which the second has an update in the gazette."""
+    store.add_feed(GAZETTE, make.NOW)
+    tell(store, ONE)
+    tell(store, TWO)
+    tell(store, UPDATE, TWO, feed=GAZETTE)
+    return store
+
+
+def stories(monitor: Run, *options: str) -> list[str]:
+    return [story["id"] for story in json.loads(monitor("stories", "list", "--json", *options).stdout)]
+
+
+def test_stories_are_listed_latest_first(monitor: Run, told: Store) -> None:  # noqa: ARG001
+    result = monitor("stories", "list")
+    assert (result.exit_code, result.stdout.splitlines()) == (
+        0,
+        [
+            f"{TWO} · 2024-10-29 16:30–2024-10-29 17:30 · 2 items, 2 sources · open",
+            "  Headline number 2",
+            "  troops · en, ru · wire, state media · United Kingdom",
+            "",
+            f"{ONE} · 2024-10-29 15:30–2024-10-29 15:30 · 1 item, 1 source · open",
+            "  Headline number 1",
+            "  troops · en · wire · United Kingdom",
+        ],
+    )
+
+
+def test_stories_are_chosen(monitor: Run, told: Store) -> None:
+    tell(told, "4" * 16, topic="")
+    tell(told, "5" * 16, topic="ships")
+    assert stories(monitor) == ["5" * 16, TWO, ONE]
+    assert stories(monitor, "--all") == ["5" * 16, "4" * 16, TWO, ONE]
+    assert stories(monitor, "--topic", "ships") == ["5" * 16]
+    assert stories(monitor, "--min-sources", "2") == [TWO]
+    assert stories(monitor, "--limit", "1") == ["5" * 16]
+    assert stories(monitor, "--since", "3d") == []  # these are of 2024
+
+
+def test_list_says_where_there_is_more(monitor: Run, told: Store) -> None:  # noqa: ARG001
+    assert monitor("stories", "list", "--limit", "1").stderr == "monitor: these are the latest 1; more: --limit\n"
+    assert monitor("stories", "list", "--limit", "2").stderr == ""
+
+
+def test_closed_stories_are_those_out_of_the_window(monitor: Run, told: Store) -> None:
+    later = make.item(link="", first_seen=make.NOW + timedelta(hours=75), published=None)
+    told.commit_poll(make.polled(), [make.record(item=later)], "bag@1")
+    assert stories(monitor, "--open") == [TWO]
+    assert "1 source · closed" in monitor("stories", "list").stdout
+
+
+def test_topic_s_own_window_keeps_its_stories_open(monitor: Run, told: Store, home: Path) -> None:
+    later = make.item(link="", first_seen=make.NOW + timedelta(hours=99), published=None)
+    told.commit_poll(make.polled(), [make.record(item=later)], "bag@1")
+    assert stories(monitor, "--open") == []
+    text = TROOPS.replace("[terms]", '[story]\nwindow = "7d"\n\n[terms]')
+    (home / "rules" / "troops.toml").write_text(text, encoding="utf-8")
+    assert stories(monitor, "--open") == [TWO, ONE]
+
+
+def test_no_story_is_no_fault(monitor: Run, store: Store) -> None:  # noqa: ARG001
+    result = monitor("stories", "list")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "monitor: no such story\n")
+
+
+def test_list_before_the_first_run_says_so(monitor: Run, home: Path) -> None:
+    result = monitor("stories", "list")
+    assert (result.exit_code, result.stdout, "nothing yet in " in result.stderr) == (0, "", True)
+    assert json.loads(monitor("stories", "list", "--json").stdout) == []
+    assert not (home / "state").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [("show", "abcdef"), ("merge", "abcdef", "fedcba"), ("split", "abcdef")], ids=" ".join
+)
+def test_story_before_the_first_run_ends_with_1(monitor: Run, home: Path, words: tuple[str, ...]) -> None:
+    result = monitor("stories", *words)
+    assert (result.exit_code, result.stdout, "nothing yet in " in result.stderr) == (1, "", True)
+    assert not (home / "state").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [("show", "f00f00"), ("show", "22222"), ("merge", TWO, "f00f00"), ("split", "f00f00")], ids=" ".join
+)
+def test_unknown_name_is_told_with_where_to_find_names(monitor: Run, told: Store, words: tuple[str, ...]) -> None:  # noqa: ARG001
+    result = monitor("stories", *words)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"no {'item' if words[0] == 'split' else 'story'} {words[-1]!r}: monitor stories list" in result.stderr
+
+
+def test_name_that_may_mean_two_stories_is_told(monitor: Run, told: Store) -> None:
+    tell(told, TWO[:15] + "9")
+    result = monitor("stories", "show", TWO[:8])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"may mean {TWO} or {TWO[:15]}9" in result.stderr
+
+
+@pytest.mark.parametrize("name", [TWO, TWO[:6], UPDATE, UPDATE[:6]])
+def test_story_is_shown_by_its_id_or_an_item_s(monitor: Run, told: Store, name: str) -> None:  # noqa: ARG001
+    result = monitor("stories", "show", name)
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, f"Story     {TWO}")
+
+
+def test_story_is_shown_to_programs(monitor: Run, told: Store) -> None:  # noqa: ARG001
+    story = json.loads(monitor("stories", "show", UPDATE, "--json").stdout)
+    assert [(one["item"], one["relation"], one["by_hand"], one["because"]) for one in story["timeline"]] == [
+        (TWO, "root", False, "why 2"), (UPDATE, "update", False, "why 3"),
+    ]  # fmt: skip
+    assert story["kinds"] == {"wire": 1, "state media": 1}
+    assert [(one["id"], one["kind"], one["state"]) for one in story["told"]] == [("alert 2", "root", "queued")]
+
+
+def test_merge_says_what_is_one_now(monitor: Run, told: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USER", "ann")
+    result = monitor("stories", "merge", ONE, TWO)
+    assert (result.exit_code, result.stdout) == (0, f"{ONE} and {TWO} are one story now: {ONE} (2 items moved)\n")
+    [ruling] = told.rulings_on(ONE)
+    assert (ruling.author, ruling.kind) == ("ann", "merge")
+    assert "open · by hand" in monitor("stories", "list").stdout
+
+
+def test_split_says_where_the_items_are_now(monitor: Run, told: Store) -> None:
+    result = monitor("stories", "split", UPDATE)
+    [story] = {t.story.id for t in told.timelines()} - {ONE, TWO}
+    assert (result.exit_code, result.stdout) == (0, f"1 item moved from {TWO} to a story of their own: {story}\n")
+
+
+def test_ruling_needs_no_lock(monitor: Run, told: Store, home: Path) -> None:  # noqa: ARG001
+    with Lock(home / "state"):
+        assert monitor("stories", "merge", ONE, TWO).exit_code == 0
+
+
+REFUSED = {
+    "a story merged with itself": (("merge", ONE, ONE[:6]), "merged with itself"),
+    "all items split": (("split", TWO, UPDATE), "nothing would be left"),
+    "items of two stories split": (("split", ONE, UPDATE), "several stories"),
+    "a held item split": (("split", "9" * 16), "is held"),
+    "a held item merged": (("merge", ONE, "9" * 16), "is held"),
+}
+
+
+@pytest.mark.parametrize(("words", "reason"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_ruled_changes_nothing(monitor: Run, told: Store, words: tuple[str, ...], reason: str) -> None:
+    held = make.record(item=make.item(id="9" * 16), decision=Decision(Verdict.HELD, ""))
+    told.commit_poll(make.polled(), [held], "bag@1")
+    result = monitor("stories", *words)
+    assert (result.exit_code, result.stdout, reason in result.stderr) == (1, "", True)
+    assert told.latest_ruling() == 0
+
+
+def test_explain_says_what_a_person_put_there(monitor: Run, told: Store, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    monkeypatch.setenv("USER", "ann")
+    monitor("stories", "merge", ONE, TWO)
+    assert "It is an update (by hand): merged by hand (ann) with “Headline number 1”" in monitor("explain", TWO).stdout
+    assert json.loads(monitor("explain", TWO, "--json").stdout)["by_hand"] is True
+
+
 # -- with models ----------------------------------------------------------------------------------
 
 ARCHIVE = """\
@@ -575,3 +774,11 @@ def test_explain_tells_what_topics_make_of_any_text(monitor: Run) -> None:
     assert (match["topic"], match["outcome"], match["terms"]) == (
         "troops", "matched by term", ["north korean soldiers in russia"],
     )  # fmt: skip
+
+
+@pytest.mark.model
+def test_explain_says_why_two_items_are_one_story(monitor: Run, told: Store) -> None:  # noqa: ARG001
+    pair = json.loads(monitor("explain", UPDATE, TWO, "--json").stdout)
+    assert (pair["one_story"], [one["joined_by"] for one in pair["items"]]) == (True, [["Headline number 2"], []])
+    assert pair["compared"]
+    assert monitor("explain", UPDATE, ONE).stdout.splitlines()[0] == f"Verdict   two stories: {TWO}, {ONE}"

@@ -1,6 +1,6 @@
 """The process: ticks, signals, systemd, and above all its sudden end, at every moment. With real models: marked `model`.
 
-Run as a program, this file is the process that dies (`python test_daemon.py terminal FOLDER`, or `… slack FOLDER URL`).
+Run as a program, this file is the process that dies (`python test_daemon.py FOLDER URL`, where FakeSlack is at the URL).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import json
 import os
 import shutil
@@ -197,9 +198,23 @@ def die_at_every_moment(kind: str, folder: Path, url: str) -> None:
                 break
         told = [json.loads(line)["id"] for line in transcript.read_text().splitlines()] if kind == "terminal" else []
         rows = [(d.alert.id, d.alert.item.title, d.state, d.attempt) for d in store.deliveries()]
-        print(json.dumps({"channel": channel, "transcript": told, "outbox": rows}))  # noqa: T201 - it is a program
+        line = json.dumps({"kind": kind, "channel": channel, "transcript": told, "outbox": rows})
+        # one write each, which a pipe keeps whole: both kinds tell at once, and `print` may write the line's end apart
+        os.write(sys.stdout.fileno(), f"{line}\n".encode())
         store.close()
         shutil.rmtree(state)
+
+
+def die_on_both(folder: Path, url: str) -> None:
+    """Both kinds, side by side: an interpreter that has imported all of this is the dearer half of either."""
+    for kind in ("terminal", "slack"):
+        (folder / kind).mkdir()
+    gc.freeze()  # or the first collection in each of some hundred children would copy all the memory that they share
+    slack = os.fork()
+    kind = "terminal" if slack else "slack"
+    die_at_every_moment(kind, folder / kind, url)
+    if slack:
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(slack, 0)[1]))
 
 
 def _in_child(life: Callable[[], Any]) -> int:
@@ -217,23 +232,26 @@ def _in_child(life: Callable[[], Any]) -> int:
 # -- dying at every moment: what comes of it ------------------------------------------------------
 
 
-def lives(kind: str, folder: Path, url: str = "") -> list[dict[str, Any]]:
+@pytest.fixture(scope="module")
+def lives(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], FakeSlack]:
+    """All lives of both kinds, and what stands in Slack after them."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NO_PROXY": "*"}
-    program = [sys.executable, __file__, kind, str(folder), url]
-    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - ours
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-
-
-@pytest.fixture(scope="module")
-def on_terminal(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return lives("terminal", tmp_path_factory.mktemp("terminal"))
-
-
-@pytest.fixture(scope="module")
-def on_slack(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], FakeSlack]:
     with FakeSlack() as slack:
-        return lives("slack", tmp_path_factory.mktemp("slack"), slack.url), slack
+        program = [sys.executable, __file__, str(tmp_path_factory.mktemp("lives")), slack.url]
+        done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")], slack
+
+
+@pytest.fixture(scope="module")
+def on_terminal(lives: tuple[list[dict[str, Any]], FakeSlack]) -> list[dict[str, Any]]:
+    return [life for life in lives[0] if life["kind"] == "terminal"]
+
+
+@pytest.fixture(scope="module")
+def on_slack(lives: tuple[list[dict[str, Any]], FakeSlack]) -> tuple[list[dict[str, Any]], FakeSlack]:
+    lived, slack = lives
+    return [life for life in lived if life["kind"] == "slack"], slack
 
 
 def test_there_are_many_moments_to_die_at(on_terminal: list[dict[str, Any]]) -> None:
@@ -1019,4 +1037,4 @@ def test_slack_gets_every_alert_and_replies_in_threads(tmp_path: Path, feeds: li
 
 
 if __name__ == "__main__":
-    die_at_every_moment(sys.argv[1], Path(sys.argv[2]), sys.argv[3])
+    die_on_both(Path(sys.argv[1]), sys.argv[2])

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -5,9 +6,21 @@ from typing import Any
 import make
 import pytest
 
-from monitor.explain import as_data, explain, explain_text, explained_data, judgement, one_in, source
+from monitor.explain import (
+    as_data,
+    explain,
+    explain_pair,
+    explain_text,
+    explained_data,
+    joined_by,
+    judgement,
+    one_in,
+    pair_data,
+    source,
+)
 from monitor.match import MatchOutcome
 from monitor.model import Alert, DeliveryState, Match, Placement, Relation, Verdict
+from monitor.rulings import merge
 from monitor.store import Store
 
 EXAMPLE = "North Korean soldiers arrive in Russia for training"
@@ -279,3 +292,86 @@ def test_a_delivery_that_waits_says_why(fields: dict[str, Any], line: str) -> No
     assert explain(replace(known, deliveries=(make.delivery(**fields),))).splitlines()[-1] == line
     assert known.verdict is Verdict.NO_MATCH
     store.close()
+
+
+# -- two items ------------------------------------------------------------------------------------
+
+
+def three_in_a_row() -> Store:
+    """One opened a story, Two joined it by One, and Three by Two; Four stands alone."""
+    titles = ("One", "Two", "Three", "Four")
+    items = {title: make.item(title=title, link=f"https://wire.example/{title}") for title in titles}
+    story = items["One"].id
+    places = {
+        "One": Placement(story, Relation.ROOT),
+        "Two": Placement(story, Relation.UPDATE, items["One"].id),
+        "Three": Placement(story, Relation.COPY, items["Two"].id),
+        "Four": Placement(items["Four"].id, Relation.ROOT, because="nothing is open"),
+    }
+    return remembered(*(make.record(item=item, placement=places[title]) for title, item in items.items()))
+
+
+def pair(store: Store, one: str, other: str) -> list[str]:
+    first, second = (store.explain(f"https://wire.example/{title}") for title in (one, other))
+    assert first
+    assert second
+    timeline = store.timeline(first.story.id)
+    assert timeline
+    words = explain_pair(first, second, timeline, "not alike")
+    return [re.sub(r"\b[0-9a-f]{16}\b", "ID", line) for line in words.splitlines()]
+
+
+def test_items_of_one_story_are_followed_to_its_root() -> None:
+    assert pair(three_in_a_row(), "Three", "One") == [
+        "Verdict   one story: ID",
+        "",
+        "Joined    “Three” joined by “Two”, which was joined by “One”",
+        "Joined    “One” opened it",
+        "Compared  not alike",
+    ]
+
+
+def test_items_of_two_stories_are_compared() -> None:
+    assert pair(three_in_a_row(), "Two", "Four") == ["Verdict   two stories: ID, ID", "", "Compared  not alike"]
+
+
+def test_what_a_person_decided_is_said_first() -> None:
+    store = three_in_a_row()
+    four, one = (store.explain(f"https://wire.example/{title}") for title in ("Four", "One"))
+    assert four
+    assert one
+    store.rule([one.story.id, four.story.id], lambda stories, deliveries: merge(stories, deliveries, "ann"), make.NOW)
+    assert pair(store, "Four", "Two")[2] == "By hand   “Four”: merged by hand (ann) with “One”"
+    explained = store.explain(four.item.id)
+    assert explained
+    assert "          It is an update (by hand): merged by hand (ann) with “One”" in explain(explained).splitlines()
+
+
+def test_a_pair_has_its_names_for_programs() -> None:
+    store = three_in_a_row()
+    three, one = (store.explain(f"https://wire.example/{title}") for title in ("Three", "One"))
+    assert three
+    assert one
+    timeline = store.timeline(one.story.id)
+    assert timeline
+    data = pair_data(three, one, timeline, "not alike")
+    assert (data["one_story"], data["compared"]) == (True, "not alike")
+    assert data["items"] == [
+        {"id": k.item.id, "title": k.item.title, "story": one.story.id, "by_hand": False, "because": k.placement.because,
+         "joined_by": joined}
+        for k, joined in ((three, ["Two", "One"]), (one, []))
+    ]  # fmt: skip
+
+
+def test_a_ring_of_parents_ends() -> None:
+    store = three_in_a_row()
+    one = store.explain("https://wire.example/One")
+    assert one
+    timeline = store.timeline(one.story.id)
+    assert timeline
+    ids = [telling.item.id for telling in timeline.tellings]
+    ring = tuple(
+        replace(telling, placement=replace(telling.placement, parent=parent))
+        for telling, parent in zip(timeline.tellings, [ids[-1], *ids], strict=False)
+    )
+    assert len(joined_by(ids[0], replace(timeline, tellings=ring))) == 2

@@ -23,7 +23,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "step": (
         set(
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide render "
-            "schedule outage health metrics subscribe opml explain discover".split()
+            "schedule outage health metrics subscribe opml explain discover "
+            "headline rulings stories".split()
         ),
         {"leaf"},
     ),
@@ -42,6 +43,7 @@ WITHIN = {
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"),
+    ("headline", "words"), ("stories", "headline"), ("stories", "explain"),
     ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"),
     ("judges", "opinion"),  # across: what is asked and answered is not of the pipeline's nouns
 }  # fmt: skip

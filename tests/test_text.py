@@ -291,7 +291,11 @@ def test_a_canonical_link_is_its_own_and_never_raises(url: str) -> None:
     assert canonical_link(canonical) == canonical
 
 
-PAIRS = st.from_regex(r"[a-z_.%25-]{1,6}=[a-z0-9%./+-]{0,6}", fullmatch=True)
+#: `[a-z_.%25-]{1,6}=[a-z0-9%./+-]{0,6}`, which as a regular expression takes ten times as long to draw from
+PAIRS = st.tuples(
+    st.text("abcdefghijklmnopqrstuvwxyz_.%25-", min_size=1, max_size=6),
+    st.text("abcdefghijklmnopqrstuvwxyz0123456789%./+-", max_size=6),
+).map("=".join)
 
 
 @given(st.lists(PAIRS, max_size=4), st.lists(st.sampled_from(TRACKING.split()), max_size=3), st.randoms())

@@ -190,15 +190,12 @@ def _paths(value: object, keys: toml.Keys = ()) -> Iterator[toml.Keys]:
 
 
 @given(documents())
-def test_every_generated_key_is_found_on_its_line(document: tuple[str, dict[toml.Keys, int]]) -> None:
+def test_every_generated_key_is_found_on_its_line_and_exactly_what_tomllib_reads_has_one(
+    document: tuple[str, dict[toml.Keys, int]],
+) -> None:
     text, expected = document
     source = toml.parse(text, "x.toml")
     assert {keys: source.line(keys) for keys in expected} == expected
-
-
-@given(documents())
-def test_exactly_what_tomllib_reads_has_a_line(document: tuple[str, dict[toml.Keys, int]]) -> None:
-    source = toml.parse(document[0], "x.toml")
     assert set(source.lines) == set(_paths(source.data))
 
 

@@ -1,0 +1,585 @@
+"""What people decide about stories: what moves, what is told where from then on, and what the daemon makes of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import make
+import pytest
+from world import GAZETTE, SHIPS, TROOPS, TROOPS_AGAIN, TROOPS_RETOLD, WIRE, World
+
+from monitor.errors import OvertakenError, RulingError
+from monitor.model import (
+    Alert,
+    AlertKind,
+    Decision,
+    DeliveryState,
+    Placement,
+    Relation,
+    Ruling,
+    RulingKind,
+    Timeline,
+    Verdict,
+)
+from monitor.pipeline import backfill
+from monitor.rulings import merge, split
+from monitor.store import FILE, Store
+
+NOW, MODEL = make.NOW, "bag@1"
+ROOT, COPY, UPDATE = Relation.ROOT, Relation.COPY, Relation.UPDATE
+WAITS = DeliveryState.QUEUED
+SENT = DeliveryState.SENT
+
+# -- stories of items named by a letter, joined by the item before the arrow -----------------------
+
+
+def item_id(name: str) -> str:
+    """A letter as an id."""
+    return name * 16
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    store = Store.in_memory()
+    store.add_feed(make.feed(), NOW)
+    yield store
+    store.close()
+
+
+def put(store: Store, name: str, relation: Relation = ROOT, by: str = "", story: str = "", told: str = "") -> None:
+    """Commit an item, an hour later in the alphabet than the one before; told: queued for this channel."""
+    at = NOW + timedelta(hours=ord(name) - ord("a"))
+    item = make.item(id=item_id(name), title=f"Title {name}", link="", published=at, first_seen=at)
+    placement = Placement(item_id(story or by or name), relation, by and item_id(by), because=f"why {name}")
+    alerts: tuple[Alert, ...] = ()
+    if told:
+        roots = store.roots(placement.story)
+        kind = AlertKind.REPLY if told in roots else AlertKind.ROOT
+        alerts = (
+            make.alert(
+                id=f"to {told} of {name}", kind=kind, channel=told, item=item, story=placement.story, created=at,
+                parent=roots[told].alert.id if told in roots else "",
+            ),
+        )  # fmt: skip
+    decision = Decision(Verdict.ALERT if told else Verdict.NO_MATCH, "", alerts)
+    store.commit_poll(make.polled(), [make.record(item=item, placement=placement, decision=decision)], MODEL)
+
+
+def roots(store: Store, story: str) -> dict[str, str]:
+    """channel -> root alert"""
+    return {channel: root.alert.id for channel, root in store.roots(story).items()}
+
+
+def send(store: Store, *names: str) -> None:
+    for name in names:
+        store.settle(name, SENT, NOW, receipt=f"ts {name}")
+
+
+def merged(store: Store, *names: str) -> Ruling:
+    return store.rule([item_id(name) for name in names], lambda t, d: merge(t, d, "ann"), NOW)
+
+
+def parted(store: Store, story: str, *names: str, alone: bool = False) -> Ruling:
+    items = [item_id(name) for name in names]
+    return store.rule([story], lambda t, d: split(t[0], items, d, "ann", NOW, alone=alone), NOW)
+
+
+def stands(store: Store) -> dict[str, tuple[str, ...]]:
+    """For each story, by its root's letter: "b+a" is b, an update by a; "c=a" its copy; an exclamation mark: by hand."""
+    found = {}
+    for timeline in store.timelines(every=True):
+        told = []
+        for telling in timeline.tellings:
+            place = telling.placement
+            joined = {ROOT: "", COPY: "=", UPDATE: "+"}[place.relation] + place.parent[:1]
+            told.append(telling.item.id[0] + joined + "!" * telling.by_hand)
+        [root] = [t for t in timeline.tellings if t.placement.relation is ROOT]
+        found[root.item.id[0]] = tuple(told)
+    return found
+
+
+def outbox(store: Store) -> dict[str, tuple[str, str]]:
+    """alert -> the letter of its story's root, kind and root alert"""
+    roots = {
+        t.story.id: next(x.item.id[0] for x in t.tellings if x.placement.relation is ROOT)
+        for t in store.timelines(every=True)
+    }
+    return {
+        d.alert.id: (roots[d.alert.story], f"{d.alert.kind} {d.alert.parent}".strip())
+        for d in store.deliveries()
+        if isinstance(d.alert, Alert)
+    }
+
+
+def two_stories(store: Store) -> None:
+    """a, told by a, b and a copy c; and d, told by d, its copy e and f."""
+    put(store, "a")
+    put(store, "b", UPDATE, "a")
+    put(store, "c", COPY, "a")
+    put(store, "d")
+    put(store, "e", COPY, "d")
+    put(store, "f", UPDATE, "d")
+
+
+# -- merge ----------------------------------------------------------------------------------------
+
+
+def test_merged_stories_are_the_first_one_named(store: Store) -> None:
+    two_stories(store)
+    merged(store, "d", "a")
+    assert stands(store) == {"d": ("a+d!", "b+a!", "c=a!", "d", "e=d", "f+d")}
+    assert store.story(item_id("a")) is None
+
+
+def test_merged_story_is_as_long_as_its_items(store: Store) -> None:
+    two_stories(store)
+    merged(store, "d", "a")
+    story = store.story(item_id("d"))
+    assert story
+    assert (story.title, story.opened, story.latest) == ("Title d", NOW, NOW + timedelta(hours=5))
+
+
+def test_root_that_becomes_an_update_says_who_said_so(store: Store) -> None:
+    two_stories(store)
+    merged(store, "a", "d")
+    known = store.explain(item_id("d"))
+    assert known
+    assert (known.by_hand, known.placement.because) == (True, "merged by hand (ann) with “Title a”")
+
+
+def test_ruling_is_remembered(store: Store) -> None:
+    two_stories(store)
+    assert store.latest_ruling() == 0
+    merged(store, "d", "a")
+    assert store.latest_ruling() == 1
+    stories, items = (item_id("d"), item_id("a")), tuple(map(item_id, "abc"))
+    assert store.rulings_on(item_id("a")) == [Ruling(RulingKind.MERGE, "ann", item_id("d"), stories, items, NOW)]
+    assert store.rulings_on(item_id("b")) == []
+
+
+@pytest.mark.parametrize("names", ["a", "aa", "ada"])
+def test_story_cannot_be_merged_with_itself(store: Store, names: str) -> None:
+    two_stories(store)
+    before = stands(store)
+    with pytest.raises(RulingError, match="merged with itself"):
+        merged(store, *names)
+    assert (stands(store), store.latest_ruling()) == (before, 0)
+
+
+def test_story_that_is_gone_cannot_be_merged(store: Store) -> None:
+    two_stories(store)
+    merged(store, "d", "a")
+    with pytest.raises(RulingError, match=f"no story {item_id('a')}"):
+        merged(store, "d", "a")
+
+
+def test_thread_of_merged_stories_is_the_oldest_root_that_was_sent(store: Store) -> None:
+    for name in "abc":
+        put(store, name, told="C0")
+    send(store, "to C0 of b", "to C0 of c")
+    merged(store, "c", "a", "b")
+    assert roots(store, item_id("c")) == {"C0": "to C0 of b"}
+
+
+def test_what_waits_after_a_merge_is_told_in_the_thread(store: Store) -> None:
+    put(store, "a", told="C0")
+    put(store, "b", told="C0")
+    put(store, "c", UPDATE, "b", told="C0")
+    put(store, "d", told="C0OTHER")
+    send(store, "to C0 of a")
+    merged(store, "a", "b", "d")
+    assert outbox(store) == {
+        "to C0 of a": ("a", "root"),
+        "to C0 of b": ("a", "reply to C0 of a"),
+        "to C0 of c": ("a", "reply to C0 of a"),
+        "to C0OTHER of d": ("a", "root"),
+    }
+
+
+def test_what_was_sent_before_a_merge_stays_where_it_stands(store: Store) -> None:
+    put(store, "a", told="C0")
+    put(store, "b", told="C0")
+    put(store, "c", UPDATE, "b", told="C0")
+    send(store, "to C0 of a", "to C0 of b", "to C0 of c")
+    merged(store, "a", "b")
+    assert outbox(store)["to C0 of b"] == ("a", "root")
+    assert outbox(store)["to C0 of c"] == ("a", "reply to C0 of b")
+
+
+# -- split ----------------------------------------------------------------------------------------
+
+
+def test_split_item_is_the_root_of_a_story_of_its_own(store: Store) -> None:
+    two_stories(store)
+    ruling = parted(store, item_id("a"), "b")
+    assert stands(store) == {"a": ("a", "c=a"), "b": ("b!",), "d": ("d", "e=d", "f+d")}
+    story = store.story(ruling.story)
+    assert story
+    assert (story.title, story.opened) == ("Title b", NOW + timedelta(hours=1))
+
+
+def test_copies_go_with_what_they_copy(store: Store) -> None:
+    two_stories(store)
+    put(store, "g", COPY, "e", story="d")
+    parted(store, item_id("d"), "d")
+    assert stands(store)["d"] == ("d!", "e=d!", "g=e!")
+    assert stands(store)["f"] == ("f",)
+
+
+def test_of_copies_left_alone_the_first_tells_the_story(store: Store) -> None:
+    put(store, "a")
+    for name in "bc":
+        put(store, name, COPY, "a")
+    put(store, "d", UPDATE, "b", story="a")
+    parted(store, item_id("a"), "a", alone=True)
+    assert stands(store) == {"a": ("a!",), "b": ("b", "c=b", "d+b")}
+
+
+def test_story_whose_root_left_is_named_after_the_next(store: Store) -> None:
+    two_stories(store)
+    ruling = parted(store, item_id("a"), "a")
+    assert stands(store) == {"a": ("a!", "c=a!"), "b": ("b",), "d": ("d", "e=d", "f+d")}
+    left = store.story(item_id("a"))
+    assert left
+    assert (left.title, left.opened) == ("Title b", NOW + timedelta(hours=1))
+    known = store.explain(item_id("b"))
+    assert known
+    assert known.placement.because == "left there when “Title a” was taken out by hand (ann)"
+    assert ruling.story not in map(item_id, "abcdef")
+
+
+def test_several_split_items_are_one_story_of_which_the_earliest_is_the_root(store: Store) -> None:
+    put(store, "a")
+    for name in "bcd":
+        put(store, name, UPDATE, "a")
+    parted(store, item_id("a"), "d", "c")
+    assert stands(store) == {"a": ("a", "b+a"), "c": ("c!", "d+c!")}
+
+
+def test_update_of_what_was_split_stays(store: Store) -> None:
+    put(store, "a")
+    put(store, "b", UPDATE, "a")
+    put(store, "c", UPDATE, "b", story="a")
+    parted(store, item_id("a"), "b")
+    assert stands(store) == {"a": ("a", "c+a"), "b": ("b!",)}
+
+
+def test_what_was_split_can_be_merged_back_and_split_again(store: Store) -> None:
+    two_stories(store)
+    ruling = parted(store, item_id("a"), "b")
+    store.rule([item_id("a"), ruling.story], lambda t, d: merge(t, d, "ann"), NOW)
+    assert stands(store)["a"] == ("a", "b+a!", "c=a")
+    parted(store, item_id("a"), "b")
+    assert stands(store)["b"] == ("b!",)
+
+
+@pytest.mark.parametrize(("names", "hint"), [("abc", ""), ("ab", "--alone")])
+def test_nothing_is_split_where_nothing_would_be_left(store: Store, names: str, hint: str) -> None:
+    two_stories(store)
+    before = stands(store)
+    with pytest.raises(RulingError, match=f"nothing would be left of story {item_id('a')}.*{hint}"):
+        parted(store, item_id("a"), *names)
+    assert (stands(store), store.latest_ruling()) == (before, 0)
+
+
+def hold(store: Store) -> None:
+    item = make.item(id=item_id("h"), title="Old", link="")
+    record = make.record(item=item, decision=Decision(Verdict.HELD, "9 of 9 are new"))
+    store.commit_poll(make.polled(), [record], MODEL)
+
+
+def test_held_item_stands_in_no_story(store: Store) -> None:
+    two_stories(store)
+    hold(store)
+    for rule in (lambda: parted(store, item_id("h"), "h"), lambda: merged(store, "a", "h")):
+        with pytest.raises(RulingError, match=r"is held.*monitor feeds release https://harbourwire"):
+            rule()
+
+
+def test_root_alert_goes_with_its_item_and_what_was_replied_is_history(store: Store) -> None:
+    put(store, "a", told="C0")
+    put(store, "b", UPDATE, "a", told="C0")
+    send(store, "to C0 of a", "to C0 of b")
+    ruling = parted(store, item_id("a"), "a")
+    assert outbox(store) == {"to C0 of a": ("a", "root"), "to C0 of b": ("b", "reply to C0 of a")}
+    # the channel knows the story that went, and is to be told of the one that stayed
+    assert (roots(store, ruling.story), roots(store, item_id("a"))) == ({"C0": "to C0 of a"}, {})
+
+
+def test_channel_that_saw_a_reply_only_does_not_know_the_new_story(store: Store) -> None:
+    put(store, "a", told="C0")
+    put(store, "b", UPDATE, "a", told="C0")
+    send(store, "to C0 of a", "to C0 of b")
+    ruling = parted(store, item_id("a"), "b")
+    assert outbox(store)["to C0 of b"] == ("b", "reply to C0 of a")
+    assert (roots(store, ruling.story), roots(store, item_id("a"))) == ({}, {"C0": "to C0 of a"})
+
+
+def test_reply_that_waits_tells_the_new_story(store: Store) -> None:
+    put(store, "a", told="C0")
+    for name in "bcd":
+        put(store, name, UPDATE, "a", told="C0")
+    send(store, "to C0 of a")
+    store.claim("to C0 of b", make.message(), NOW)
+    store.settle("to C0 of b", WAITS, NOW, error="429")
+    parted(store, item_id("a"), "b", "c")
+    assert outbox(store) == {
+        "to C0 of a": ("a", "root"),
+        "to C0 of b": ("b", "root"),
+        "to C0 of c": ("b", "reply to C0 of b"),
+        "to C0 of d": ("a", "reply to C0 of a"),
+    }
+    # it was rendered as a reply, and is rendered anew
+    assert {d.message for d in store.deliveries(WAITS)} == {None}
+
+
+# -- names ----------------------------------------------------------------------------------------
+
+
+def test_names_are_ids_beginnings_and_links(store: Store) -> None:
+    two_stories(store)
+    linked = make.item(id="0123456789abcdef", link="https://wire.example/1")
+    store.commit_poll(make.polled(), [make.record(item=linked)], MODEL)
+    assert store.stories_named(item_id("a")) == [item_id("a")]
+    assert store.stories_named("b" * 6) == [item_id("a")]
+    assert store.stories_named("b" * 5) == []
+    assert store.stories_named("https://wire.example/1") == ["0123456789abcdef"]
+    assert store.items_named("b" * 16) == {item_id("b"): item_id("a")}
+    assert store.items_named("012345") == {"0123456789abcdef": "0123456789abcdef"}
+    assert store.items_named("%") == {}
+
+
+def test_beginning_of_two_ids_names_both(store: Store) -> None:
+    for end in "12":
+        item = make.item(id="abcdef000000000" + end, link=f"https://wire.example/{end}")
+        store.commit_poll(make.polled(), [make.record(item=item)], MODEL)
+    assert store.stories_named("abcdef0") == ["abcdef0000000001", "abcdef0000000002"]
+
+
+def test_story_whose_root_left_is_still_known_by_its_own_name(store: Store) -> None:
+    two_stories(store)
+    ruling = parted(store, item_id("a"), "a")
+    assert store.stories_named(item_id("a")) == [item_id("a")]
+    assert store.stories_named("a" * 8) == sorted([item_id("a"), ruling.story])
+
+
+# -- lists ----------------------------------------------------------------------------------------
+
+
+def listed(store: Store, **wanted: object) -> list[str]:
+    return [t.story.id[0] for t in store.timelines(**wanted)]  # type: ignore[arg-type]  # by the caller's word
+
+
+def test_stories_are_listed_latest_first_and_only_what_a_topic_took(store: Store) -> None:
+    for name, topic in (("a", "troops"), ("b", ""), ("c", "ships")):
+        at = NOW + timedelta(hours=ord(name))
+        item = make.item(id=item_id(name), link="", published=at, first_seen=at)
+        matches = (make.match(topic=topic),) if topic else ()
+        store.commit_poll(make.polled(), [make.record(item=item, matches=matches)], MODEL)
+    assert listed(store) == ["c", "a"]
+    assert listed(store, every=True) == ["c", "b", "a"]
+    assert listed(store, topic="troops") == ["a"]
+    assert listed(store, topic="troops", every=True) == ["a"]
+    assert listed(store, since=NOW + timedelta(hours=ord("b")), every=True) == ["c", "b"]
+
+
+def test_timeline_says_which_topics_took_each_item(store: Store) -> None:
+    item = make.item()
+    matches = (make.match(topic="ships", score=3.5), make.match(topic="troops", score=4.0))
+    store.commit_poll(make.polled(), [make.record(item=item, matches=matches)], MODEL)
+    [timeline] = store.timelines()
+    assert (timeline.tellings[0].item, timeline.topics) == (item, ("troops", "ships"))
+
+
+# -- while the daemon runs ------------------------------------------------------------------------
+
+TRAIN = ("North Korean troops by train: soldiers moved west", "The spy agency told lawmakers of a train.")
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> World:
+    """The wire and the gazette told of troops, and both stand in the channel."""
+    world = World()
+    world.store.close()
+    world.store = Store.open(tmp_path)
+    for feed in (WIRE, GAZETTE):
+        world.store.add_feed(feed, world.now)
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    await world.deliver()
+    assert world.told() == [f"root: {TROOPS[0]}", f"reply: {TROOPS_RETOLD[0]}"]
+    return world
+
+
+def beside(world: World, folder: Path, rule: Callable[[Store], object]) -> None:
+    """As a command does: another connection."""
+    with closing(Store.open(folder)) as store:
+        rule(store)
+    assert world.store.latest_ruling() > 0
+
+
+def story_of(store: Store, title: str) -> Timeline:
+    [found] = [t for t in store.timelines() if title in [telling.item.title for telling in t.tellings]]
+    return found
+
+
+def take_out(title: str) -> Callable[[Store], object]:
+    def rule(store: Store) -> object:
+        timeline = story_of(store, title)
+        items = [t.item.id for t in timeline.tellings if t.item.title == title]
+        return store.rule([timeline.story.id], lambda t, d: split(t[0], items, d, "ann", NOW), NOW)
+
+    return rule
+
+
+def join(one: str, other: str) -> Callable[[Store], object]:
+    def rule(store: Store) -> object:
+        stories = [story_of(store, title).story.id for title in (one, other)]
+        return store.rule(stories, lambda t, d: merge(t, d, "ann"), NOW)
+
+    return rule
+
+
+async def test_next_item_joins_the_story_that_was_split_and_is_told_as_its_root(world: World, tmp_path: Path) -> None:
+    beside(world, tmp_path, take_out(TROOPS_RETOLD[0]))
+    await world.publish(WIRE, TROOPS, (TROOPS_RETOLD[0] + ", lawmakers told", TROOPS_RETOLD[1]))
+    await world.deliver()
+    told = story_of(world.store, TROOPS_RETOLD[0])
+    assert [telling.item.source for telling in told.tellings] == ["Gazette", "Wire"]
+    assert world.told()[2:] == [f"root: {TROOPS_RETOLD[0]}, lawmakers told"]
+
+
+async def test_next_item_of_the_story_that_stayed_stays_in_its_thread(world: World, tmp_path: Path) -> None:
+    beside(world, tmp_path, take_out(TROOPS_RETOLD[0]))
+    await world.publish(GAZETTE, TROOPS_RETOLD, (TROOPS[0] + " at 5 places", TROOPS[1]))
+    await world.deliver()
+    assert len(story_of(world.store, TROOPS[0]).tellings) == 2
+    assert world.told()[2:] == [f"reply: {TROOPS[0]} at 5 places"]
+
+
+async def test_next_item_of_merged_stories_is_told_in_the_oldest_thread(world: World, tmp_path: Path) -> None:
+    await world.publish(WIRE, TROOPS, SHIPS)
+    await world.deliver()
+    beside(world, tmp_path, join(SHIPS[0], TROOPS[0]))
+    await world.publish(GAZETTE, TROOPS_RETOLD, ("Warships sail for Baltic drills", SHIPS[1]))
+    await world.deliver()
+    last = world.sink.messages[-1]
+    assert isinstance(last.alert, Alert)
+    assert (last.alert.kind, last.alert.item.title) == (AlertKind.REPLY, "Warships sail for Baltic drills")
+    assert last.thread == "ts1"  # of the troops
+    assert len(story_of(world.store, SHIPS[0]).tellings) == 4
+
+
+async def test_rulings_are_heeded_once(world: World, tmp_path: Path) -> None:
+    beside(world, tmp_path, take_out(TROOPS_RETOLD[0]))
+    await world.publish(WIRE, TROOPS, SHIPS)
+    stories = world.judge.stories
+    await world.publish(WIRE, TROOPS, SHIPS, TROOPS_AGAIN)
+    assert world.judge.stories is stories
+
+
+class Hasty(Store):
+    """A person rules just before a commit."""
+
+    rule_now: Callable[[], object] | None = None
+
+    def commit_poll(self, *args: object) -> None:
+        self._interrupt()
+        super().commit_poll(*args)  # type: ignore[arg-type]  # handed through
+
+    def commit_again(self, *args: object) -> None:
+        self._interrupt()
+        super().commit_again(*args)  # type: ignore[arg-type]  # handed through
+
+    def _interrupt(self) -> None:
+        rule, self.rule_now = self.rule_now, None
+        if rule:
+            rule()
+
+
+async def test_ruling_between_judging_and_commit_is_heeded_too(world: World, tmp_path: Path) -> None:
+    world.store.close()
+    store = world.store = Hasty.open(tmp_path)
+    store.rule_now = lambda: beside(world, tmp_path, take_out(TROOPS_RETOLD[0]))
+    await world.publish(WIRE, TROOPS, (TROOPS_RETOLD[0] + ", lawmakers told", TROOPS_RETOLD[1]))
+    await world.deliver()
+    assert len(story_of(world.store, TROOPS_RETOLD[0]).tellings) == 2
+    assert world.told()[2:] == [f"root: {TROOPS_RETOLD[0]}, lawmakers told"]
+
+
+async def test_backfill_heeds_a_ruling_before_and_meanwhile(world: World, tmp_path: Path) -> None:
+    world.store.close()
+    store = world.store = Hasty.open(tmp_path)
+    store.rule_now = lambda: beside(world, tmp_path, take_out(TROOPS_RETOLD[0]))
+    await backfill(timedelta(days=2), world.judge, world.collector)
+    retold = story_of(world.store, TROOPS_RETOLD[0])
+    [telling] = retold.tellings
+    assert world.judge.stories.placement_of(telling.item.id).story == retold.story.id
+
+
+def test_commit_that_a_ruling_overtook_writes_nothing(store: Store) -> None:
+    two_stories(store)
+    merged(store, "a", "d")
+    with pytest.raises(OvertakenError):
+        store.commit_poll(make.polled(), [make.record()], MODEL, 0)
+    assert store.explain(make.item().id) is None
+
+
+async def test_poll_that_brings_nothing_does_not_look_for_rulings(world: World, tmp_path: Path) -> None:
+    beside(world, tmp_path, take_out(TROOPS_RETOLD[0]))
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    assert world.judge.ruling == 0
+
+
+async def test_members_say_who_was_put_by_hand(world: World, tmp_path: Path) -> None:
+    beside(world, tmp_path, take_out(TROOPS_RETOLD[0]))
+    members = world.store.members(timedelta(days=3), world.embedder.id)
+    assert [m.embedded.item.title for m in members if m.by_hand] == [TROOPS_RETOLD[0]]
+
+
+def test_ruling_is_one_transaction(tmp_path: Path) -> None:
+    """What fails at its last step has done nothing."""
+    with closing(Store.open(tmp_path)) as store:
+        store.add_feed(make.feed(), NOW)
+        two_stories(store)
+        before = stands(store)
+        with closing(sqlite3.connect(tmp_path / FILE)) as other:
+            other.execute("CREATE TRIGGER no BEFORE DELETE ON stories BEGIN SELECT RAISE(ABORT, 'no'); END")
+            other.commit()
+        with pytest.raises(sqlite3.IntegrityError):
+            merged(store, "a", "d")
+        assert (stands(store), store.latest_ruling()) == (before, 0)
+
+
+# -- comparing ------------------------------------------------------------------------------------
+
+
+async def test_two_items_are_compared_as_if_nothing_else_were_open(world: World) -> None:
+    await world.publish(WIRE, TROOPS, SHIPS)
+    troops, retold, ships = (
+        world.store.embedded(known.item.id, world.embedder.id)
+        for title in (TROOPS[0], TROOPS_RETOLD[0], SHIPS[0])
+        for timeline in world.store.timelines()
+        for known in timeline.tellings
+        if known.item.title == title
+    )
+    assert troops
+    assert retold
+    assert ships
+    said = world.judge.compare(retold, troops)
+    assert said.startswith(f"the same event as “{TROOPS[0]}”")
+    assert world.judge.compare(troops, retold) == said
+    assert world.judge.compare(ships, troops).startswith("nothing open is like it")
+
+
+def test_item_without_this_model_s_vector_is_not_embedded(store: Store) -> None:
+    two_stories(store)
+    known = store.embedded(item_id("b"), MODEL)
+    assert known
+    assert known.item.title == "Title b"
+    assert (store.embedded(item_id("b"), "other@1"), store.embedded("nothing", MODEL)) == (None, None)
