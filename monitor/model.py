@@ -702,6 +702,10 @@ class Thread:
     kind: AlertKind
     #: the root alert; empty for a root
     parent: str = ""
+    #: a root that waits for corroboration goes out then; None: it does not wait
+    until: datetime | None = None
+    #: it tells a jump in the sources of the thread's story
+    escalates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -713,8 +717,8 @@ class Rearrangement:
     placements: Mapping[str, Placement]
     #: story -> title, where the root changed
     titles: Mapping[str, str] = field(default_factory=dict)
-    #: alerts that were not sent yet, and now belong elsewhere
-    threads: tuple[Thread, ...] = ()
+    #: by alert: those that were not sent yet and are to be told anew, most of them elsewhere; None: not at all
+    threads: Mapping[str, Thread | None] = field(default_factory=dict)
 
 
 # -- decide ---------------------------------------------------------------------------------------

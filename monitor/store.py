@@ -58,6 +58,7 @@ from monitor.model import (
     Story,
     Subscription,
     Telling,
+    Thread,
     Timeline,
     Validators,
     Vector,
@@ -682,7 +683,7 @@ class Store:
         """Channels that have been told of a story, or will be, each with its root.
 
         A dead root tells nobody: the story's next item is news there again. Where stories were merged, a channel may have
-        several: the oldest that was sent is the thread.
+        several: the oldest that was sent is the thread, and one that is held is it only if there is no other.
         """
         rows = self._rows(
             f"""{_DELIVERIES} WHERE o.story_id = ? AND o.kind = ? AND o.state <> ?
@@ -696,7 +697,9 @@ class Store:
         escalated = {
             row["channel"]
             for row in self._rows(
-                "SELECT channel FROM outbox WHERE story_id = ? AND escalated = 1 AND state <> ?",
+                # told in a thread of this story, wherever the item that told it stands by now
+                """SELECT o.channel FROM outbox o JOIN outbox p ON p.id = o.parent_id
+                   WHERE p.story_id = ? AND o.escalated = 1 AND o.state <> ?""",
                 story_id, DeliveryState.DEAD,
             )
         }  # fmt: skip
@@ -812,7 +815,7 @@ class Store:
             }
             self._write_ruling(planned.ruling, before, now)
             self._write_places(planned, now)
-            self._write_threads(planned)
+            self._write_threads(planned, now)
             self._connection.executemany(
                 "DELETE FROM stories WHERE id = ? AND NOT EXISTS (SELECT 1 FROM items WHERE story_id = stories.id)",
                 [(story,) for story in planned.ruling.stories],
@@ -849,18 +852,42 @@ class Store:
             [(story,) for story in planned.ruling.stories],
         )
 
-    def _write_threads(self, planned: Rearrangement) -> None:
+    def _write_threads(self, planned: Rearrangement, now: datetime) -> None:
         """An alert is always of the story in which its item stands; where it was sent, it stays in its thread."""
         self._connection.executemany(
             "UPDATE outbox SET story_id = (SELECT story_id FROM items WHERE id = item_id) WHERE story_id = ?",
             [(story,) for story in planned.ruling.stories],
         )
-        self._connection.executemany(
+        for alert_id in planned.threads:
+            # what its message was to tell beside it comes first: it may be rethreaded as well
+            self._unfold(alert_id, now, f"{alert_id} is told anew", alone=False)
+        for alert_id, thread in planned.threads.items():
+            if thread is None:
+                self._connection.execute("DELETE FROM outbox WHERE id = ?", (alert_id,))
+                self._write_event(alert_id, DeliveryState.QUEUED, "", "withdrawn: its story has no jump any more", now)
+            else:
+                self._write_thread(thread, now)
+
+    def _write_thread(self, thread: Thread, now: datetime) -> None:
+        [before] = self._rows("SELECT state FROM outbox WHERE id = ?", thread.alert)
+        self._connection.execute(
             # rendered anew: a root reads otherwise than a reply
-            """UPDATE outbox SET kind = ?, parent_id = ?, message = NULL, broadcast = CASE WHEN ? = '' THEN 0 ELSE broadcast END
+            """UPDATE outbox SET kind = ?, parent_id = ?, message = NULL,
+                   broadcast = CASE WHEN ? = '' THEN 0 ELSE broadcast END,
+                   escalated = ?, escalation = CASE WHEN ? THEN escalation ELSE '' END,
+                   not_before = CASE WHEN ? IS NOT NULL THEN ? WHEN state = ? THEN NULL ELSE not_before END,
+                   state = CASE WHEN ? IS NOT NULL THEN ? WHEN state = ? THEN ? ELSE state END, updated = ?
                WHERE id = ?""",
-            [(thread.kind, thread.parent, thread.parent, thread.alert) for thread in planned.threads],
-        )
+            (
+                thread.kind, thread.parent, thread.parent, thread.escalates, thread.escalates,
+                _text(thread.until), _text(thread.until), DeliveryState.HELD,
+                _text(thread.until), DeliveryState.HELD, DeliveryState.HELD, DeliveryState.QUEUED, _text(now), thread.alert,
+            ),
+        )  # fmt: skip
+        [after] = self._rows("SELECT state FROM outbox WHERE id = ?", thread.alert)
+        if after != before:
+            why = f"told in the thread of {thread.parent}" if thread.parent else "corroboration"
+            self._write_event(thread.alert, before["state"], after["state"], why, now)
 
     # -- outbox -----------------------------------------------------------------------------------
 
@@ -955,15 +982,19 @@ class Store:
             (carrier, carrier),
         )
 
-    def _unfold(self, carrier: str, now: datetime) -> None:
-        """Queue again what a refused message was to tell, each by itself: one of them may be why it was refused."""
+    def _unfold(self, carrier: str, now: datetime, why: str, *, alone: bool) -> None:
+        """Queue again what a message was to tell beside its carrier.
+
+        alone: each is told by itself from now on.
+        """
         for row in self._rows(
             "SELECT id FROM outbox WHERE carrier_id = ? AND state = ?", carrier, DeliveryState.BATCHED
         ):
             self._connection.execute(
-                "UPDATE outbox SET state = ?, updated = ? WHERE id = ?", (DeliveryState.QUEUED, _text(now), row["id"])
+                "UPDATE outbox SET state = ?, carrier_id = CASE WHEN ? THEN carrier_id ELSE '' END, updated = ? WHERE id = ?",
+                (DeliveryState.QUEUED, alone, _text(now), row["id"]),
             )
-            self._write_event(row["id"], DeliveryState.BATCHED, DeliveryState.QUEUED, f"{carrier} is dead", now)
+            self._write_event(row["id"], DeliveryState.BATCHED, DeliveryState.QUEUED, why, now)
 
     def settle(
         self,
@@ -985,7 +1016,8 @@ class Store:
             )
             self._write_event(delivery_id, before["state"] if before else "", state, error, now)
             if state is DeliveryState.DEAD:
-                self._unfold(delivery_id, now)
+                # each by itself: one of them may be why it was refused
+                self._unfold(delivery_id, now, f"{delivery_id} is dead", alone=True)
 
     def doubt_all_sending(self, now: datetime) -> int:
         """After a start: whatever was on the wire when the last process ended is now unknown. How many there were."""
