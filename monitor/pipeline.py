@@ -157,6 +157,7 @@ class Memory(Protocol):
         *,
         before: DeliveryState = DeliveryState.QUEUED,
         batch: Sequence[str] = (),
+        seen: Delivery | None = None,
     ) -> bool: ...
     def settle(
         self,
@@ -822,7 +823,9 @@ async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> i
         now = edges.clock()
         batch = [alert.id for alert in delivery.batch]
         claim = edges.memory.claim
-        if await edges.in_store(claim, delivery.alert.id, message, now, before=delivery.state, batch=batch):
+        if await edges.in_store(
+            claim, delivery.alert.id, message, now, before=delivery.state, batch=batch, seen=delivery
+        ):
             claimed = replace(
                 delivery, message=message, state=DeliveryState.SENDING, attempt=delivery.attempt + 1, sending_at=now
             )

@@ -950,12 +950,16 @@ class Store:
         *,
         before: DeliveryState = DeliveryState.QUEUED,
         batch: Sequence[str] = (),
+        seen: Delivery | None = None,
     ) -> bool:
         """Write down that a post is about to go out, and its frozen bytes; False if it is not `before` any more.
 
-        before: QUEUED, or HELD where its time has come. batch: the replies that the message tells as well.
+        before: QUEUED, or HELD where its time has come. batch: the replies that the message tells as well. seen: what the
+        message was made of; False also if a person has moved it, or one of the batch, to another thread since.
         """
         with self._writing():
+            if seen is not None and not self._is_as_seen(seen, batch):
+                return False
             done = self._connection.execute(
                 """UPDATE outbox SET state = ?, attempt = attempt + 1, sending_at = ?, message = coalesce(message, ?),
                        error = '', updated = ? WHERE id = ? AND state = ?""",
@@ -967,6 +971,18 @@ class Store:
                 self._fold(delivery_id, batch, now)
                 self._write_event(delivery_id, before, DeliveryState.SENDING, "", now)
         return done.rowcount > 0
+
+    def _is_as_seen(self, seen: Delivery, batch: Sequence[str]) -> bool:
+        """Whether a delivery still stands in its thread, with the bytes that it had or none, and so do those of its batch."""
+        parent = seen.alert.parent if isinstance(seen.alert, Alert) else ""
+        marks = ",".join("?" * len(batch))
+        row = self._one(
+            f"""SELECT count(*) AS n FROM outbox WHERE parent_id = ? AND (
+                    id = ? AND kind = ? AND (message IS NULL) = ?
+                    OR id IN ({marks}) AND state = ? AND message IS NULL)""",
+            parent, seen.alert.id, seen.alert.kind, seen.message is None, *batch, DeliveryState.QUEUED,
+        )  # fmt: skip
+        return row is not None and row["n"] == 1 + len(batch)
 
     def _fold(self, carrier: str, batch: Sequence[str], now: datetime) -> None:
         """Have replies told by the carrier's message, which is shown in the channel if one of them is to be."""

@@ -12,7 +12,7 @@ import make
 import pytest
 from world import GAZETTE, SHIPS, TROOPS, TROOPS_AGAIN, TROOPS_RETOLD, WIRE, World
 
-from monitor.errors import OvertakenError, RulingError
+from monitor.errors import NotAccepted, OvertakenError, RulingError
 from monitor.model import (
     Alert,
     AlertKind,
@@ -816,6 +816,62 @@ async def test_ruling_between_judging_and_commit_is_heeded_too(world: World, tmp
     await world.deliver()
     assert len(story_of(world.store, TROOPS_RETOLD[0]).tellings) == 2
     assert world.told()[2:] == [f"root: {TROOPS_RETOLD[0]}, lawmakers told"]
+
+
+class Meddled(Store):
+    """A person rules just before a claim."""
+
+    rule_now: Callable[[], object] | None = None
+
+    def claim(self, *args: object, **wanted: object) -> bool:
+        rule, self.rule_now = self.rule_now, None
+        if rule:
+            rule()
+        return super().claim(*args, **wanted)  # type: ignore[arg-type]  # handed through
+
+
+async def meddled(world: World, folder: Path, title: str) -> None:
+    """Have a person take an item out when its alert is about to be claimed."""
+    world.store.close()
+    store = world.store = Meddled.open(folder)
+    store.rule_now = lambda: beside(world, folder, take_out(title))
+    await world.deliver()
+    assert store.rule_now is None
+
+
+async def test_reply_that_is_split_off_just_before_its_claim_opens_its_own_thread(world: World, tmp_path: Path) -> None:
+    await world.publish(WIRE, TROOPS, TROOPS_AGAIN)
+    await meddled(world, tmp_path, TROOPS_AGAIN[0])
+    assert world.told()[2:] == [f"root: {TROOPS_AGAIN[0]}"]
+    assert world.sink.messages[-1].thread == ""
+
+
+async def test_reply_of_a_batch_that_is_split_off_just_before_its_claim_is_told_by_itself(
+    world: World, tmp_path: Path
+) -> None:
+    world.reply_gap = timedelta(minutes=10)
+    await world.publish(WIRE, TROOPS, TROOPS_AGAIN)
+    await world.publish(GAZETTE, TROOPS_RETOLD, (TROOPS[0] + " at 5 places", TROOPS[1]))
+    world.wait(minutes=10)
+    await meddled(world, tmp_path, TROOPS[0] + " at 5 places")
+    assert world.told()[2:] == [f"reply: {TROOPS_AGAIN[0]}", f"root: {TROOPS[0]} at 5 places"]
+    assert world.store.outbox_counts() == {"sent": 4}
+
+
+async def test_refused_message_whose_reply_is_split_off_just_before_its_claim_is_told_anew(
+    world: World, tmp_path: Path
+) -> None:
+    world.reply_gap = timedelta(minutes=10)
+    await world.publish(WIRE, TROOPS, TROOPS_AGAIN)
+    await world.publish(GAZETTE, TROOPS_RETOLD, (TROOPS[0] + " at 5 places", TROOPS[1]))
+    world.wait(minutes=10)
+    world.sink.outcomes.append(NotAccepted("429"))
+    await world.deliver()
+    assert world.store.outbox_counts() == {"sent": 2, "queued": 1, "batched": 1}
+    world.wait(hours=1)
+    await meddled(world, tmp_path, TROOPS[0] + " at 5 places")
+    assert world.told()[2:] == [f"reply: {TROOPS_AGAIN[0]}", f"root: {TROOPS[0]} at 5 places"]
+    assert "2 updates" not in world.sink.messages[2].message.text
 
 
 async def test_backfill_heeds_a_ruling_before_and_meanwhile(world: World, tmp_path: Path) -> None:
