@@ -5,12 +5,23 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import make
 import pytest
-from world import GAZETTE, SHIPS, TROOPS, TROOPS_AGAIN, TROOPS_RETOLD, WIRE, World
+from world import (
+    GAZETTE,
+    NEVER_BY_SCORE,
+    SHIPS,
+    TROOPS,
+    TROOPS_AGAIN,
+    TROOPS_RETOLD,
+    TROOPS_TOPIC,
+    WIRE,
+    World,
+)
 
 from monitor.errors import NotAccepted, OvertakenError, RulingError
 from monitor.model import (
@@ -24,6 +35,8 @@ from monitor.model import (
     Relation,
     Ruling,
     RulingKind,
+    StoryPolicy,
+    Terms,
     Timeline,
     Verdict,
 )
@@ -916,6 +929,91 @@ def test_ruling_is_one_transaction(tmp_path: Path) -> None:
         with pytest.raises(sqlite3.IntegrityError):
             merged(store, "a", "d")
         assert (stands(store), store.latest_ruling()) == (before, 0)
+
+
+# -- corroboration, while the daemon runs ---------------------------------------------------------
+
+#: troops and ships alike, once two sources have them
+SLOW = make.topic(
+    id="slow",
+    terms=Terms(always=("north korean", "warship*")),
+    noise=NEVER_BY_SCORE,
+    story=StoryPolicy(corroboration=Corroboration(sources=2)),
+)
+
+
+async def two_that_wait() -> World:
+    """The wire told of troops and the gazette of ships, and neither was told to anybody; then a person makes them one."""
+    world = World((SLOW,))
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    await world.publish(GAZETTE, SHIPS)
+    await world.deliver()
+    assert world.told() == []
+    join(TROOPS[0], SHIPS[0])(world.store)
+    await world.deliver()
+    # it has its two sources, but nobody was told so yet
+    assert world.told() == []
+    return world
+
+
+async def test_merge_that_completes_the_sources_lets_the_story_out_with_its_next_item() -> None:
+    world = await two_that_wait()
+    await world.publish(WIRE, TROOPS, TROOPS_AGAIN)
+    await world.deliver()
+    # the next item is one that completes nothing: as ever, it is counted
+    assert world.told() == [f"root: {TROOPS[0]}", f"reply: {SHIPS[0]}"]
+    assert world.verdicts()[TROOPS_AGAIN[0]] == "waiting"
+    root = world.sink.messages[0]
+    assert isinstance(root.alert, Alert)
+    assert root.alert.sources == ("Wire", "Gazette")
+    assert world.sink.messages[1].thread == "ts1"
+
+
+async def test_merge_that_completes_the_sources_lets_the_story_out_with_an_item_that_no_topic_takes() -> None:
+    world = await two_that_wait()
+    await world.publish(WIRE, TROOPS, ("Frigates sail for drills in the Baltic", SHIPS[1]))
+    assert len(story_of(world.store, TROOPS[0]).tellings) == 3
+    await world.deliver()
+    assert world.told() == [f"root: {TROOPS[0]}", f"reply: {SHIPS[0]}"]
+
+
+async def test_story_that_a_merge_completed_goes_out_at_its_time_as_corroborated() -> None:
+    world = await two_that_wait()
+    world.wait(hours=6)
+    await world.deliver()
+    assert world.told() == [f"root: {TROOPS[0]}", f"reply: {SHIPS[0]}"]
+    message = world.sink.messages[0].message
+    assert message
+    assert "single source" not in message.terminal
+    assert "2 independent sources: Wire (wire, United Kingdom), Gazette" in message.terminal
+
+
+async def test_split_of_what_waits_in_one_story_takes_the_sources_away() -> None:
+    world = await two_that_wait()
+    take_out(SHIPS[0])(world.store)
+    await world.publish(WIRE, TROOPS, TROOPS_AGAIN)
+    await world.deliver()
+    assert world.told() == []
+    world.wait(hours=6)
+    await world.deliver()
+    assert world.told() == [f"root: {TROOPS[0]}", f"root: {SHIPS[0]}"]
+
+
+async def test_story_that_waits_and_is_merged_with_one_that_was_told_follows_in_its_thread() -> None:
+    world = World((TROOPS_TOPIC, replace(SLOW, id="slow ships", terms=Terms(always=("warship*",)))))
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    await world.publish(GAZETTE, SHIPS)
+    await world.deliver()
+    join(TROOPS[0], SHIPS[0])(world.store)
+    await world.deliver()
+    assert world.told() == [f"root: {TROOPS[0]}", f"reply: {SHIPS[0]}"]
+    assert world.sink.messages[1].thread == "ts1"
+    # and what comes next waits for nothing
+    await world.publish(WIRE, TROOPS, ("Warships sail for Baltic drills", SHIPS[1] + " They are in port."))
+    await world.deliver()
+    assert world.told()[2:] == ["reply: Warships sail for Baltic drills"]
 
 
 # -- comparing ------------------------------------------------------------------------------------
