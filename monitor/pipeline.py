@@ -60,6 +60,8 @@ from monitor.model import (
     Relation,
     Root,
     Severity,
+    Telling,
+    Thread,
     Topic,
     TopicStatus,
     Validators,
@@ -83,6 +85,7 @@ from monitor.schedule import (
     usual_pause,
 )
 from monitor.text import gist, host_of, text_hash
+from monitor.threads import rethread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -168,6 +171,12 @@ class Memory(Protocol):
         receipt: str = "",
         error: str = "",
         not_before: datetime | None = None,
+    ) -> None: ...
+    def rethread(
+        self,
+        alert_id: str,
+        plan: Callable[[Sequence[Delivery], Sequence[Telling]], Mapping[str, Thread | None]],
+        now: datetime,
     ) -> None: ...
     def doubtful(self, now: datetime, settle: timedelta) -> list[Delivery]: ...
 
@@ -904,6 +913,9 @@ async def _settle(
         error=error,
         not_before=not_before,
     )
+    if state in (DeliveryState.QUEUED, DeliveryState.BLOCKED, DeliveryState.DEAD):
+        # while it was on the wire a person may have moved its item, and a ruling lets be what may be out
+        await edges.in_store(edges.memory.rethread, delivery.alert.id, rethread, edges.clock())
     say = log.info if state in (DeliveryState.SENT, DeliveryState.QUEUED) else log.warning
     say(
         "delivery",

@@ -815,7 +815,12 @@ class Store:
             }
             self._write_ruling(planned.ruling, before, now)
             self._write_places(planned, now)
-            self._write_threads(planned, now)
+            self._connection.executemany(
+                # an alert is always of the story in which its item stands; where it was sent, it stays in its thread
+                "UPDATE outbox SET story_id = (SELECT story_id FROM items WHERE id = item_id) WHERE story_id = ?",
+                [(story,) for story in planned.ruling.stories],
+            )
+            self._write_threads(planned.threads, now)
             self._connection.executemany(
                 "DELETE FROM stories WHERE id = ? AND NOT EXISTS (SELECT 1 FROM items WHERE story_id = stories.id)",
                 [(story,) for story in planned.ruling.stories],
@@ -852,16 +857,35 @@ class Store:
             [(story,) for story in planned.ruling.stories],
         )
 
-    def _write_threads(self, planned: Rearrangement, now: datetime) -> None:
-        """An alert is always of the story in which its item stands; where it was sent, it stays in its thread."""
-        self._connection.executemany(
-            "UPDATE outbox SET story_id = (SELECT story_id FROM items WHERE id = item_id) WHERE story_id = ?",
-            [(story,) for story in planned.ruling.stories],
-        )
-        for alert_id in planned.threads:
+    def rethread(
+        self,
+        alert_id: str,
+        plan: Callable[[Sequence[Delivery], Sequence[Telling]], Mapping[str, Thread | None]],
+        now: datetime,
+    ) -> None:
+        """Give an alert that was refused the thread that a ruling had given it, had it not been on the wire just then.
+
+        So also what its message was to tell beside it.
+        """
+        with self._writing():
+            stories = [
+                row["story_id"]
+                for row in self._rows(
+                    """SELECT story_id FROM outbox WHERE id = ? OR carrier_id = ?
+                       UNION SELECT p.story_id FROM outbox o JOIN outbox p ON p.id = o.parent_id WHERE o.id = ?""",
+                    alert_id, alert_id, alert_id,
+                )
+                if row["story_id"]
+            ]  # fmt: skip
+            if any(map(self.rulings_on, stories)):
+                tellings = [telling for timeline in self._timelines(stories) for telling in timeline.tellings]
+                self._write_threads(plan(self.deliveries_of(stories), tellings), now)
+
+    def _write_threads(self, threads: Mapping[str, Thread | None], now: datetime) -> None:
+        for alert_id in threads:
             # what its message was to tell beside it comes first: it may be rethreaded as well
             self._unfold(alert_id, now, f"{alert_id} is told anew", alone=False)
-        for alert_id, thread in planned.threads.items():
+        for alert_id, thread in threads.items():
             if thread is None:
                 self._connection.execute("DELETE FROM outbox WHERE id = ?", (alert_id,))
                 self._write_event(alert_id, DeliveryState.QUEUED, "", "withdrawn: its story has no jump any more", now)

@@ -70,6 +70,7 @@ ONLY = {
         "render",
         "schedule",
         "outage",
+        "threads",
     },
     # steps and what they need; no edge
     "replay": {"app", "pipeline", "language", "match", "render", "model", "text"},

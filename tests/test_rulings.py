@@ -11,6 +11,7 @@ from pathlib import Path
 
 import make
 import pytest
+from fakes import FakeSink
 from world import (
     GAZETTE,
     NEVER_BY_SCORE,
@@ -23,12 +24,13 @@ from world import (
     World,
 )
 
-from monitor.errors import NotAccepted, OvertakenError, RulingError
+from monitor.errors import NotAccepted, OvertakenError, RulingError, Unacceptable
 from monitor.model import (
     Alert,
     AlertKind,
     Corroboration,
     Decision,
+    Delivery,
     DeliveryState,
     Escalation,
     Placement,
@@ -885,6 +887,63 @@ async def test_refused_message_whose_reply_is_split_off_just_before_its_claim_is
     await meddled(world, tmp_path, TROOPS[0] + " at 5 places")
     assert world.told()[2:] == [f"reply: {TROOPS_AGAIN[0]}", f"root: {TROOPS[0]} at 5 places"]
     assert "2 updates" not in world.sink.messages[2].message.text
+
+
+class MeddledSink(FakeSink):
+    """A person rules while a post is under way."""
+
+    rule_now: Callable[[], object] | None = None
+
+    def send(self, delivery: Delivery) -> str:
+        rule, self.rule_now = self.rule_now, None
+        if rule:
+            rule()
+        return super().send(delivery)
+
+
+async def test_reply_that_was_split_off_while_it_was_refused_opens_its_own_thread() -> None:
+    sink = MeddledSink()
+    world = World(sink=sink)
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    await world.deliver()
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    sink.outcomes.append(NotAccepted("429"))
+    sink.rule_now = lambda: take_out(TROOPS_RETOLD[0])(world.store)
+    await world.deliver()
+    world.wait(hours=1)
+    await world.deliver()
+    assert world.told() == [f"root: {TROOPS[0]}", f"root: {TROOPS_RETOLD[0]}"]
+
+
+async def test_root_whose_story_was_merged_while_it_was_refused_is_a_reply() -> None:
+    sink = MeddledSink()
+    world = World(sink=sink)
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    await world.deliver()
+    await world.publish(GAZETTE, SHIPS)
+    sink.outcomes.append(NotAccepted("429"))
+    sink.rule_now = lambda: join(TROOPS[0], SHIPS[0])(world.store)
+    await world.deliver()
+    world.wait(hours=1)
+    await world.deliver()
+    assert world.told() == [f"root: {TROOPS[0]}", f"reply: {SHIPS[0]}"]
+
+
+async def test_reply_of_a_batch_that_was_split_off_while_it_was_refused_for_good_opens_its_own_thread() -> None:
+    sink = MeddledSink()
+    world = World(sink=sink)
+    world.reply_gap = timedelta(minutes=10)
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    await world.deliver()
+    await world.publish(WIRE, TROOPS, TROOPS_AGAIN)
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    sink.outcomes.append(Unacceptable("invalid_blocks"))
+    sink.rule_now = lambda: take_out(TROOPS_RETOLD[0])(world.store)
+    await world.deliver()
+    assert world.told() == [f"root: {TROOPS[0]}", f"root: {TROOPS_RETOLD[0]}"]
 
 
 async def test_backfill_heeds_a_ruling_before_and_meanwhile(world: World, tmp_path: Path) -> None:
