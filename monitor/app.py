@@ -179,8 +179,13 @@ def open_judge(config: Config, learning: Learning, topics: Sequence[Topic], *, c
         known = _vectors_by_state(config, learning, topics)
         with contextlib.closing(Store.open(config.state)) as store:
             learning = learning.among(_own_items(store, learning.embedder.id, now))
-    policy = Policy(config.alerts.channel or TERMINAL_CHANNEL, config.alerts.max_age, config.alerts.backfill)
+    policy = _policy(config, config.alerts.channel or TERMINAL_CHANNEL)
     return Judge(learning.matcher(topics, known), learning.background, config.alerts.story_window, policy)
+
+
+def _policy(config: Config, channel: str) -> Policy:
+    alerts = config.alerts
+    return Policy(channel, alerts.max_age, alerts.backfill, alerts.escalate_sources, alerts.escalate_within)
 
 
 def _vectors_by_state(config: Config, learning: Learning, topics: Sequence[Topic]) -> dict[str, Vector]:
@@ -383,7 +388,7 @@ async def open_monitor(
         own = await in_store(_own_items, store, learning.embedder.id, clock)
         learning = await in_engine(learning.among, own)
         matcher = await _learn_with_cache(learning, topics, store, in_store, in_engine, clock)
-        policy = Policy(channel, config.alerts.max_age, config.alerts.backfill)
+        policy = _policy(config, channel)
         judge = Judge(matcher, learning.background, config.alerts.story_window, policy)
         await _embed_again(learning, store, judge.stories.span, in_store, in_engine, clock)
         await in_store(reopen, judge, store, learning.embedder.id)
@@ -409,7 +414,7 @@ async def open_monitor(
             note_news=pushes.note_news if pushes else lambda _feed, _now: None,
             asking=await _open_asking(stack, config, env, in_engine),
         )
-        courier = Courier(sink, store, in_store, in_sender, clock, settle)
+        courier = Courier(sink, store, in_store, in_sender, clock, settle, config.alerts.reply_gap)
         log.info("open", state=str(config.state), topics=len(topics), model=learning.embedder.id, sink=sink.name,
                  open_items=len(judge.stories), doubts=doubts)  # fmt: skip
         yield Monitor(config, store, learning, judge, collector, courier, pushes)

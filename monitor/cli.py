@@ -138,9 +138,9 @@ def once(context: click.Context, every: bool, backfill: str | None) -> None:
                 click.echo(f"monitor: backfill: {told} item{'s' * (told != 1)} to tell of", err=True)
             await monitor.poll_all(only_due=not every)
             await monitor.deliver()
-            return await monitor.ask(Store.outbox_counts)
+            return await monitor.ask(Store.undelivered)
 
-    waiting = {state: n for state, n in asyncio.run(work()).items() if state != DeliveryState.SENT}
+    waiting = asyncio.run(work())
     if waiting:
         told = ", ".join(f"{n} {state}" for state, n in waiting.items())
         click.echo(f"monitor: not everything is delivered: {told}", err=True)

@@ -318,6 +318,11 @@ class Alerts(_Section):
     #: zero: nothing that stood in a feed before we knew it
     backfill: Annotated[Duration, between("0s", "3650d")] = parse_duration("0s")
     story_window: Annotated[Duration, between("1h", "30d")] = parse_duration("72h")
+    #: between two replies in one thread; zero: each by itself, at once
+    reply_gap: Annotated[Duration, between("0s", "24h")] = parse_duration("10m")
+    #: zero: no story escalates
+    escalate_sources: Annotated[Count, Field(ge=0, le=100)] = 5
+    escalate_within: Annotated[Duration, between("1m", "7d")] = parse_duration("1h")
 
 
 class Slack(_Section):

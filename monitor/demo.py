@@ -24,7 +24,8 @@ from monitor.store import Lock, Store
 FIRST_POLL = datetime(2024, 11, 17, 5, 0, tzinfo=UTC)
 SECOND_POLL = datetime(2024, 11, 30, 6, 0, tzinfo=UTC)
 
-#: One feed after the other, so that every demo tells the same; the samples go back seven weeks.
+#: One feed after the other, so that every demo tells the same; the samples go back seven weeks, and a reader has no ten
+#: minutes to wait for the replies.
 SETTINGS = """\
 # Written by `monitor demo`. The sample feeds are served on this machine while the demo, or `monitor demo --serve`, runs.
 state = "."
@@ -36,6 +37,7 @@ host_gap = "0s"
 [alerts]
 max_age = "3650d"
 backfill = "3650d"
+reply_gap = "0s"
 """
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from monitor.model import Delivery, Explained, Feed, Item, Match, MatchOutcome, Placement, Relation, Timeline
+from monitor.model import (
+    Delivery,
+    DeliveryState,
+    Explained,
+    Feed,
+    Item,
+    Match,
+    MatchOutcome,
+    Placement,
+    Relation,
+    Timeline,
+)
 from monitor.text import fold
 
 #: Topics shown for a text that nobody has seen before: those that took it, and as many of the nearest others.
@@ -244,10 +255,17 @@ def _deliveries(deliveries: Sequence[Delivery]) -> list[str]:
         trouble = f", {delivery.error}" if delivery.error else ""
         alert = delivery.alert
         lines.append(
-            f"{'Sent' if not n else '':<10}{alert.kind} to {alert.channel}: {delivery.state} after "
-            f"{delivery.attempt} tr{'y' if delivery.attempt == 1 else 'ies'}{receipt}{trouble}"
+            f"{'Sent' if not n else '':<10}{alert.kind} to {alert.channel}: {_state(delivery)}{receipt}{trouble}"
         )
     return lines
+
+
+def _state(delivery: Delivery) -> str:
+    if delivery.state is DeliveryState.HELD:
+        return f"{delivery.state} for {delivery.reason}, until {_time(delivery.not_before)} at most"
+    if delivery.state is DeliveryState.BATCHED:
+        return f"{delivery.state}, told in the message of {delivery.carrier}"
+    return f"{delivery.state} after {delivery.attempt} tr{'y' if delivery.attempt == 1 else 'ies'}"
 
 
 def _quoted(terms: Sequence[str]) -> str:

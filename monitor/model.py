@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Literal, TypeAlias
@@ -73,9 +73,28 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
+class Corroboration:
+    """Who else must tell a story before a channel is told of it: one of the two counts is enough, and at least one is set."""
+
+    #: independent sources
+    sources: int | None = None
+    #: kinds of independent sources
+    kinds: int | None = None
+    #: the channel is told after this time anyway
+    within: timedelta = timedelta(hours=6)
+
+    def met_by(self, independent: Sequence[Voice]) -> bool:
+        """Tell whether these independent sources are enough."""
+        enough_sources = self.sources is not None and len(independent) >= self.sources
+        return enough_sources or (self.kinds is not None and len(kinds_of(independent)) >= self.kinds)
+
+
+@dataclass(frozen=True, slots=True)
 class StoryPolicy:
     #: a story takes new items until it has been silent for this long; None means the configuration's
     window: timedelta | None = None
+    #: None: the first item is told at once
+    corroboration: Corroboration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -601,12 +620,17 @@ class Story:
     @property
     def kinds(self) -> tuple[str, ...]:
         """Kinds of the independent sources, as far as they are known."""
-        return tuple(dict.fromkeys(voice.kind for voice in self.independent if voice.kind))
+        return kinds_of(self.independent)
 
     @property
     def countries(self) -> tuple[str, ...]:
         """Countries of the independent sources, as far as they are known."""
         return tuple(dict.fromkeys(voice.country for voice in self.independent if voice.country))
+
+
+def kinds_of(heard: Iterable[Voice]) -> tuple[str, ...]:
+    """Kinds of sources, as far as they are known, in order of appearance."""
+    return tuple(dict.fromkeys(voice.kind for voice in heard if voice.kind))
 
 
 def voices(tellings: Iterable[tuple[Feed, datetime, Relation]]) -> tuple[Voice, ...]:
@@ -677,6 +701,10 @@ class Thread:
     kind: AlertKind
     #: the root alert; empty for a root
     parent: str = ""
+    #: a root that waits for corroboration goes out then; None: it does not wait
+    until: datetime | None = None
+    #: it tells a jump in the sources of the thread's story
+    escalates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -688,8 +716,8 @@ class Rearrangement:
     placements: Mapping[str, Placement]
     #: story -> title, where the root changed
     titles: Mapping[str, str] = field(default_factory=dict)
-    #: alerts that were not sent yet, and now belong elsewhere
-    threads: tuple[Thread, ...] = ()
+    #: by alert: those that were not sent yet and are to be told anew, most of them elsewhere; None: not at all
+    threads: Mapping[str, Thread | None] = field(default_factory=dict)
 
 
 # -- decide ---------------------------------------------------------------------------------------
@@ -700,6 +728,7 @@ class Verdict(enum.StrEnum):
 
     ALERT = "alert"  # a new message
     REPLY = "reply"  # a reply in the story's thread
+    WAITING = "waiting"  # its story waits, in the channel, for more sources to tell it
     COPY = "copy"  # held back: the same text stands in the channel already
     COUNTED = "counted"  # held back: the topic wants follow-ups only counted
     SHADOW = "shadow"  # only topics in shadow took it
@@ -717,6 +746,17 @@ class AlertKind(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Escalation:
+    """A jump in the number of independent sources that tell a story."""
+
+    #: in all
+    sources: int
+    #: those of them that first told it within the time
+    recent: int
+    within: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """Something to tell one channel, once."""
 
@@ -729,7 +769,8 @@ class Alert:
     story_title: str
     #: what is told
     item: Item
-    #: topics that took the item and send to this channel, most severe first; never empty
+    #: topics that took the item and send to this channel, most severe first; of an item that none took, and that is told
+    #: because its story escalates, those of the root. Never empty
     matches: tuple[Match, ...]
     #: id -> title, for every topic in `matches`
     titles: Mapping[str, str]
@@ -743,6 +784,28 @@ class Alert:
     parent: str = ""
     #: the title before its publisher changed it; empty if this is no edit
     formerly: str = ""
+    #: those of the story's sources that wrote something of their own
+    independent: tuple[Voice, ...] = ()
+    #: what the root was held for, also once it goes out; None: it was not held
+    corroboration: Corroboration | None = None
+    #: the jump in sources that this reply tells; None: there is none
+    escalation: Escalation | None = None
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When a held root goes out, corroborated or not."""
+        return self.created + self.corroboration.within if self.corroboration else None
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The alert by which a channel knows a story, or will."""
+
+    alert: Alert
+    #: it waits for `alert.corroboration`
+    held: bool = False
+    #: the channel was told, once, of a jump in the story's sources
+    escalated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -766,6 +829,10 @@ class Decision:
     because: str
     #: one for each channel that is told; empty unless the verdict is ALERT or REPLY
     alerts: tuple[Alert, ...] = ()
+    #: roots that wait for corroboration
+    held: tuple[Alert, ...] = ()
+    #: ids of roots that waited for it, of this item's story, and go out now; under any verdict
+    released: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -799,10 +866,12 @@ class Message:
 
 
 class DeliveryState(enum.StrEnum):
+    HELD = "held"  # waits for corroboration; goes out by itself when its time has come
     QUEUED = "queued"
     SENDING = "sending"  # claimed: a post may be on the wire
     UNKNOWN = "unknown"  # nobody knows whether it was accepted; read back before resending
     SENT = "sent"
+    BATCHED = "batched"  # told in another reply's message
     BLOCKED = "blocked"  # a person must act
     DEAD = "dead"  # refused for good; a person must look
 
@@ -826,6 +895,12 @@ class Delivery:
     #: receipt of the root in whose thread it belongs; empty for a root
     thread: str = ""
     error: str = ""
+    #: why it is held; empty if it never was
+    reason: str = ""
+    #: the delivery whose message tells this reply. A queued one that has it is to go alone: that message was refused
+    carrier: str = ""
+    #: replies of the same thread that its message is to tell as well; known until it is claimed
+    batch: tuple[Alert, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

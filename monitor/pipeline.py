@@ -58,7 +58,10 @@ from monitor.model import (
     Question,
     Record,
     Relation,
+    Root,
     Severity,
+    Telling,
+    Thread,
     Topic,
     TopicStatus,
     Validators,
@@ -83,6 +86,7 @@ from monitor.schedule import (
 )
 from monitor.space import CompactSpace
 from monitor.text import gist, host_of, text_hash
+from monitor.threads import rethread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -141,15 +145,24 @@ class Memory(Protocol):
     def keep_opinions(self, opinions: Mapping[str, Opinion], now: datetime) -> None: ...
     def fact(self, key: str) -> str: ...
     def remember(self, key: str, value: str) -> None: ...
-    def roots(self, story_id: str) -> dict[str, str]: ...
+    def roots(self, story_id: str) -> dict[str, Root]: ...
     def untold(self, since: datetime) -> list[Item]: ...
     def latest_ruling(self) -> int: ...
     def commit_again(self, records: Sequence[Record], model: str, now: datetime, ruling: int | None = None) -> None: ...
     def commit_poll(self, polled: Polled, records: Sequence[Record], model: str, ruling: int | None = None) -> None: ...
     def forgive(self, weights: Mapping[str, float]) -> None: ...
     def commit_failed_poll(self, feed: Feed, cause: str, weight: float, next_poll: datetime, now: datetime) -> None: ...
-    def next_queued(self, now: datetime) -> Delivery | None: ...
-    def claim(self, delivery_id: str, message: Message, now: datetime) -> bool: ...
+    def next_queued(self, now: datetime, reply_gap: timedelta) -> Delivery | None: ...
+    def claim(
+        self,
+        delivery_id: str,
+        message: Message,
+        now: datetime,
+        *,
+        before: DeliveryState = DeliveryState.QUEUED,
+        batch: Sequence[str] = (),
+        seen: Delivery | None = None,
+    ) -> bool: ...
     def settle(
         self,
         delivery_id: str,
@@ -159,6 +172,12 @@ class Memory(Protocol):
         receipt: str = "",
         error: str = "",
         not_before: datetime | None = None,
+    ) -> None: ...
+    def rethread(
+        self,
+        alert_id: str,
+        plan: Callable[[Sequence[Delivery], Sequence[Telling]], Mapping[str, Thread | None]],
+        now: datetime,
     ) -> None: ...
     def doubtful(self, now: datetime, settle: timedelta) -> list[Delivery]: ...
 
@@ -201,12 +220,12 @@ class Judge:
         matches: Sequence[Match],
         *,
         first_poll: bool,
-        told: Callable[[str], Mapping[str, str]],
+        told: Callable[[str], Mapping[str, Root]],
         now: datetime,
     ) -> Record:
         """Group and decide an item that the matcher has judged, and put it in its story.
 
-        told: for a story's id, the channels that know it and their root alerts.
+        told: for a story's id, the channels that know it, or will, and their roots (`Roots.told`).
         """
         item = embedded.item
         windows = [self.matcher.topics[m.topic].story.window for m in matches if m.matched]
@@ -233,7 +252,7 @@ class Judge:
         before: Version,
         alerts: Sequence[Alert],
         *,
-        told: Callable[[str], Mapping[str, str]],
+        told: Callable[[str], Mapping[str, Root]],
         now: datetime,
     ) -> Record | None:
         """Decide an edit of an item, which stays in its story; None if that story is over: it is history.
@@ -264,7 +283,7 @@ class Judge:
         matches: Sequence[Match],
         known: Version,
         *,
-        told: Callable[[str], Mapping[str, str]],
+        told: Callable[[str], Mapping[str, Root]],
         span: timedelta,
         now: datetime,
     ) -> Record | None:
@@ -312,6 +331,37 @@ class Judge:
         self.stories.longest = self._longest()
         for member in members:
             self.stories.add(member)
+
+
+class Roots:
+    """Which channels know a story, or will: those that are remembered, and those not yet written down."""
+
+    def __init__(self, remembered: Callable[[str], Mapping[str, Root]], judge: Judge) -> None:
+        """remembered: for a story's id, what is written down of it."""
+        self._remembered = remembered
+        self._judge = judge
+        self._fresh: dict[str, dict[str, Root]] = {}
+
+    def told(self, story: str) -> Mapping[str, Root]:
+        return {**self._remembered(story), **self._fresh.get(story, {})}
+
+    def note(self, record: Record) -> None:
+        """Take in what a decision changes for the items that come after it."""
+        decision, story = record.decision, record.placement.story
+        if not (decision.alerts or decision.held or decision.released):
+            return
+        known = dict(self.told(story))
+        known |= {alert.channel: Root(alert, held=True) for alert in decision.held}
+        for channel, root in known.items():
+            if root.alert.id in decision.released:
+                # it goes out with the sources that the story has by now
+                known[channel] = Root(replace(root.alert, independent=self._judge.stories.story(story).independent))
+        for alert in decision.alerts:
+            if alert.kind is AlertKind.ROOT:
+                known[alert.channel] = Root(alert)
+            elif alert.escalation:
+                known[alert.channel] = replace(known[alert.channel], escalated=True)
+        self._fresh[story] = known
 
 
 def reopen(judge: Judge, memory: Memory, model: str) -> None:
@@ -456,7 +506,7 @@ def _backfill_once(
     memory, now = edges.memory, edges.clock()
     _heed_rulings(judge, memory, edges.embed.id)
     known = memory.versions([one.item.id for one in items])
-    roots = _Roots(memory)
+    roots = Roots(memory.roots, judge)
     records: list[Record] = []
     for one in items:
         matches = [_considered(match, one.item, opinions, judge, edges.asking) for match in judge.matcher.judge(one)]
@@ -680,7 +730,8 @@ def _judge(
     edges: Collector,
     now: datetime,
 ) -> list[Record]:
-    memory, roots = edges.memory, _Roots(edges.memory)
+    memory = edges.memory
+    roots = Roots(memory.roots, judge)
 
     def matches(one: EmbeddedItem) -> list[Match]:
         return [_considered(match, one.item, opinions, judge, edges.asking) for match in judge.matcher.judge(one)]
@@ -696,23 +747,8 @@ def _judge(
         edit = judge.judge_edit(one, matches(one), before, memory.alerts_of(item.id), told=roots.told, now=now)
         if edit:
             records.append(edit)
+            roots.note(edit)
     return records
-
-
-class _Roots:
-    """Which channels know a story, and by which alert: those that the store remembers, and those not yet written down."""
-
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-        self._fresh: dict[str, dict[str, str]] = {}
-
-    def told(self, story: str) -> Mapping[str, str]:
-        return self._memory.roots(story) | self._fresh.get(story, {})
-
-    def note(self, record: Record) -> None:
-        for alert in record.decision.alerts:
-            if alert.kind is AlertKind.ROOT:
-                self._fresh.setdefault(alert.story, {})[alert.channel] = alert.id
 
 
 def _polled(
@@ -776,6 +812,8 @@ class Courier:
     clock: Clock
     #: how long an answer that was lost may take to show in the channel; zero where the sink's word is final
     settle: timedelta
+    #: between two replies in one thread; zero: each is told by itself, at once
+    reply_gap: timedelta = timedelta(0)
 
 
 async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> int:
@@ -785,10 +823,14 @@ async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> i
     """
     await _settle_doubts(edges)
     sent = 0
-    while go_on() and (delivery := await edges.in_store(edges.memory.next_queued, edges.clock())):
-        message = delivery.message or _rendered(delivery.alert)
+    while go_on() and (delivery := await edges.in_store(edges.memory.next_queued, edges.clock(), edges.reply_gap)):
+        message = delivery.message or _rendered(delivery)
         now = edges.clock()
-        if await edges.in_store(edges.memory.claim, delivery.alert.id, message, now):
+        batch = [alert.id for alert in delivery.batch]
+        claim = edges.memory.claim
+        if await edges.in_store(
+            claim, delivery.alert.id, message, now, before=delivery.state, batch=batch, seen=delivery
+        ):
             claimed = replace(
                 delivery, message=message, state=DeliveryState.SENDING, attempt=delivery.attempt + 1, sending_at=now
             )
@@ -796,8 +838,9 @@ async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> i
     return sent
 
 
-def _rendered(alert: Alert | Notice) -> Message:
-    return render_notice(alert) if isinstance(alert, Notice) else render(alert)
+def _rendered(delivery: Delivery) -> Message:
+    alert = delivery.alert
+    return render_notice(alert) if isinstance(alert, Notice) else render(alert, delivery.batch)
 
 
 async def _send(delivery: Delivery, edges: Courier) -> DeliveryState:
@@ -866,6 +909,9 @@ async def _settle(
         error=error,
         not_before=not_before,
     )
+    if state in (DeliveryState.QUEUED, DeliveryState.BLOCKED, DeliveryState.DEAD):
+        # while it was on the wire a person may have moved its item, and a ruling lets be what may be out
+        await edges.in_store(edges.memory.rethread, delivery.alert.id, rethread, edges.clock())
     say = log.info if state in (DeliveryState.SENT, DeliveryState.QUEUED) else log.warning
     say(
         "delivery",

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
 from urllib.parse import quote, urlsplit
 
-from monitor.model import Alert, AlertKind, Item, Match, MatchOutcome, Message, Notice, Severity
+from monitor.model import Alert, AlertKind, Escalation, Item, Match, MatchOutcome, Message, Notice, Severity, Voice
 
 Block: TypeAlias = dict[str, object]
 
@@ -38,6 +38,10 @@ TERM_LIMIT = 40
 SHOWN_TOPICS = 3
 SHOWN_TERMS = 4
 SHOWN_SOURCES = 4
+#: One message of several replies: so many are told, a section each, while all of them stay under so many characters.
+SHOWN_REPLIES, REPLIES_LIMIT = 7, 7_500
+#: Longer links are told by the terminal only: they are what makes a line too long for seven to fit.
+REPLY_LINK_LIMIT = 600
 
 #: Nobody counted a larger background than this, so a longer tail is no knowledge.
 RAREST_DECADE = 5.0
@@ -95,11 +99,15 @@ LANGUAGES = {
 }
 
 
-def render(alert: Alert) -> Message:
+def render(alert: Alert, batch: Sequence[Alert] = ()) -> Message:
     """Say all of a root, and of a reply only what its thread does not show yet.
 
+    batch: other replies of the same thread, to be told in one message with it, a line each, the latest first.
     At most 10 blocks, each at most 2,500 characters and all at most 10,000 after escaping; the text at most 3,000.
     """
+    if batch:
+        replies = sorted((alert, *batch), key=_told_at, reverse=True)
+        return Message(text=_batch_text(replies), blocks=_batch_blocks(replies), terminal=_batch_terminal(replies))
     if alert.kind is AlertKind.REPLY:
         return Message(text=_reply_text(alert), blocks=_reply_blocks(alert), terminal=_reply_terminal(alert))
     return Message(text=_root_text(alert), blocks=_root_blocks(alert), terminal=_root_terminal(alert))
@@ -137,40 +145,85 @@ def why(match: Match) -> str:
 
 def _root_blocks(alert: Alert) -> tuple[Block, ...]:
     excerpt = _excerpt(alert.item)
-    sources = _sources(alert)
+    sources, marked = _sources_told(alert), _mark(alert)
     return (
         _headline(alert.item),
-        _context(f"{SIGNS[alert.severity]} {alert.severity.upper()} · {_topics(alert)}"),
+        _context(
+            " · ".join(filter(None, (f"{SIGNS[alert.severity]} {alert.severity.upper()}", _topics(alert), marked)))
+        ),
         *([_section(excerpt)] if excerpt else []),
         _context(f"{_source(alert.item)} · {_when(alert, dated=False)}"),
         _context("Why: " + "\n".join(_reasons(alert))),
-        *([_context(f"{sources} so far: {_source_names(alert)}")] if sources else []),
+        *([_context(sources)] if sources else []),
     )
 
 
 def _reply_blocks(alert: Alert) -> tuple[Block, ...]:
     return (
+        *([_section(_jump(alert.escalation))] if alert.escalation else []),
         _headline(alert.item),
         *([_context(_formerly(alert))] if alert.formerly else []),
         _context(f"{_source(alert.item)} · {_when(alert, dated=False)}", _topics(alert)),
     )
 
 
+def _batch_blocks(replies: Sequence[Alert]) -> tuple[Block, ...]:
+    """The last block says how many are left out: the oldest, since what is new counts more."""
+    jumps = [reply.escalation for reply in replies if reply.escalation]
+    lines: list[str] = []
+    for reply in replies[:SHOWN_REPLIES]:
+        line = _reply_line(reply)
+        if sum(map(len, lines)) + len(line) > REPLIES_LIMIT:
+            break
+        lines.append(line)
+    left = len(replies) - len(lines)
+    last = [f"and {left} more"] if left else []
+    return (
+        *([_section(_jump(jumps[0]))] if jumps else []),
+        *map(_markdown, lines),
+        _context(*last, _all_topics(replies)),
+    )
+
+
+def _reply_line(alert: Alert) -> str:
+    """A reply in one line of mrkdwn."""
+    title = _link_to(alert.item, _clip(_title(alert.item), QUOTE_LIMIT * 2), REPLY_LINK_LIMIT)
+    about = f" — {_about(alert, dated=False)}" + (f" ({_was(alert)})" if alert.formerly else "")
+    return f"• {title}{_escape(about).translate(MARKUP)}"
+
+
 def _root_text(alert: Alert) -> str:
+    marked = _mark(alert)
     return _escape(
-        f"{alert.severity.upper()} · {_topics(alert)}: {_title(alert.item)} ({_name(alert.item.source)})"
+        f"{alert.severity.upper()} · {_topics(alert)}: {_title(alert.item)} ({_name(alert.item.source)}"
+        + (f"; {marked})" if marked else ")")
     ).translate(MARKUP)
 
 
 def _reply_text(alert: Alert) -> str:
     word = "Edited" if alert.formerly else "Update"
-    return _escape(f"{word}: {_title(alert.item)} ({_name(alert.item.source)})").translate(MARKUP)
+    said = f"{_jump(alert.escalation)}: " if alert.escalation else f"{word}: "
+    return _escape(f"{said}{_title(alert.item)} ({_name(alert.item.source)})").translate(MARKUP)
+
+
+def _batch_text(replies: Sequence[Alert]) -> str:
+    jumps = [reply.escalation for reply in replies if reply.escalation]
+    said = _jump(jumps[0]) if jumps else f"{len(replies)} updates"
+    return _escape(f"{said}: {_title(replies[0].item)} ({_name(replies[0].item.source)})").translate(MARKUP)
 
 
 def _headline(item: Item) -> Block:
-    title = _escape(_title(item)).translate(MARKUP)
+    return _markdown(f"*{_link_to(item, _title(item), LINK_LIMIT)}*")
+
+
+def _link_to(item: Item, title: str, limit: int) -> str:
+    """A title as mrkdwn, linked unless the link is too long."""
+    title = _escape(title).translate(MARKUP)
     link = _link(item.link).translate(ENTITIES)
-    text = f"*<{link}|{title}>*" if link and len(link) <= LINK_LIMIT else f"*{title}*"
+    return f"<{link}|{title}>" if link and len(link) <= limit else title
+
+
+def _markdown(text: str) -> Block:
     # verbatim: else Slack makes links and mentions of bare "example.com", "#general" and "@channel" in a title
     return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
 
@@ -198,15 +251,16 @@ def _escape(text: str, limit: int = SECTION_LIMIT) -> str:
 
 
 def _root_terminal(alert: Alert) -> str:
-    sources = _sources(alert)
+    sources, marked = _sources(alert), _mark(alert)
     link = _link(alert.item.link)
     return "\n".join(
         [
-            *_wrap(f"● {alert.severity.upper()}  {_topics(alert)}", indent="", hanging="  "),
+            *_wrap(f"● {alert.severity.upper()}  {_topics(alert)}" + (f" · {marked}" if marked else ""), "", "  "),
             *_wrap(_title(alert.item), indent="  "),
             *_labelled("text", [_excerpt(alert.item)]),
             *_labelled("why", _reasons(alert)),
             *_labelled("from", [_source(alert.item) + (f" · {sources}" if sources else "")]),
+            *(_labelled("also", [_sources_told(alert)]) if _is_corroborated(alert) else []),
             *_labelled("when", [_when(alert, dated=True)]),
             *([f"  link {link}"] if link else []),  # whole however long: a broken link cannot be opened
         ]
@@ -218,6 +272,7 @@ def _reply_terminal(alert: Alert) -> str:
     return "\n".join(
         [
             *_wrap(f"↳ in the thread of “{_clip(_line(alert.story_title), QUOTE_LIMIT)}”", indent="  ", hanging="    "),
+            *(_wrap(_jump(alert.escalation), indent="    ") if alert.escalation else []),
             *_wrap(_title(alert.item), indent="    "),
             *(_wrap(_formerly(alert), indent="    ") if alert.formerly else []),
             *_wrap(f"{_source(alert.item)} · {_when(alert, dated=True)}", indent="    "),
@@ -225,6 +280,20 @@ def _reply_terminal(alert: Alert) -> str:
             *([f"    {link}"] if link else []),
         ]
     )
+
+
+def _batch_terminal(replies: Sequence[Alert]) -> str:
+    """All of them: a terminal has room."""
+    jumps = [reply.escalation for reply in replies if reply.escalation]
+    title = _clip(_line(replies[0].story_title), QUOTE_LIMIT)
+    lines = _wrap(f"↳ {len(replies)} in the thread of “{title}”", indent="  ", hanging="    ")
+    lines += _wrap(_jump(jumps[0]), indent="    ") if jumps else []
+    for reply in replies:
+        link = _link(reply.item.link)
+        was = f" ({_was(reply)})" if reply.formerly else ""
+        lines += _wrap(f"• {_title(reply.item)} — {_about(reply, dated=True)}{was}", indent="    ", hanging="      ")
+        lines += [f"      {link}"] if link else []
+    return "\n".join([*lines, *_wrap(_all_topics(replies), indent="    ")])
 
 
 def _labelled(label: str, texts: Iterable[str]) -> list[str]:
@@ -280,6 +349,56 @@ def _formerly(alert: Alert) -> str:
     return f"edited by its publisher; it read “{_clip(_line(alert.formerly), QUOTE_LIMIT)}”"
 
 
+def _was(alert: Alert) -> str:
+    """The same, among other replies."""
+    if _line(alert.formerly) == _line(alert.item.title):
+        return "its text was edited"
+    return f"was “{_clip(_line(alert.formerly), QUOTE_LIMIT)}”"
+
+
+def _about(alert: Alert, *, dated: bool) -> str:
+    """Source and time of one of several replies."""
+    return f"{_name(alert.item.source) or 'unknown source'}, {_clock(_told_at(alert), alert.created, dated=dated)}"
+
+
+def _told_at(alert: Alert) -> datetime:
+    """When a reply's event was: of an edit, when we saw it, since nobody says when it was made."""
+    return alert.created if alert.formerly else alert.item.at
+
+
+def _jump(jump: Escalation) -> str:
+    every = "all" if jump.recent == jump.sources else str(jump.recent)
+    return f"Now told by {jump.sources} independent sources, {every} of them in the last {_span(jump.within)}"
+
+
+def _span(span: timedelta) -> str:
+    minutes = int(span.total_seconds() // 60)
+    hours = minutes // 60
+    if minutes % 60:
+        return f"{minutes} minutes"
+    return "hour" if hours == 1 else f"{hours} hours"
+
+
+def _is_corroborated(alert: Alert) -> bool:
+    return alert.corroboration is not None and alert.corroboration.met_by(alert.independent)
+
+
+def _mark(alert: Alert) -> str:
+    """Say that a root goes out without the sources that it waited for; empty if it has them, or waited for none."""
+    needed = alert.corroboration
+    if needed is None or _is_corroborated(alert):
+        return ""
+    count = len(alert.independent)
+    if count < 2:
+        return "single source"
+    return f"{count} sources, not yet {needed.sources or f'of {needed.kinds} kinds'}"
+
+
+def _all_topics(replies: Sequence[Alert]) -> str:
+    names = list(dict.fromkeys(_topic(reply, match) for reply in replies for match in reply.matches))
+    return " · ".join(names[:SHOWN_TOPICS]) + _more(names, SHOWN_TOPICS)
+
+
 def _topics(alert: Alert) -> str:
     names = [_topic(alert, match) for match in alert.matches]
     return " · ".join(names[:SHOWN_TOPICS]) + _more(names, SHOWN_TOPICS)
@@ -311,9 +430,19 @@ def _sources(alert: Alert) -> str:
     return f"{len(alert.sources)} sources" if len(alert.sources) > 1 else ""
 
 
-def _source_names(alert: Alert) -> str:
+def _sources_told(alert: Alert) -> str:
+    """Name the story's sources; with kind and country those that a root waited for. Empty where there is but one."""
+    if _is_corroborated(alert):
+        names = [_voice(voice) for voice in alert.independent]
+        return f"{len(names)} independent sources: {', '.join(names[:SHOWN_SOURCES])}{_more(names, SHOWN_SOURCES)}"
     names = [_name(source) for source in alert.sources]
-    return ", ".join(names[:SHOWN_SOURCES]) + _more(names, SHOWN_SOURCES)
+    said = _sources(alert)
+    return f"{said} so far: {', '.join(names[:SHOWN_SOURCES])}{_more(names, SHOWN_SOURCES)}" if said else ""
+
+
+def _voice(voice: Voice) -> str:
+    about = ", ".join(_name(part) for part in (voice.kind, voice.country) if part)
+    return (_name(voice.source) or "unknown source") + (f" ({about})" if about else "")
 
 
 def _when(alert: Alert, *, dated: bool) -> str:

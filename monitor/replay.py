@@ -1,16 +1,21 @@
-"""An archive through the same steps as live items: its own times are the clock, nothing is sent, no state is left behind."""
+"""An archive through the same steps as live items: its own times are the clock, nothing is sent, no state is left behind.
+
+A root that waits for corroboration stands in no row's `alerts` until a later item completes it: then in that item's, as a
+root of the topics that it waited under. One that nothing completes stands in none: live it would go out at its deadline,
+and from then on items are replies.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from monitor.app import Learning
 from monitor.language import identified
 from monitor.match import Matcher
-from monitor.model import AlertKind, Decision, EmbeddedItem, Item, Match, Record
-from monitor.pipeline import Judge
+from monitor.model import Alert, EmbeddedItem, Item, Match, Record
+from monitor.pipeline import Judge, Roots
 from monitor.render import why
 
 #: Which items are put in stories.
@@ -30,6 +35,8 @@ class Replayed:
     record: Record | None
     #: rarity in decades for every topic; empty unless asked for
     scores: Mapping[str, float]
+    #: roots that waited, and that this item completes
+    released: tuple[Alert, ...] = ()
 
     def row(self, *, with_scores: bool) -> dict[str, object]:
         """The line that `monitor replay` prints."""
@@ -42,7 +49,7 @@ class Replayed:
             "matches": [
                 {"topic": m.topic, "score": round(m.score, 4), "because": why(m)} for m in self.matches if m.matched
             ],
-            "alerts": _alerts(decision) if decision else [],
+            "alerts": _alerts((*self.released, *decision.alerts)) if decision else [],
         }
         if with_scores:
             row["scores"] = {topic: round(score, 4) for topic, score in self.scores.items()}
@@ -55,7 +62,7 @@ def replay(
     """Put items through match, group and decide, in the order given."""
     matcher = judge.matcher
     embed = learning.embed if matcher.topics else learning.embed_gists
-    roots: dict[str, dict[str, str]] = {}
+    roots = Roots(lambda _story: {}, judge)
     for start in range(0, len(items), CHUNK):
         chunk = items[start : start + CHUNK]
         judge.stories.forget()
@@ -63,20 +70,23 @@ def replay(
             item = embedded.item
             matches = tuple(matcher.judge(embedded))
             record = None
+            released: tuple[Alert, ...] = ()
             if stories == "all" or (stories == "matched" and any(match.matched for match in matches)):
-                record = judge.judge(
-                    embedded, matches, first_poll=False, told=lambda story: roots.get(story, {}), now=item.at
-                )
-                for alert in record.decision.alerts:
-                    if alert.kind is AlertKind.ROOT:
-                        roots.setdefault(alert.story, {})[alert.channel] = alert.id
+                record = judge.judge(embedded, matches, first_poll=False, told=roots.told, now=item.at)
+                released = _released(record, roots)
+                roots.note(record)
             scores = _scores(matcher, embedded) if with_scores else {}
-            yield Replayed(item, matches, record, scores)
+            yield Replayed(item, matches, record, scores, released)
 
 
 def _scores(matcher: Matcher, embedded: EmbeddedItem) -> dict[str, float]:
     return dict(zip(matcher.topics, map(float, matcher.scores(embedded)), strict=True))
 
 
-def _alerts(decision: Decision) -> list[dict[str, str]]:
-    return [{"topic": match.topic, "kind": alert.kind.value} for alert in decision.alerts for match in alert.matches]
+def _released(record: Record, roots: Roots) -> tuple[Alert, ...]:
+    told = roots.told(record.placement.story)
+    return tuple(root.alert for root in told.values() if root.alert.id in record.decision.released)
+
+
+def _alerts(alerts: Iterable[Alert]) -> list[dict[str, str]]:
+    return [{"topic": match.topic, "kind": alert.kind.value} for alert in alerts for match in alert.matches]

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from monitor.errors import Problem, ProblemsError, RulesError
 from monitor.model import (
     SOURCE_KINDS,
+    Corroboration,
     Followups,
     Mode,
     Notify,
@@ -192,8 +193,21 @@ class _ScopeTable(_Table):
     max_age: Annotated[Duration | None, between("1h", "90d")] = None
 
 
+class _CorroborationTable(_Table):
+    sources: Annotated[Count | None, Field(ge=2, le=20)] = None
+    kinds: Annotated[Count | None, Field(ge=2, le=len(SOURCE_KINDS))] = None
+    within: Annotated[Duration, between("10m", "7d")] = Corroboration().within
+
+    @model_validator(mode="after")
+    def _of_something(self) -> Self:
+        if self.sources is None and self.kinds is None:
+            raise ValueError("says not how much is enough; write sources = 3, or kinds = 2, or both")
+        return self
+
+
 class _StoryTable(_Table):
     window: Annotated[Duration | None, between("1h", "30d")] = None
+    corroboration: _CorroborationTable | None = None
 
 
 class _NotifyTable(_Table):
@@ -264,7 +278,7 @@ def _topic(file: _TopicFile, source: Source, topic_id: str) -> Topic:
         owner=file.owner,
         terms=Terms(file.terms.always, file.terms.require, file.terms.exclude),
         scope=Scope(file.scope.languages, file.scope.sources, file.scope.kinds, file.scope.max_age),
-        story=StoryPolicy(file.story.window),
+        story=_story(file.story),
         notify=Notify(
             channel=file.notify.channel or None,
             mode=file.notify.mode,
@@ -286,6 +300,12 @@ def _topic(file: _TopicFile, source: Source, topic_id: str) -> Topic:
         ),
         path=source.path,
     )
+
+
+def _story(table: _StoryTable) -> StoryPolicy:
+    asked = table.corroboration
+    needed = Corroboration(asked.sources, asked.kinds, asked.within) if asked else None
+    return StoryPolicy(table.window, needed)
 
 
 # -- advice ---------------------------------------------------------------------------------------

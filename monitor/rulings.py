@@ -5,30 +5,24 @@ The store asks inside the transaction that writes it down, so that nothing moves
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from monitor.errors import RulingError
 from monitor.model import (
-    Alert,
-    AlertKind,
     Delivery,
-    DeliveryState,
     Placement,
     Rearrangement,
     Relation,
     Ruling,
     RulingKind,
     Telling,
-    Thread,
     Timeline,
     Verdict,
 )
 from monitor.text import item_id
-
-#: Not on the wire, and never was: these may still be told elsewhere.
-_WAITING = (DeliveryState.QUEUED, DeliveryState.BLOCKED)
+from monitor.threads import rethread
 
 
 def merge(timelines: Sequence[Timeline], deliveries: Sequence[Delivery], author: str) -> Rearrangement:
@@ -52,8 +46,8 @@ def merge(timelines: Sequence[Timeline], deliveries: Sequence[Delivery], author:
         for telling in timeline.tellings
     }
     ruling = Ruling(RulingKind.MERGE, author, first.story.id, ids, tuple(placements))
-    stands = {telling.item.id: first.story.id for timeline in timelines for telling in timeline.tellings}
-    return Rearrangement(ruling, placements, threads=tuple(_threads(deliveries, stands)))
+    tellings = [telling for timeline in timelines for telling in timeline.tellings]
+    return Rearrangement(ruling, placements, threads=rethread(deliveries, _moved(tellings, placements)))
 
 
 def split(
@@ -82,12 +76,11 @@ def split(
     stays = next(filter(_is_root, left), _orphans(left)[0])
     placements = _settled(taken, story, root, f"taken out of its story by hand ({author})")
     placements |= _settled(left, old, stays, f"left there when “{root.item.title}” was taken out by hand ({author})")
-    stands = {telling.item.id: old for telling in left} | {telling.item.id: story for telling in taken}
     return Rearrangement(
         Ruling(RulingKind.SPLIT, author, story, (story, old), tuple(telling.item.id for telling in taken)),
         placements,
         {story: root.item.title} | ({} if _is_root(stays) else {old: stays.item.title}),
-        tuple(_threads(deliveries, stands)),
+        rethread(deliveries, _moved(timeline.tellings, placements)),
     )
 
 
@@ -157,35 +150,6 @@ def _settled(tellings: Sequence[Telling], story: str, root: Telling, because: st
     return {t.item.id: new for t in tellings if (new := placements[t.item.id]) != t.placement}
 
 
-# -- the outbox -----------------------------------------------------------------------------------
-
-
-def _threads(deliveries: Sequence[Delivery], stands: Mapping[str, str]) -> Iterator[Thread]:
-    """Give what was not sent yet the thread of the story in which its item stands now; what was sent is history.
-
-    Where a channel does not know that story, the first that waits is its root. An edit stays in the thread of what it edits.
-
-    stands: item -> story.
-    """
-    channels: dict[tuple[str, str], list[tuple[Delivery, Alert]]] = {}
-    for delivery in deliveries:
-        if isinstance(delivery.alert, Alert) and delivery.state is not DeliveryState.DEAD:
-            place = (stands[delivery.alert.item.id], delivery.alert.channel)
-            channels.setdefault(place, []).append((delivery, delivery.alert))
-    for told in channels.values():
-        roots = [one for one in told if one[1].kind is AlertKind.ROOT]
-        # the oldest that the channel knows; else the oldest that may be on its way
-        root = min(roots, key=lambda one: _rank(one[0].state))[1] if roots else None
-        for delivery, alert in told:
-            if delivery.state not in _WAITING or alert.formerly:
-                continue
-            root = root or alert
-            thread = (
-                Thread(alert.id, AlertKind.REPLY, root.id) if alert is not root else Thread(alert.id, AlertKind.ROOT)
-            )
-            if (thread.kind, thread.parent) != (alert.kind, alert.parent):
-                yield thread
-
-
-def _rank(state: DeliveryState) -> int:
-    return 0 if state is DeliveryState.SENT else 2 if state in _WAITING else 1
+def _moved(tellings: Iterable[Telling], placements: Mapping[str, Placement]) -> list[Telling]:
+    """The tellings as they will stand."""
+    return [replace(telling, placement=placements.get(telling.item.id, telling.placement)) for telling in tellings]

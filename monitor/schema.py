@@ -266,6 +266,28 @@ def m003_why(db: Database) -> None:
 
 
 @migrations()
+def m004_telling(db: Database) -> None:
+    _run(
+        db,
+        """
+    -- why a row is held; kept when it is not any more
+    ALTER TABLE outbox ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+    -- JSON, what it was held for
+    ALTER TABLE outbox ADD COLUMN corroboration TEXT NOT NULL DEFAULT '';
+    -- JSON list, the story's independent sources
+    ALTER TABLE outbox ADD COLUMN independent TEXT NOT NULL DEFAULT '[]';
+    -- 1: it tells a jump in sources, and which, in JSON
+    ALTER TABLE outbox ADD COLUMN escalated INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE outbox ADD COLUMN escalation TEXT NOT NULL DEFAULT '';
+    -- the row whose message tells this one
+    ALTER TABLE outbox ADD COLUMN carrier_id TEXT NOT NULL DEFAULT '';
+    CREATE INDEX outbox_thread ON outbox (parent_id, sending_at) WHERE parent_id <> '';
+    CREATE INDEX outbox_carrier ON outbox (carrier_id) WHERE carrier_id <> '';
+    """,
+    )
+
+
+@migrations()
 def m005_rulings(db: Database) -> None:
     _run(
         db,

@@ -14,6 +14,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -28,9 +29,11 @@ from monitor.model import (
     Alert,
     AlertKind,
     Condition,
+    Corroboration,
     Delivery,
     DeliveryState,
     EmbeddedItem,
+    Escalation,
     Explained,
     Feed,
     FeedState,
@@ -48,17 +51,20 @@ from monitor.model import (
     Record,
     Relation,
     Rhythm,
+    Root,
     Ruling,
     RulingKind,
     Severity,
     Story,
     Subscription,
     Telling,
+    Thread,
     Timeline,
     Validators,
     Vector,
     Verdict,
     Version,
+    Voice,
     voices,
 )
 from monitor.schema import migrations
@@ -409,6 +415,10 @@ class Store:
         )
         for alert in decision.alerts:
             self._write_alert(alert, now)
+        for alert in decision.held:
+            self._write_alert(alert, now, DeliveryState.HELD, reason="corroboration")
+        for alert_id in decision.released:
+            self._let_out(alert_id, item, now)
 
     def _write_revision(self, before: Version, item: Item, now: datetime) -> None:
         if before.revision < item.revision:
@@ -417,20 +427,43 @@ class Store:
                 (item.id, before.revision, _text(now), before.title, before.text),
             )
 
-    def _write_alert(self, alert: Alert, now: datetime) -> None:
+    def _write_alert(
+        self, alert: Alert, now: datetime, state: DeliveryState = DeliveryState.QUEUED, reason: str = ""
+    ) -> None:
         done = self._connection.execute(
             """INSERT INTO outbox (id, kind, channel, story_id, item_id, parent_id, matches, titles, severity, broadcast,
-                   sources, created, state, updated, formerly)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
+                   sources, created, state, updated, formerly, not_before, reason, corroboration, independent, escalated,
+                   escalation)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
             (
                 alert.id, alert.kind, alert.channel, alert.story, alert.item.id, alert.parent,
                 _json([_match_row(match) for match in alert.matches]), _json(dict(alert.titles)), alert.severity,
-                int(alert.broadcast), _json(alert.sources), _text(alert.created), DeliveryState.QUEUED, _text(now),
-                alert.formerly,
+                int(alert.broadcast), _json(alert.sources), _text(alert.created), state, _text(now), alert.formerly,
+                _text(alert.deadline), reason, _corroboration_json(alert.corroboration), _voices_json(alert.independent),
+                int(alert.escalation is not None), _escalation_json(alert.escalation),
             ),
         )  # fmt: skip
         if done.rowcount:
-            self._write_event(alert.id, "", DeliveryState.QUEUED, "", now)
+            self._write_event(alert.id, "", state, reason, now)
+
+    def _let_out(self, alert_id: str, item: Item, now: datetime) -> None:
+        """Queue a root that was held, because of this item, with the sources that its story has by now."""
+        done = self._connection.execute(
+            "UPDATE outbox SET state = ?, not_before = NULL, updated = ? WHERE id = ? AND state = ?",
+            (DeliveryState.QUEUED, _text(now), alert_id, DeliveryState.HELD),
+        )
+        if done.rowcount:
+            self._write_sources(alert_id)
+            self._write_event(alert_id, DeliveryState.HELD, DeliveryState.QUEUED, f"because of {item.id}", now)
+
+    def _write_sources(self, alert_id: str) -> None:
+        row = self._one("SELECT story_id FROM outbox WHERE id = ?", alert_id)
+        story = self.story(row["story_id"]) if row else None
+        if story is not None:
+            self._connection.execute(
+                "UPDATE outbox SET sources = ?, independent = ? WHERE id = ?",
+                (_json(story.sources), _voices_json(story.independent), alert_id),
+            )
 
     # -- health -----------------------------------------------------------------------------------
 
@@ -646,20 +679,35 @@ class Store:
         rows = self._rows(f"{_ITEMS} WHERE i.story_id = ? ORDER BY i.at, i.rowid", story_id)
         return _story(row, [(_item(row), Relation(row["relation"])) for row in rows])
 
-    def roots(self, story_id: str) -> dict[str, str]:
-        """Channels that have been told of a story, or will be, each with the id of its root alert.
+    def roots(self, story_id: str) -> dict[str, Root]:
+        """Channels that have been told of a story, or will be, each with its root.
 
         A dead root tells nobody: the story's next item is news there again. Where stories were merged, a channel may have
-        several: the oldest that was sent is the thread.
+        several: the oldest that was sent is the thread, and one that is held is it only if there is no other.
         """
         rows = self._rows(
-            """SELECT channel, id FROM outbox WHERE story_id = ? AND kind = ? AND state <> ?
-               ORDER BY CASE WHEN state = ? THEN 2 WHEN state IN (?, ?) THEN 0 ELSE 1 END, created DESC, rowid DESC""",
+            f"""{_DELIVERIES} WHERE o.story_id = ? AND o.kind = ? AND o.state <> ?
+                ORDER BY CASE WHEN o.state = ? THEN 2 WHEN o.state IN (?, ?) THEN 0 WHEN o.state = ? THEN -1 ELSE 1 END,
+                    o.created DESC, o.rowid DESC""",
             story_id, AlertKind.ROOT, DeliveryState.DEAD,
-            DeliveryState.SENT, DeliveryState.QUEUED, DeliveryState.BLOCKED,
+            DeliveryState.SENT, DeliveryState.QUEUED, DeliveryState.BLOCKED, DeliveryState.HELD,
         )  # fmt: skip
+        if not rows:
+            return {}
+        escalated = {
+            row["channel"]
+            for row in self._rows(
+                # told in a thread of this story, wherever the item that told it stands by now
+                """SELECT o.channel FROM outbox o JOIN outbox p ON p.id = o.parent_id
+                   WHERE p.story_id = ? AND o.escalated = 1 AND o.state <> ?""",
+                story_id, DeliveryState.DEAD,
+            )
+        }  # fmt: skip
         # the last of a channel wins
-        return {row["channel"]: row["id"] for row in rows}
+        return {
+            row["channel"]: Root(self._alert(row), row["state"] == DeliveryState.HELD, row["channel"] in escalated)
+            for row in rows
+        }
 
     def timeline(self, story_id: str) -> Timeline | None:
         return next(self._timelines([story_id]), None)
@@ -767,7 +815,12 @@ class Store:
             }
             self._write_ruling(planned.ruling, before, now)
             self._write_places(planned, now)
-            self._write_threads(planned)
+            self._connection.executemany(
+                # an alert is always of the story in which its item stands; where it was sent, it stays in its thread
+                "UPDATE outbox SET story_id = (SELECT story_id FROM items WHERE id = item_id) WHERE story_id = ?",
+                [(story,) for story in planned.ruling.stories],
+            )
+            self._write_threads(planned.threads, now)
             self._connection.executemany(
                 "DELETE FROM stories WHERE id = ? AND NOT EXISTS (SELECT 1 FROM items WHERE story_id = stories.id)",
                 [(story,) for story in planned.ruling.stories],
@@ -804,48 +857,184 @@ class Store:
             [(story,) for story in planned.ruling.stories],
         )
 
-    def _write_threads(self, planned: Rearrangement) -> None:
-        """An alert is always of the story in which its item stands; where it was sent, it stays in its thread."""
-        self._connection.executemany(
-            "UPDATE outbox SET story_id = (SELECT story_id FROM items WHERE id = item_id) WHERE story_id = ?",
-            [(story,) for story in planned.ruling.stories],
-        )
-        self._connection.executemany(
+    def rethread(
+        self,
+        alert_id: str,
+        plan: Callable[[Sequence[Delivery], Sequence[Telling]], Mapping[str, Thread | None]],
+        now: datetime,
+    ) -> None:
+        """Give an alert that was refused the thread that a ruling had given it, had it not been on the wire just then.
+
+        So also what its message was to tell beside it.
+        """
+        with self._writing():
+            stories = [
+                row["story_id"]
+                for row in self._rows(
+                    """SELECT story_id FROM outbox WHERE id = ? OR carrier_id = ?
+                       UNION SELECT p.story_id FROM outbox o JOIN outbox p ON p.id = o.parent_id WHERE o.id = ?""",
+                    alert_id, alert_id, alert_id,
+                )
+                if row["story_id"]
+            ]  # fmt: skip
+            if any(map(self.rulings_on, stories)):
+                tellings = [telling for timeline in self._timelines(stories) for telling in timeline.tellings]
+                self._write_threads(plan(self.deliveries_of(stories), tellings), now)
+
+    def _write_threads(self, threads: Mapping[str, Thread | None], now: datetime) -> None:
+        for alert_id in threads:
+            # what its message was to tell beside it comes first: it may be rethreaded as well
+            self._unfold(alert_id, now, f"{alert_id} is told anew", alone=False)
+        for alert_id, thread in threads.items():
+            if thread is None:
+                self._connection.execute("DELETE FROM outbox WHERE id = ?", (alert_id,))
+                self._write_event(alert_id, DeliveryState.QUEUED, "", "withdrawn: its story has no jump any more", now)
+            else:
+                self._write_thread(thread, now)
+
+    def _write_thread(self, thread: Thread, now: datetime) -> None:
+        [before] = self._rows("SELECT state FROM outbox WHERE id = ?", thread.alert)
+        self._connection.execute(
             # rendered anew: a root reads otherwise than a reply
-            """UPDATE outbox SET kind = ?, parent_id = ?, message = NULL, broadcast = CASE WHEN ? = '' THEN 0 ELSE broadcast END
+            """UPDATE outbox SET kind = ?, parent_id = ?, message = NULL,
+                   broadcast = CASE WHEN ? = '' THEN 0 ELSE broadcast END,
+                   escalated = ?, escalation = CASE WHEN ? THEN escalation ELSE '' END,
+                   not_before = CASE WHEN ? IS NOT NULL THEN ? WHEN state = ? THEN NULL ELSE not_before END,
+                   state = CASE WHEN ? IS NOT NULL THEN ? WHEN state = ? THEN ? ELSE state END, updated = ?
                WHERE id = ?""",
-            [(thread.kind, thread.parent, thread.parent, thread.alert) for thread in planned.threads],
-        )
+            (
+                thread.kind, thread.parent, thread.parent, thread.escalates, thread.escalates,
+                _text(thread.until), _text(thread.until), DeliveryState.HELD,
+                _text(thread.until), DeliveryState.HELD, DeliveryState.HELD, DeliveryState.QUEUED, _text(now), thread.alert,
+            ),
+        )  # fmt: skip
+        [after] = self._rows("SELECT state FROM outbox WHERE id = ?", thread.alert)
+        if after != before:
+            why = f"told in the thread of {thread.parent}" if thread.parent else "corroboration"
+            self._write_event(thread.alert, before["state"], after["state"], why, now)
 
     # -- outbox -----------------------------------------------------------------------------------
 
-    def next_queued(self, now: datetime) -> Delivery | None:
-        """The oldest alert that may be sent now; None if there is none.
+    def next_queued(self, now: datetime, reply_gap: timedelta = timedelta(0)) -> Delivery | None:
+        """The oldest alert that may be sent now, with what its message is to tell beside it; None if there is none.
 
-        A reply may only once its root stands in the channel, or never will: then it stands there by itself. A channel in
-        which one alert was told to wait waits whole.
+        A reply may only once its root stands in the channel, or never will: then it stands there by itself. And only
+        `reply_gap` after the try of another reply in its thread, unless it tells an escalation; zero: at once, each by
+        itself. A root that is held may when its time has come. A channel in which one alert was told to wait waits whole.
         """
         row = self._one(
-            f"""{_DELIVERIES} WHERE o.state = ? AND (o.parent_id = '' OR p.state IN (?, ?))
+            f"""{_DELIVERIES} WHERE (
+                    o.state = ? AND (o.parent_id = '' OR p.state IN (?, ?)) AND (
+                        o.parent_id = '' OR o.escalated = 1 OR NOT EXISTS (
+                            SELECT 1 FROM outbox r WHERE r.parent_id = o.parent_id AND r.parent_id <> '' AND r.id <> o.id
+                                AND r.state <> ? AND r.sending_at > ?))
+                    OR o.state = ? AND o.not_before <= ?
+                )
                 AND NOT EXISTS (SELECT 1 FROM outbox w WHERE w.channel = o.channel AND w.state = ? AND w.not_before > ?)
                 ORDER BY o.created, o.rowid LIMIT 1""",
-            DeliveryState.QUEUED, DeliveryState.SENT, DeliveryState.DEAD, DeliveryState.QUEUED, _text(now),
+            DeliveryState.QUEUED, DeliveryState.SENT, DeliveryState.DEAD,
+            # nothing is greater than NULL
+            DeliveryState.DEAD, _text(now - reply_gap) if reply_gap else None,
+            DeliveryState.HELD, _text(now),
+            DeliveryState.QUEUED, _text(now),
         )  # fmt: skip
-        return self._delivery(row) if row else None
+        if row is None:
+            return None
+        delivery = self._delivery(row)
+        if delivery.state is DeliveryState.HELD:
+            return replace(delivery, alert=self._as_of_now(delivery.alert))
+        return self._with_batch(delivery) if reply_gap else delivery
 
-    def claim(self, delivery_id: str, message: Message, now: datetime) -> bool:
-        """Write down that a post is about to go out, and its frozen bytes; False if somebody else was quicker."""
+    def _as_of_now(self, alert: Alert | Notice) -> Alert | Notice:
+        """A held root with the sources that its story has by now."""
+        story = self.story(alert.story) if isinstance(alert, Alert) else None
+        if isinstance(alert, Notice) or story is None:
+            return alert
+        return replace(alert, sources=story.sources, independent=story.independent)
+
+    def _with_batch(self, delivery: Delivery) -> Delivery:
+        """Add the replies that wait in the same thread; frozen bytes take no more, and what was refused goes alone."""
+        alert = delivery.alert
+        if not isinstance(alert, Alert) or not alert.parent or delivery.message or delivery.carrier:
+            return delivery
+        rows = self._rows(
+            f"""{_DELIVERIES} WHERE o.parent_id = ? AND o.id <> ? AND o.state = ? AND o.message IS NULL AND o.carrier_id = ''
+                ORDER BY o.created, o.rowid""",
+            alert.parent, alert.id, DeliveryState.QUEUED,
+        )  # fmt: skip
+        batch = tuple(map(self._alert, rows))
+        broadcast = alert.broadcast or any(other.broadcast for other in batch)
+        return replace(delivery, alert=replace(alert, broadcast=broadcast), batch=batch)
+
+    def claim(
+        self,
+        delivery_id: str,
+        message: Message,
+        now: datetime,
+        *,
+        before: DeliveryState = DeliveryState.QUEUED,
+        batch: Sequence[str] = (),
+        seen: Delivery | None = None,
+    ) -> bool:
+        """Write down that a post is about to go out, and its frozen bytes; False if it is not `before` any more.
+
+        before: QUEUED, or HELD where its time has come. batch: the replies that the message tells as well. seen: what the
+        message was made of; False also if a person has moved it, or one of the batch, to another thread since.
+        """
         with self._writing():
+            if seen is not None and not self._is_as_seen(seen, batch):
+                return False
             done = self._connection.execute(
                 """UPDATE outbox SET state = ?, attempt = attempt + 1, sending_at = ?, message = coalesce(message, ?),
                        error = '', updated = ? WHERE id = ? AND state = ?""",
-                (
-                    DeliveryState.SENDING, _text(now), _message_json(message), _text(now), delivery_id, DeliveryState.QUEUED,
-                ),
-            )  # fmt: skip
+                (DeliveryState.SENDING, _text(now), _message_json(message), _text(now), delivery_id, before),
+            )
             if done.rowcount:
-                self._write_event(delivery_id, DeliveryState.QUEUED, DeliveryState.SENDING, "", now)
+                if before is DeliveryState.HELD:
+                    self._write_sources(delivery_id)
+                self._fold(delivery_id, batch, now)
+                self._write_event(delivery_id, before, DeliveryState.SENDING, "", now)
         return done.rowcount > 0
+
+    def _is_as_seen(self, seen: Delivery, batch: Sequence[str]) -> bool:
+        """Whether a delivery still stands in its thread, with the bytes that it had or none, and so do those of its batch."""
+        parent = seen.alert.parent if isinstance(seen.alert, Alert) else ""
+        marks = ",".join("?" * len(batch))
+        row = self._one(
+            f"""SELECT count(*) AS n FROM outbox WHERE parent_id = ? AND (
+                    id = ? AND kind = ? AND (message IS NULL) = ?
+                    OR id IN ({marks}) AND state = ? AND message IS NULL)""",
+            parent, seen.alert.id, seen.alert.kind, seen.message is None, *batch, DeliveryState.QUEUED,
+        )  # fmt: skip
+        return row is not None and row["n"] == 1 + len(batch)
+
+    def _fold(self, carrier: str, batch: Sequence[str], now: datetime) -> None:
+        """Have replies told by the carrier's message, which is shown in the channel if one of them is to be."""
+        for alert_id in batch:
+            self._connection.execute(
+                "UPDATE outbox SET state = ?, carrier_id = ?, updated = ? WHERE id = ? AND state = ?",
+                (DeliveryState.BATCHED, carrier, _text(now), alert_id, DeliveryState.QUEUED),
+            )
+            self._write_event(alert_id, DeliveryState.QUEUED, DeliveryState.BATCHED, f"told by {carrier}", now)
+        self._connection.execute(
+            """UPDATE outbox SET broadcast = 1
+               WHERE id = ? AND EXISTS (SELECT 1 FROM outbox m WHERE m.carrier_id = ? AND m.broadcast = 1)""",
+            (carrier, carrier),
+        )
+
+    def _unfold(self, carrier: str, now: datetime, why: str, *, alone: bool) -> None:
+        """Queue again what a message was to tell beside its carrier.
+
+        alone: each is told by itself from now on.
+        """
+        for row in self._rows(
+            "SELECT id FROM outbox WHERE carrier_id = ? AND state = ?", carrier, DeliveryState.BATCHED
+        ):
+            self._connection.execute(
+                "UPDATE outbox SET state = ?, carrier_id = CASE WHEN ? THEN carrier_id ELSE '' END, updated = ? WHERE id = ?",
+                (DeliveryState.QUEUED, alone, _text(now), row["id"]),
+            )
+            self._write_event(row["id"], DeliveryState.BATCHED, DeliveryState.QUEUED, why, now)
 
     def settle(
         self,
@@ -866,6 +1055,9 @@ class Store:
                 (state, receipt, receipt, error, _text(not_before), _text(now), delivery_id),
             )
             self._write_event(delivery_id, before["state"] if before else "", state, error, now)
+            if state is DeliveryState.DEAD:
+                # each by itself: one of them may be why it was refused
+                self._unfold(delivery_id, now, f"{delivery_id} is dead", alone=True)
 
     def doubt_all_sending(self, now: datetime) -> int:
         """After a start: whatever was on the wire when the last process ended is now unknown. How many there were."""
@@ -916,6 +1108,14 @@ class Store:
         """Rows of the outbox by state."""
         return {row["state"]: row["n"] for row in self._rows("SELECT state, count(*) AS n FROM outbox GROUP BY state")}
 
+    def undelivered(self) -> dict[str, int]:
+        """What was tried and is not delivered, by state. What never was waits for its time, or behind one of these."""
+        rows = self._rows(
+            "SELECT state, count(*) AS n FROM outbox WHERE attempt > 0 AND state NOT IN (?, ?) GROUP BY state",
+            DeliveryState.SENT, DeliveryState.BATCHED,
+        )  # fmt: skip
+        return {row["state"]: row["n"] for row in rows}
+
     def _write_event(self, alert_id: str, before: str, after: str, detail: str, now: datetime) -> None:
         self._connection.execute(
             "INSERT INTO events (at, alert_id, from_state, to_state, detail) VALUES (?, ?, ?, ?, ?)",
@@ -941,6 +1141,8 @@ class Store:
             receipt=row["receipt"],
             thread=row["thread"] or "",
             error=row["error"],
+            reason=row["reason"],
+            carrier=row["carrier_id"],
         )
 
     def _alert(self, row: Row) -> Alert:
@@ -962,6 +1164,9 @@ class Store:
             sources=tuple(json.loads(row["sources"])),
             parent=row["parent_id"],
             formerly=row["formerly"],
+            independent=tuple(map(_voice, json.loads(row["independent"]))),
+            corroboration=_corroboration(row["corroboration"]),
+            escalation=_escalation(row["escalation"]),
         )
 
     # -- looking back -----------------------------------------------------------------------------
@@ -1009,10 +1214,11 @@ class Store:
         """Rows of the main tables, and items that a topic took."""
         row = self._one(
             """SELECT (SELECT count(*) FROM feeds WHERE active = 1) AS feeds, (SELECT count(*) FROM items) AS items,
-                      (SELECT count(*) FROM stories) AS stories, (SELECT count(DISTINCT story_id) FROM outbox) AS told,
+                      (SELECT count(*) FROM stories) AS stories,
+                      (SELECT count(DISTINCT story_id) FROM outbox WHERE state <> ?) AS told,
                       (SELECT count(*) FROM outbox) AS alerts,
                       (SELECT count(DISTINCT item_id) FROM matches WHERE outcome IN (?, ?)) AS matched""",
-            MatchOutcome.MATCHED, MatchOutcome.MATCHED_TERM,
+            DeliveryState.HELD, MatchOutcome.MATCHED, MatchOutcome.MATCHED_TERM,
         )  # fmt: skip
         return dict(row or {})
 
@@ -1262,6 +1468,45 @@ def _match(row: Mapping[str, Any]) -> Match:
         unit=row.get("unit", ""),
         opinion=row.get("opinion", ""),
     )
+
+
+def _corroboration_json(needed: Corroboration | None) -> str:
+    if needed is None:
+        return ""
+    return _json({"sources": needed.sources, "kinds": needed.kinds, "within": needed.within.total_seconds()})
+
+
+def _corroboration(text: str) -> Corroboration | None:
+    if not text:
+        return None
+    row = json.loads(text)
+    return Corroboration(row["sources"], row["kinds"], timedelta(seconds=row["within"]))
+
+
+def _escalation_json(jump: Escalation | None) -> str:
+    if jump is None:
+        return ""
+    return _json({"sources": jump.sources, "recent": jump.recent, "within": jump.within.total_seconds()})
+
+
+def _escalation(text: str) -> Escalation | None:
+    if not text:
+        return None
+    row = json.loads(text)
+    return Escalation(row["sources"], row["recent"], timedelta(seconds=row["within"]))
+
+
+def _voices_json(heard: Sequence[Voice]) -> str:
+    return _json(
+        [
+            {"source": v.source, "kind": v.kind, "country": v.country, "first": _text(v.first), "own": v.own}
+            for v in heard
+        ]
+    )
+
+
+def _voice(row: Mapping[str, Any]) -> Voice:
+    return Voice(row["source"], row["kind"], row["country"], _need_time(row["first"]), row["own"])
 
 
 def _message_json(message: Message) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import make
 import pytest
@@ -13,7 +13,9 @@ from monitor.decide import Policy, decide, decide_edit
 from monitor.model import (
     Alert,
     AlertKind,
+    Corroboration,
     Decision,
+    Escalation,
     Followups,
     Item,
     Match,
@@ -21,10 +23,14 @@ from monitor.model import (
     Notify,
     Placement,
     Relation,
+    Root,
     Scope,
     Severity,
+    Story,
+    StoryPolicy,
     TopicStatus,
     Verdict,
+    Voice,
 )
 
 HERE, THERE = "C0NEWS", "C0OTHER"
@@ -55,6 +61,14 @@ def old(**age: float) -> Item:
     return make.item(published=make.NOW - timedelta(**age), first_seen=make.NOW)
 
 
+def roots(told: Mapping[str, str | Root] | None) -> dict[str, Root]:
+    """Roots that were told, by channel; a bare id is enough."""
+    return {
+        channel: root if isinstance(root, Root) else Root(make.alert(id=root, channel=channel))
+        for channel, root in (told or {}).items()
+    }
+
+
 def took(*topics: str) -> tuple[Match, ...]:
     return tuple(make.match(topic=topic) for topic in topics)
 
@@ -63,15 +77,17 @@ def decided(
     *topics: str,
     item: Item | None = None,
     placement: Placement = ROOT,
-    told: Mapping[str, str] | None = None,
+    told: Mapping[str, str | Root] | None = None,
     first_poll: bool = False,
     policy: Policy = POLICY,
     matches: tuple[Match, ...] = (),
+    story: Story | None = None,
+    now: datetime = make.NOW,
 ) -> Decision:
     """Decide on an item that these topics took, ten minutes old unless given."""
     return decide(
-        item or make.item(), matches + took(*topics), placement, make.story(), TOPICS,
-        first_poll=first_poll, told=told or {}, policy=policy, now=make.NOW,
+        item or make.item(), matches + took(*topics), placement, story or make.story(), TOPICS,
+        first_poll=first_poll, told=roots(told), policy=policy, now=now,
     )  # fmt: skip
 
 
@@ -322,7 +338,7 @@ TOLD_QUIETLY = replace(alert("quiet"), id="told quietly")
 def edit(
     *topics: str,
     alerts: tuple[Alert, ...] = (),
-    told: Mapping[str, str] | None = None,
+    told: Mapping[str, str | Root] | None = None,
     before: Verdict = Verdict.ALERT,
     item: Item = EDITED,
     placement: Placement = STAYS,
@@ -330,7 +346,7 @@ def edit(
     """Decide an edit, after which these topics take the item; `before` is the verdict on it until now."""
     return decide_edit(
         item, make.version(verdict=before), took(*topics), placement, make.story(), TOPICS,
-        alerts=alerts, told=told or {}, policy=POLICY, now=make.NOW,
+        alerts=alerts, told=roots(told), policy=POLICY, now=make.NOW,
     )  # fmt: skip
 
 
@@ -379,6 +395,7 @@ EDITS = {
         f"it was held back: {verdict}": Edit(verdict, {}, ("troops",), before=verdict)
         for verdict in (
             Verdict.COPY, Verdict.COUNTED, Verdict.SHADOW, Verdict.TOO_OLD, Verdict.FIRST_POLL, Verdict.DROPPED,
+            Verdict.WAITING,
         )
     },
 }  # fmt: skip
@@ -437,7 +454,7 @@ def test_edit_that_no_topic_takes_names_those_that_took_the_item() -> None:
     stronger = make.match(topic="troops", score=5.0)
     told = decide_edit(
         EDITED, make.version(), (stronger, make.match(topic="grain")), STAYS, make.story(), TOPICS,
-        alerts=(TOLD,), told={HERE: "root"}, policy=POLICY, now=make.NOW,
+        alerts=(TOLD,), told=roots({HERE: "root"}), policy=POLICY, now=make.NOW,
     ).alerts  # fmt: skip
     assert [alert.matches for alert in told] == [(stronger,)]
 
@@ -457,3 +474,239 @@ EDIT_REASONS = {
 @pytest.mark.parametrize(("reason", "decision"), EDIT_REASONS.items(), ids=EDIT_REASONS.keys())
 def test_reason_of_an_edit_is_given(reason: str, decision: Decision) -> None:
     assert decision.because == reason
+
+
+# -- corroboration --------------------------------------------------------------------------------
+
+SLOW = Corroboration(sources=3, within=timedelta(hours=6))
+KINDS = Corroboration(kinds=2, within=timedelta(hours=2))
+EITHER = Corroboration(sources=3, kinds=2)
+WAITING_TOPICS = {
+    topic.id: topic
+    for topic in (
+        make.topic(id="slow", story=StoryPolicy(corroboration=SLOW)),
+        make.topic(id="kinds", story=StoryPolicy(corroboration=KINDS)),
+        make.topic(id="either", story=StoryPolicy(corroboration=EITHER)),
+        make.topic(
+            id="slow-quiet", story=StoryPolicy(corroboration=SLOW), notify=Notify(followups=Followups.COUNT_ONLY)
+        ),
+        make.topic(id="slow-there", story=StoryPolicy(corroboration=SLOW), notify=Notify(channel=THERE)),
+    )
+}
+TOPICS |= WAITING_TOPICS
+
+WIRE, PAPER, STATE = (
+    make.voice("Wire", kind="wire"),
+    make.voice("Paper", kind="wire"),
+    make.voice("State", kind="state"),
+)
+COPIER = make.voice("Copier", kind="trade press", own=False)
+
+
+def told_by(*heard: Voice) -> Story:
+    return make.story(voices=heard)
+
+
+def held(channel: str = HERE, needed: Corroboration = SLOW, **fields: object) -> Root:
+    """A root that waits since half an hour ago."""
+    created = make.NOW - timedelta(minutes=30)
+    alert = make.alert(id="held", channel=channel, corroboration=needed, created=created, **fields)
+    return Root(alert, held=True)
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What an item comes to in a story with these voices."""
+
+    topics: tuple[str, ...]
+    heard: tuple[Voice, ...]
+    verdict: Verdict
+    told: dict[str, str] = field(default_factory=dict)
+    #: what each held root waits for
+    held: dict[str, Corroboration] = field(default_factory=dict)
+    released: tuple[str, ...] = ()
+    known: dict[str, Root] = field(default_factory=dict)
+    placement: Placement = UPDATE
+
+
+WAITS = {
+    "one source is not three": Wait(("slow",), (WIRE,), Verdict.WAITING, held={HERE: SLOW}),
+    "two are not three": Wait(("slow",), (WIRE, PAPER), Verdict.WAITING, held={HERE: SLOW}),
+    "three are": Wait(("slow",), (WIRE, PAPER, STATE), Verdict.ALERT, {HERE: "root"}),
+    "a source that only copies is none": Wait(("slow",), (WIRE, PAPER, COPIER), Verdict.WAITING, held={HERE: SLOW}),
+    "one kind is not two": Wait(("kinds",), (WIRE, PAPER), Verdict.WAITING, held={HERE: KINDS}),
+    "two kinds are": Wait(("kinds",), (WIRE, STATE), Verdict.ALERT, {HERE: "root"}),
+    "a kind nobody knows is none": Wait(("kinds",), (WIRE, make.voice("X")), Verdict.WAITING, held={HERE: KINDS}),
+    "whichever comes first: kinds": Wait(("either",), (WIRE, STATE), Verdict.ALERT, {HERE: "root"}),
+    "whichever comes first: sources": Wait(("either",), (WIRE, PAPER, make.voice("X")), Verdict.ALERT, {HERE: "root"}),
+    "a topic that asks for nothing lets it through": Wait(("slow", "troops"), (WIRE,), Verdict.ALERT, {HERE: "root"}),
+    "of two topics the least demanding decides": Wait(
+        ("slow", "kinds"), (WIRE,), Verdict.WAITING, held={HERE: Corroboration(3, 2, timedelta(hours=2))}
+    ),
+    "each channel waits for itself": Wait(
+        ("slow-there", "troops"), (WIRE,), Verdict.ALERT, {HERE: "root"}, held={THERE: SLOW}
+    ),
+    # -- while it waits
+    "a second source only counts": Wait(("slow",), (WIRE, PAPER), Verdict.WAITING, known={HERE: held()}),
+    "a copy only counts": Wait(("slow",), (WIRE, COPIER), Verdict.COPY, known={HERE: held()}, placement=COPY),
+    "a third lets it out, and is told by it": Wait(
+        ("slow",), (WIRE, PAPER, STATE), Verdict.WAITING, released=("held",), known={HERE: held()}
+    ),
+    "a third that no topic takes lets it out": Wait(
+        (), (WIRE, PAPER, STATE), Verdict.NO_MATCH, released=("held",), known={HERE: held()}
+    ),
+    "a third in shadow lets it out": Wait(
+        ("trial",), (WIRE, PAPER, STATE), Verdict.SHADOW, released=("held",), known={HERE: held()}
+    ),
+    "a copy may be the one that is counted": Wait(
+        ("slow",), (WIRE, PAPER, STATE), Verdict.COPY, released=("held",), known={HERE: held()}, placement=COPY
+    ),
+    "what it waits for is what it was held for": Wait(
+        ("slow",), (WIRE, STATE), Verdict.WAITING, released=("held",), known={HERE: held(needed=KINDS)}
+    ),
+    "a topic that asks for nothing lets it out, and its item follows": Wait(
+        ("troops",), (WIRE, PAPER), Verdict.REPLY, {HERE: "reply"}, released=("held",), known={HERE: held()}
+    ),
+    "a copy that such a topic takes lets it out": Wait(
+        ("troops",), (WIRE, COPIER), Verdict.COPY, released=("held",), known={HERE: held()}, placement=COPY
+    ),
+    "two channels wait, and both are let out": Wait(
+        (), (WIRE, PAPER, STATE), Verdict.NO_MATCH, released=("held", "held"),
+        known={HERE: held(), THERE: held(THERE)},
+    ),
+    # -- after it
+    "once it is told, a reply is a reply": Wait(
+        ("slow",), (WIRE, PAPER), Verdict.REPLY, {HERE: "reply"}, known={HERE: replace(held(), held=False)}
+    ),
+    "from its deadline on it waits no more": Wait(
+        ("slow",), (WIRE, PAPER), Verdict.REPLY, {HERE: "reply"},
+        known={HERE: held(needed=replace(SLOW, within=timedelta(minutes=30)))},
+    ),
+    "follow-ups only counted are counted": Wait(
+        ("slow-quiet",), (WIRE, PAPER), Verdict.COUNTED, known={HERE: replace(held(), held=False)}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WAITS.values(), ids=WAITS.keys())
+def test_story_that_waits_comes_to(case: Wait) -> None:
+    decision = decided(*case.topics, placement=case.placement, story=told_by(*case.heard), told=case.known)
+    assert decision.verdict is case.verdict
+    assert {alert.channel: alert.kind.value for alert in decision.alerts} == case.told
+    assert {alert.channel: alert.corroboration for alert in decision.held} == case.held
+    assert decision.released == case.released
+
+
+def test_root_that_waits_says_what_for_and_until_when() -> None:
+    assert decided("either", story=told_by(WIRE)).because == (
+        "waits for 3 independent sources or 2 kinds of source, until 2024-10-29 20:30 UTC; so far 1 independent source"
+    )
+
+
+def test_item_that_lets_a_root_out_says_so() -> None:
+    decision = decided(story=told_by(WIRE, PAPER, STATE), told={HERE: held()})
+    assert decision.because == ("there are no topics; the alert that waited goes out: 3 independent sources of 2 kinds")
+
+
+def test_root_that_waits_is_the_root_that_it_would_have_been() -> None:
+    [waiting] = decided("slow", story=told_by(WIRE)).held
+    [at_once] = decided("slow", story=told_by(WIRE, PAPER, STATE)).alerts
+    assert (waiting.id, waiting.kind, waiting.deadline) == (at_once.id, AlertKind.ROOT, make.NOW + timedelta(hours=6))
+    assert at_once.corroboration is None
+
+
+def test_edit_of_an_item_that_waits_is_not_told_by_itself() -> None:
+    root = held()
+    decision = edit("slow", alerts=(root.alert,), told={HERE: root}, before=Verdict.WAITING)
+    assert (decision.verdict, decision.alerts) == (Verdict.WAITING, ())
+
+
+def test_edit_of_an_item_that_waited_is_told_once_its_root_is() -> None:
+    root = replace(held(), held=False)
+    decision = edit("slow", alerts=(root.alert,), told={HERE: root}, before=Verdict.WAITING)
+    assert [(alert.parent, alert.corroboration) for alert in decision.alerts] == [("held", None)]
+
+
+# -- escalation -----------------------------------------------------------------------------------
+
+LOUD = replace(POLICY, escalate_sources=3, escalate_within=timedelta(hours=1))
+
+
+def sources(*minutes_ago: float) -> Story:
+    """A story whose sources first told it so long ago."""
+    return told_by(*(make.voice(f"S{n}", first=make.NOW - timedelta(minutes=ago)) for n, ago in enumerate(minutes_ago)))
+
+
+@dataclass(frozen=True)
+class Jump:
+    story: Story
+    #: channel -> whether it escalates there
+    told: dict[str, bool]
+    verdict: Verdict
+    topics: tuple[str, ...] = ()
+    known: dict[str, Root] = field(default_factory=lambda: roots({HERE: "root"}))
+    placement: Placement = UPDATE
+    policy: Policy = LOUD
+
+
+THREE = sources(60, 30, 0)
+ONE_THERE = {THERE: Root(make.alert(id="there", channel=THERE))}
+JUMPS = {
+    "three within the hour, of which none is a topic's": Jump(THREE, {HERE: True}, Verdict.REPLY),
+    "the third is told anyway": Jump(THREE, {HERE: True}, Verdict.REPLY, ("troops",)),
+    "follow-ups are only counted": Jump(THREE, {HERE: True}, Verdict.REPLY, ("quiet",)),
+    "only a topic in shadow took it": Jump(THREE, {HERE: True}, Verdict.REPLY, ("trial",)),
+    "every channel that knows the story": Jump(
+        THREE, {HERE: True, THERE: True}, Verdict.REPLY, known=roots({HERE: "root"}) | ONE_THERE
+    ),
+    "a channel to which it is news": Jump(
+        THREE, {THERE: True, HERE: False}, Verdict.ALERT, ("troops",), known=ONE_THERE
+    ),
+    "three, but not within the hour": Jump(sources(61, 30, 0), {}, Verdict.NO_MATCH),
+    "two within the hour": Jump(sources(30, 0), {}, Verdict.NO_MATCH),
+    "a third that only copies": Jump(
+        told_by(*sources(30, 0).voices, COPIER), {}, Verdict.COPY, ("troops",), placement=COPY
+    ),
+    "a copy, after three": Jump(THREE, {}, Verdict.COPY, ("troops",), placement=COPY),
+    "once": Jump(
+        THREE, {}, Verdict.NO_MATCH, known={HERE: replace(roots({HERE: "r"})[HERE], escalated=True)}
+    ),
+    "its root named as many": Jump(
+        sources(9, 8, 7, 6), {}, Verdict.NO_MATCH, known={HERE: Root(make.alert(independent=THREE.voices))}
+    ),
+    "its root named fewer": Jump(
+        THREE, {HERE: True}, Verdict.REPLY, known={HERE: Root(make.alert(independent=THREE.voices[:2]))}
+    ),
+    "its root still waits": Jump(
+        THREE, {}, Verdict.NO_MATCH, known={HERE: held(needed=Corroboration(kinds=2))}
+    ),
+    "nobody was told": Jump(THREE, {}, Verdict.NO_MATCH, known={}),
+    "never": Jump(THREE, {}, Verdict.NO_MATCH, policy=replace(LOUD, escalate_sources=0)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", JUMPS.values(), ids=JUMPS.keys())
+def test_jump_in_sources_leads_to(case: Jump) -> None:
+    decision = decided(*case.topics, placement=case.placement, story=case.story, told=case.known, policy=case.policy)
+    assert decision.verdict is case.verdict
+    assert {alert.channel: alert.escalation is not None for alert in decision.alerts} == case.told
+
+
+def test_escalation_is_a_reply_that_is_shown_in_the_channel_and_counts_the_sources() -> None:
+    root = Root(make.alert(id="root", matches=took("troops")))
+    [told] = decided(story=sources(90, 30, 20, 10), told={HERE: root}, policy=LOUD).alerts
+    assert (told.kind, told.parent, told.broadcast) == (AlertKind.REPLY, "root", True)
+    assert told.escalation == Escalation(4, 3, timedelta(hours=1))
+    assert told.matches == root.alert.matches
+    assert told.id != root.alert.id
+
+
+def test_escalation_of_an_item_that_is_told_anyway_is_one_reply_under_its_own_topics() -> None:
+    [told] = decided("grain", story=THREE, told={HERE: "root"}, policy=LOUD).alerts
+    assert ([match.topic for match in told.matches], told.broadcast) == (["grain"], True)
+
+
+def test_escalation_says_what_the_item_would_have_come_to() -> None:
+    assert decided(story=THREE, told={HERE: "root"}, policy=LOUD).because == (
+        "its story escalates: 3 independent sources, 3 of them of late; by itself: no match, there are no topics"
+    )

@@ -11,7 +11,7 @@ import pytest
 
 from monitor.cli import EXIT_CODES, main
 from monitor.metrics import METRICS
-from monitor.model import Condition, Verdict
+from monitor.model import Condition, Corroboration, DeliveryState, Verdict
 from monitor.rules import check_topics
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +38,16 @@ def test_command_is_in_the_readme(command: str) -> None:
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_verdict_is_in_the_readme(verdict: Verdict) -> None:
     assert f"| `{verdict}` |" in README
+
+
+@pytest.mark.parametrize("state", list(DeliveryState))
+def test_delivery_state_is_in_the_readme(state: DeliveryState) -> None:
+    assert f"| `{state}` |" in README
+
+
+@pytest.mark.parametrize("key", Corroboration.__dataclass_fields__)
+def test_key_of_corroboration_is_in_the_readme(key: str) -> None:
+    assert re.search(rf"^{key} += ", README.partition("[story.corroboration]")[2].partition("```")[0], re.MULTILINE)
 
 
 @pytest.mark.parametrize("metric", METRICS)

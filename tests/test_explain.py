@@ -275,6 +275,14 @@ def test_a_copy_names_what_it_repeats_and_the_sources_so_far() -> None:
             {"state": DeliveryState.BLOCKED, "attempt": 2, "error": "not_in_channel"},
             "Sent      root to C0NEWS: blocked after 2 tries, not_in_channel",
         ),
+        (
+            {"state": DeliveryState.HELD, "reason": "corroboration", "not_before": make.NOW},
+            "Sent      root to C0NEWS: held for corroboration, until 2024-10-29 14:30 UTC at most",
+        ),
+        (
+            {"state": DeliveryState.BATCHED, "carrier": "6fb09110"},
+            "Sent      root to C0NEWS: batched, told in the message of 6fb09110",
+        ),
     ],
 )
 def test_a_delivery_that_waits_says_why(fields: dict[str, Any], line: str) -> None:

@@ -24,7 +24,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         set(
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide render "
             "schedule outage health metrics subscribe opml explain discover "
-            "headline rulings stories".split()
+            "headline rulings stories threads".split()
         ),
         {"leaf"},
     ),
@@ -43,7 +43,7 @@ WITHIN = {
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"),
-    ("headline", "words"), ("stories", "headline"), ("stories", "explain"),
+    ("headline", "words"), ("stories", "headline"), ("stories", "explain"), ("rulings", "threads"),
     ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"),
     ("judges", "opinion"),  # across: what is asked and answered is not of the pipeline's nouns
 }  # fmt: skip
@@ -70,6 +70,7 @@ ONLY = {
         "render",
         "schedule",
         "outage",
+        "threads",
     },
     # steps and what they need; no edge
     "replay": {"app", "pipeline", "language", "match", "render", "model", "text"},

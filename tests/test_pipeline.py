@@ -25,7 +25,20 @@ from world import (
 )
 
 from monitor.errors import FetchError, MaybeAccepted, Misconfigured, NotAccepted, StateError, Unacceptable
-from monitor.model import DeliveryState, Feed, Notify, PollOutcome, Terms, Topic, Validators, Vector, Verdict
+from monitor.model import (
+    Corroboration,
+    DeliveryState,
+    Feed,
+    Followups,
+    Notify,
+    PollOutcome,
+    StoryPolicy,
+    Terms,
+    Topic,
+    Validators,
+    Vector,
+    Verdict,
+)
 from monitor.pipeline import deliver
 from monitor.store import Store
 from monitor.text import gist, text_hash, units
@@ -44,6 +57,13 @@ async def world() -> World:
 ROOT_TROOPS = f"root: {TROOPS[0]}"
 REPLY_RETOLD = f"reply: {TROOPS_RETOLD[0]}"
 ROOT_SHIPS = f"root: {SHIPS[0]}"
+
+SLOW_TOPIC = replace(TROOPS_TOPIC, story=StoryPolicy(corroboration=Corroboration(sources=2)))
+#: The same event; the topic's term is not in it.
+TROOPS_UNNAMED = (
+    "Pyongyang's troops seen near Kursk",
+    "Seoul's spy agency told lawmakers that soldiers were moved west.",
+)
 
 # -- what feeds publish, and what is told ---------------------------------------------------------
 
@@ -78,6 +98,23 @@ CASES = {
             replace(TROOPS_TOPIC, id="other", notify=Notify(channel="C0OTHER"), terms=Terms(always=("train",))),
             TROOPS_TOPIC,
         ),
+    ),
+    "a story that waits for a second source": Case(((WIRE, (TROOPS,)),), topics=(SLOW_TOPIC,)),
+    "the same source again": Case(((WIRE, (TROOPS, TROOPS_RETOLD)), (WIRE, (TROOPS_AGAIN,))), topics=(SLOW_TOPIC,)),
+    "a second source that only copies": Case(((WIRE, (TROOPS,)), (GAZETTE, (TROOPS,))), topics=(SLOW_TOPIC,)),
+    "a second source": Case(((WIRE, (TROOPS,)), (GAZETTE, (TROOPS_RETOLD,))), [ROOT_TROOPS], (SLOW_TOPIC,)),
+    "a second source, by an item that no topic takes": Case(
+        ((WIRE, (TROOPS,)), (GAZETTE, (TROOPS_UNNAMED,))), [ROOT_TROOPS], (SLOW_TOPIC,)
+    ),
+    "a second source, and then a third telling": Case(
+        ((WIRE, (TROOPS,)), (GAZETTE, (TROOPS_RETOLD,)), (WIRE, (TROOPS_AGAIN,))),
+        [ROOT_TROOPS, f"reply: {TROOPS_AGAIN[0]}"],
+        (SLOW_TOPIC,),
+    ),
+    "one channel waits, the other does not": Case(
+        ((WIRE, (TROOPS,)),),
+        [ROOT_TROOPS],
+        (SLOW_TOPIC, replace(TROOPS_TOPIC, id="o", notify=Notify(channel="C0OTHER"))),
     ),
     "there is no topic": Case(((WIRE, (TROOPS,)),), topics=()),
 }
@@ -751,3 +788,244 @@ class CrashingStore(Store):
             self.crash = False
             raise Crash
         super().commit_poll(*args)  # type: ignore[arg-type]  # handed through
+
+
+# -- stories that wait ----------------------------------------------------------------------------
+
+
+async def with_wait(*script: Exception | None) -> World:
+    """A world in which the wire told of troops, and the channel waits for a second source."""
+    world = World((SLOW_TOPIC,), sink=FakeSink(*script))  # type: ignore[arg-type]  # errors of sending, all of them
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    await world.deliver()
+    return world
+
+
+def shown(world: World) -> list[str]:
+    """The first line of each message."""
+    return [m.message.terminal.split("\n")[0] for m in world.sink.messages if m.message]
+
+
+async def test_story_that_waits_is_told_at_its_deadline_and_marked() -> None:
+    world = await with_wait()
+    world.wait(hours=5, minutes=59)
+    await world.deliver()
+    assert (world.told(), states(world), world.verdicts()) == ([], ["held"], {TROOPS[0]: "waiting"})
+    world.wait(minutes=1)
+    await world.deliver()
+    assert (shown(world), states(world)) == (["● HIGH  Troops · single source"], ["sent"])
+
+
+async def test_deadline_is_kept_over_a_restart() -> None:
+    world = await with_wait()
+    world.restart()
+    world.wait(hours=6)
+    await world.deliver()
+    assert world.told() == [ROOT_TROOPS]
+
+
+async def test_story_that_waited_names_its_sources() -> None:
+    world = await with_wait()
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    await world.deliver()
+    [message] = world.sink.messages
+    assert message.message
+    said = "2 independent sources: Wire (wire, United Kingdom), Gazette (wire, United Kingdom)"
+    assert said in " ".join(message.message.terminal.split())
+    assert world.verdicts() == {TROOPS[0]: "waiting", TROOPS_RETOLD[0]: "waiting"}
+
+
+async def test_what_comes_after_the_deadline_is_a_reply() -> None:
+    world = await with_wait()
+    world.wait(hours=6)
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    await world.deliver()
+    assert world.told() == [ROOT_TROOPS, REPLY_RETOLD]
+
+
+async def test_story_goes_on_waiting_for_what_it_was_held_for_when_the_rules_change() -> None:
+    world = await with_wait()
+    world.topics = (replace(SLOW_TOPIC, story=StoryPolicy(corroboration=Corroboration(sources=9))),)
+    world.restart()
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    await world.deliver()
+    assert world.told() == [ROOT_TROOPS]
+
+
+async def test_topic_that_asks_for_nothing_lets_a_story_out_and_its_item_follows() -> None:
+    world = await with_wait()
+    world.topics = (SLOW_TOPIC, replace(TROOPS_TOPIC, id="eager"))
+    world.restart()
+    await world.publish(WIRE, TROOPS_RETOLD)
+    await world.deliver()
+    assert (world.told(), shown(world)[0]) == ([ROOT_TROOPS, REPLY_RETOLD], "● HIGH  Troops · single source")
+
+
+async def test_edit_of_an_item_that_waits_is_what_is_told() -> None:
+    world = await with_wait()
+    edited = make.rss(TROOPS, published=world.now - timedelta(minutes=5)).replace(
+        b"<title>North Korean troops seen", b"<title>North Korean troops and tanks seen"
+    )
+    world.wait(minutes=10)
+    world.fetch.script(WIRE.url, edited)
+    await world.poll(WIRE)
+    world.wait(hours=6)
+    await world.deliver()
+    assert world.told() == ["root: North Korean troops and tanks seen near Kursk"]
+
+
+async def test_root_that_waited_and_is_refused_holds_nothing_back() -> None:
+    world = await with_wait(Unacceptable("invalid_blocks"))
+    world.wait(hours=6)
+    await world.deliver()
+    assert states(world) == ["dead"]
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    await world.deliver()
+    assert world.told() == [f"root: {TROOPS_RETOLD[0]}"]
+
+
+async def test_commit_that_fails_lets_nothing_out() -> None:
+    world = World((SLOW_TOPIC,))
+    world.store = FailingStore.in_memory()
+    for feed in (WIRE, GAZETTE):
+        world.store.add_feed(feed, world.now)
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    world.store.failures = 1
+    with pytest.raises(StateError):
+        await world.publish(GAZETTE, TROOPS_RETOLD)
+    assert states(world) == ["held"]
+    await world.poll(GAZETTE)
+    await world.deliver()
+    assert world.told() == [ROOT_TROOPS]
+
+
+# -- replies that come together -------------------------------------------------------------------
+
+
+async def with_replies(*script: Exception | Landed | None) -> World:
+    """A world in which the channel was told of troops, and of one reply; two more wait for ten minutes to pass."""
+    world = World(sink=FakeSink(None, None, *script), settle=timedelta(0))  # type: ignore[arg-type]  # as above
+    world.reply_gap = timedelta(minutes=30)
+    await world.know()
+    for feed, article in (
+        (WIRE, TROOPS),
+        (GAZETTE, TROOPS_RETOLD),
+        (WIRE, TROOPS_AGAIN),
+        (GAZETTE, TROOPS_UNNAMED_TOLD),
+    ):
+        await world.publish(feed, article)
+        await world.deliver()
+    return world
+
+
+#: Taken by the topic, in other words.
+TROOPS_UNNAMED_TOLD = (
+    "Troops near Kursk are North Korean",
+    "Soldiers were moved west, Seoul's spy agency told lawmakers.",
+)
+
+
+async def test_replies_within_the_gap_come_in_one_message() -> None:
+    world = await with_replies()
+    assert world.told() == [ROOT_TROOPS, REPLY_RETOLD]
+    world.wait(minutes=10)
+    await world.deliver()
+    assert states(world) == ["sent", "sent", "sent", "batched"]
+    [*_, last] = world.sink.messages
+    assert last.message
+    assert [title in last.message.text for title in (TROOPS_AGAIN[0], TROOPS_UNNAMED_TOLD[0])] == [False, True]
+    assert all(title in last.message.terminal for title in (TROOPS_AGAIN[0], TROOPS_UNNAMED_TOLD[0]))
+
+
+async def test_replies_within_the_gap_come_in_one_message_after_a_restart() -> None:
+    world = await with_replies()
+    world.restart()
+    world.wait(minutes=10)
+    await world.deliver()
+    assert states(world) == ["sent", "sent", "sent", "batched"]
+
+
+async def test_message_of_several_replies_whose_answer_was_lost_is_found() -> None:
+    world = await with_replies(Landed(LOST))
+    world.wait(minutes=10)
+    await world.deliver()
+    world.restart()
+    await world.deliver()
+    assert states(world) == ["sent", "sent", "sent", "batched"]
+    assert len(world.sink.messages) == 3
+
+
+async def test_replies_of_a_refused_message_are_told_by_themselves() -> None:
+    world = await with_replies(Unacceptable("invalid_blocks"))
+    world.wait(minutes=10)
+    await world.deliver()
+    assert states(world) == ["sent", "sent", "dead", "sent"]
+    assert world.told()[-1] == f"reply: {TROOPS_UNNAMED_TOLD[0]}"
+
+
+# -- stories that escalate ------------------------------------------------------------------------
+
+
+async def with_escalation(*topics: Topic) -> World:
+    world = World(topics or TOPICS)
+    world.policy = replace(world.policy, escalate_sources=2)
+    world.judge.policy = world.policy
+    world.reply_gap = timedelta(hours=1)
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    await world.deliver()
+    return world
+
+
+JUMP = "    Now told by 2 independent sources, all of them in the last hour"
+
+
+async def test_jump_in_sources_is_told_by_an_item_that_no_topic_takes() -> None:
+    world = await with_escalation()
+    await world.publish(GAZETTE, TROOPS_UNNAMED)
+    await world.deliver()
+    [_, last] = world.sink.messages
+    assert last.message
+    assert JUMP in last.message.terminal.split("\n")
+    assert (world.told()[-1], world.verdicts()[TROOPS_UNNAMED[0]]) == (f"reply: {TROOPS_UNNAMED[0]}", "reply")
+
+
+async def test_jump_in_sources_is_told_though_follow_ups_are_only_counted() -> None:
+    world = await with_escalation(replace(TROOPS_TOPIC, notify=Notify(followups=Followups.COUNT_ONLY)))
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    await world.deliver()
+    assert world.told() == [ROOT_TROOPS, REPLY_RETOLD]
+
+
+async def test_jump_in_sources_is_told_once() -> None:
+    world = await with_escalation()
+    world.reply_gap = timedelta(0)
+    for article in (TROOPS_RETOLD, TROOPS_UNNAMED, TROOPS_AGAIN):
+        world.restart()
+        await world.publish(GAZETTE, article)
+        await world.deliver()
+    jumps = [bool(m.message and JUMP in m.message.terminal) for m in world.sink.messages]
+    assert jumps == [False, True, False]
+
+
+async def test_jump_in_sources_waits_for_no_gap_and_takes_along_what_does() -> None:
+    world = await with_escalation()
+    world.judge.policy = replace(world.policy, escalate_sources=0)
+    for article in (TROOPS_RETOLD, TROOPS_AGAIN):
+        await world.publish(WIRE, article)
+        await world.deliver()
+    world.judge.policy = world.policy
+    await world.publish(GAZETTE, TROOPS_UNNAMED)
+    await world.deliver()
+    assert states(world) == ["sent", "sent", "batched", "sent"]
+
+
+async def test_root_that_waited_and_names_as_many_sources_is_no_jump() -> None:
+    world = await with_escalation(SLOW_TOPIC)
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    await world.deliver()
+    await world.publish(GAZETTE, TROOPS_AGAIN)
+    await world.deliver()
+    assert [bool(m.message and JUMP in m.message.terminal) for m in world.sink.messages] == [False, False]

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import unicodedata
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.model import Alert, AlertKind, MatchOutcome, Message, Notice, Severity
+from monitor.model import Alert, AlertKind, Corroboration, Escalation, MatchOutcome, Message, Notice, Severity
 from monitor.render import render, render_notice, why
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
@@ -104,6 +105,55 @@ def late() -> Alert:
     return make.alert(item=make.item(published=make.NOW - timedelta(hours=3, minutes=4)))
 
 
+VOICES = (
+    make.voice("Harbour Wire", kind="wire", country="United Kingdom"),
+    make.voice("Pravda Ridge", kind="state media", country="Russia"),
+    make.voice("Institute for Maps"),
+)
+
+
+def corroborated() -> Alert:
+    return make.alert(
+        sources=(*(voice.source for voice in VOICES), "Copy Desk"), independent=VOICES, corroboration=Corroboration(3)
+    )
+
+
+def single_source() -> Alert:
+    return make.alert(independent=VOICES[:1], corroboration=Corroboration(3, 2))
+
+
+def two_not_yet_three() -> Alert:
+    return make.alert(sources=("Harbour Wire", "Pravda Ridge"), independent=VOICES[:2], corroboration=Corroboration(3))
+
+
+def escalation() -> Alert:
+    return replace(reply(), escalation=Escalation(6, 4, timedelta(hours=1)), broadcast=True)
+
+
+def batch() -> list[Alert]:
+    """In one message: a reply, an edit, and one that escalates."""
+    edit = edit_of_title()
+    minutes = [
+        replace(told, item=replace(told.item, published=make.NOW - timedelta(minutes=ago)))
+        for told, ago in ((reply(), 9), (replace(edit, created=make.NOW - timedelta(minutes=7)), 60), (escalation(), 5))
+    ]
+    return [minutes[1], minutes[0], minutes[2]]
+
+
+def batch_of_many() -> list[Alert]:
+    """The latest stand first, and the oldest are counted."""
+    return [
+        replace(
+            hostile(),
+            kind=AlertKind.REPLY,
+            item=replace(
+                hostile().item, title=f"{n} {hostile().item.title}", published=make.NOW - timedelta(minutes=n)
+            ),
+        )
+        for n in range(14)
+    ]
+
+
 def notice() -> Notice:
     feed = "https://harbourwire.example/" + "feeds/of/every/desk/" * 3 + "rss.xml"
     storm = (
@@ -122,12 +172,14 @@ def notice_of_a_bad_day() -> Notice:
 
 
 ALERTS = [
-    root_en, root_ru_two_topics, reply, hostile, long_title, no_link, edit_of_title, edit_of_text, late, notice,
-    notice_of_a_bad_day,
+    root_en, root_ru_two_topics, reply, hostile, long_title, no_link, edit_of_title, edit_of_text, late, corroborated,
+    single_source, two_not_yet_three, escalation, batch, batch_of_many, notice, notice_of_a_bad_day,
 ]  # fmt: skip
 
 
-def rendered(told: Alert | Notice) -> Message:
+def rendered(told: Alert | Notice | list[Alert]) -> Message:
+    if isinstance(told, list):
+        return render(told[0], told[1:])
     return render_notice(told) if isinstance(told, Notice) else render(told)
 
 
@@ -177,7 +229,16 @@ def alerts(draw) -> Alert:
         titles={match.topic: draw(ANYTHING) for match in matches},
         sources=draw(words),
         formerly=draw(ANYTHING),
+        independent=tuple(make.voice(word, kind=word, country=word) for word in draw(words)),
+        corroboration=draw(st.sampled_from([None, Corroboration(2), Corroboration(9)])),
+        escalation=draw(st.sampled_from([None, Escalation(6, 4, timedelta(minutes=90))])),
     )
+
+
+@st.composite
+def batches(draw) -> list[Alert]:
+    """Some replies, or many that are alike."""
+    return draw(st.lists(alerts(), min_size=2, max_size=4)) * draw(st.sampled_from([1, 5]))
 
 
 @st.composite
@@ -198,8 +259,8 @@ def columns(line: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line if not unicodedata.combining(c))
 
 
-@settings(max_examples=60, deadline=None)
-@given(alerts() | notices())
+@settings(max_examples=80, deadline=None)
+@given(alerts() | notices() | batches())
 def test_whatever_a_feed_says_slack_takes_it_and_runs_none_of_it(alert):
     message = rendered(alert)
     own_link = "<https://harbourwire.example/2024/10/29/troops|"
@@ -212,8 +273,8 @@ def test_whatever_a_feed_says_slack_takes_it_and_runs_none_of_it(alert):
     assert {unicodedata.category(c) for c in "".join(shown) if c != "\n"}.isdisjoint({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
-@settings(max_examples=60, deadline=None)
-@given(alerts() | notices())
+@settings(max_examples=80, deadline=None)
+@given(alerts() | notices() | batches())
 def test_whatever_a_feed_says_a_terminal_only_shows_it(alert):
     terminal = rendered(alert).terminal
 
@@ -336,6 +397,62 @@ def test_many_sources_are_counted_and_the_first_named():
     blocks = render(make.alert(sources=tuple("ABCDEF"))).blocks
 
     assert blocks[-1]["elements"][0]["text"] == "6 sources so far: A, B, C, D and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("needed", "count", "said"),
+    [
+        (Corroboration(3), 1, "single source"),
+        (Corroboration(3), 2, "2 sources, not yet 3"),
+        (Corroboration(3), 3, ""),
+        (Corroboration(4, 2), 2, ""),  # of two kinds
+        (Corroboration(None, 3), 2, "2 sources, not yet of 3 kinds"),
+        (Corroboration(None, 2), 0, "single source"),
+        (None, 1, ""),
+    ],
+)
+def test_root_that_goes_out_without_what_it_waited_for_is_marked(needed, count, said):
+    message = render(make.alert(independent=VOICES[:count], corroboration=needed))
+
+    marked = message.blocks[1]["elements"][0]["text"].removeprefix("🟠 HIGH · North Korean troops in Russia")
+    assert marked == (f" · {said}" if said else "")
+    assert said in message.terminal
+
+
+@pytest.mark.parametrize(
+    ("jump", "said"),
+    [
+        (Escalation(6, 4, timedelta(hours=1)), "Now told by 6 independent sources, 4 of them in the last hour"),
+        (Escalation(5, 5, timedelta(hours=6)), "Now told by 5 independent sources, all of them in the last 6 hours"),
+        (
+            Escalation(6, 5, timedelta(minutes=90)),
+            "Now told by 6 independent sources, 5 of them in the last 90 minutes",
+        ),
+    ],
+)
+def test_jump_in_sources_is_told_first(jump, said):
+    message = render(make.alert(kind=AlertKind.REPLY, escalation=jump))
+
+    assert message.blocks[0]["text"]["text"] == said
+    assert message.text.startswith(f"{said}: ")
+
+
+def test_batch_tells_the_latest_first_and_each_topic_once():
+    texts_shown = texts(rendered(batch()))
+
+    assert [("was “" in text, "新海日报" in text) for text in texts_shown[2:5]] == [
+        (False, True),
+        (True, False),
+        (False, True),
+    ]
+    assert texts_shown[-1] == "North Korean troops in Russia"
+
+
+def test_batch_of_many_counts_those_that_it_does_not_show():
+    shown = texts(rendered(batch_of_many()))
+
+    assert [text.partition("|")[2].partition(" ")[0] for text in shown[1:8]] == list("0123456")
+    assert shown[-1].startswith("and 7 more\n")
 
 
 def test_language_without_a_name_is_told_by_its_code():

@@ -14,7 +14,17 @@ import pytest
 from monitor.app import Learning
 from monitor.archive import read_archive
 from monitor.decide import Policy
-from monitor.model import Item, StoryStep, StoryTest, Terms, Topic, TopicStatus, TopicTest
+from monitor.model import (
+    Corroboration,
+    Item,
+    StoryPolicy,
+    StoryStep,
+    StoryTest,
+    Terms,
+    Topic,
+    TopicStatus,
+    TopicTest,
+)
 from monitor.pipeline import Judge
 from monitor.replay import CHUNK, Stories, replay
 from monitor.trial import run_tests
@@ -139,6 +149,26 @@ def test_a_topic_in_shadow_matches_and_alerts_nobody(tmp_path: Path) -> None:
     row = rows(tmp_path, topics=(shadow,))[3]
     assert [match["topic"] for match in row["matches"]] == ["clear-shadow"]
     assert (row["relation"], row["alerts"]) == ("root", [])
+
+
+# -- stories that wait -----------------------------------------------------------------------------
+
+SLOW = replace(TROOPS, story=StoryPolicy(corroboration=Corroboration(sources=2, within=timedelta(days=2))))
+
+
+def test_a_root_that_waits_is_told_by_the_item_that_completes_it(tmp_path: Path) -> None:
+    told = {row["id"]: row for row in rows(tmp_path, topics=(SLOW,))}
+    assert [told[key]["alerts"] for key in ("n1", "n3", "n5")] == [
+        [],
+        [],  # a copy is no second source
+        [{"topic": "dprk-troops", "kind": "root"}],
+    ]
+
+
+def test_after_its_deadline_a_root_that_waited_stands_nowhere_and_items_are_replies(tmp_path: Path) -> None:
+    hasty = replace(SLOW, story=StoryPolicy(corroboration=Corroboration(sources=9, within=timedelta(hours=6))))
+    told = {row["id"]: row for row in rows(tmp_path, topics=(hasty,))}
+    assert [told[key]["alerts"] for key in ("n1", "n3", "n5")] == [[], [], [{"topic": "dprk-troops", "kind": "reply"}]]
 
 
 # -- scores ----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from monitor.errors import Problem, RulesError
 from monitor.model import (
+    Corroboration,
     Followups,
     Mode,
     Notify,
@@ -58,6 +59,7 @@ max_age   = "48h"
 
 [story]
 window = "36h"
+corroboration = { sources = 3, kinds = 2, within = "4h" }
 
 [notify]
 channel   = "#grain"
@@ -140,11 +142,11 @@ def test_every_key_of_a_file_reaches_its_topic(tmp_path: Path) -> None:
             exclude=("rice",),
         ),
         scope=Scope(frozenset({"en", "ru"}), frozenset({"Interfax"}), frozenset({"wire"}), timedelta(days=2)),
-        story=StoryPolicy(timedelta(hours=36)),
+        story=StoryPolicy(timedelta(hours=36), Corroboration(3, 2, timedelta(hours=4))),
         notify=Notify("#grain", Mode.INSTANT, Followups.BROADCAST),
         tests=(
-            TopicTest("Corridor for wheat holds", True, "Two more ships sailed.", "en", line=30),
-            TopicTest("Rice is dearer", False, line=36),
+            TopicTest("Corridor for wheat holds", True, "Two more ships sailed.", "en", line=31),
+            TopicTest("Rice is dearer", False, line=37),
         ),
         story_tests=(
             StoryTest(
@@ -153,7 +155,7 @@ def test_every_key_of_a_file_reaches_its_topic(tmp_path: Path) -> None:
                     StoryStep(timedelta(), "Grain ship sails", "root"),
                     StoryStep(timedelta(minutes=90), "Grain ship has sailed", "copy", "From Odesa."),
                 ),
-                line=40,
+                line=41,
             ),
         ),
         path=str(tmp_path / "grain.toml"),
@@ -174,6 +176,18 @@ def test_noise_is_a_share_or_a_number(tmp_path: Path, written: str, noise: float
 
 def test_space_around_a_headline_is_no_part_of_it(tmp_path: Path) -> None:
     assert load_one(tmp_path, f'{MINIMAL}examples = ["  Grain ship sails "]\n').examples == ("Grain ship sails",)
+
+
+@pytest.mark.parametrize(
+    ("written", "needed"),
+    [
+        ("sources = 3", Corroboration(3, None, timedelta(hours=6))),
+        ("kinds = 2", Corroboration(None, 2, timedelta(hours=6))),
+        ('sources = 2\nwithin = "30m"', Corroboration(2, None, timedelta(minutes=30))),
+    ],
+)
+def test_one_count_is_enough_to_ask_for_corroboration(tmp_path: Path, written: str, needed: Corroboration) -> None:
+    assert load_one(tmp_path, f"{MINIMAL}[story.corroboration]\n{written}\n").story.corroboration == needed
 
 
 # -- a folder -------------------------------------------------------------------------------------

@@ -5,23 +5,40 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import make
 import pytest
-from world import GAZETTE, SHIPS, TROOPS, TROOPS_AGAIN, TROOPS_RETOLD, WIRE, World
+from fakes import FakeSink
+from world import (
+    GAZETTE,
+    NEVER_BY_SCORE,
+    SHIPS,
+    TROOPS,
+    TROOPS_AGAIN,
+    TROOPS_RETOLD,
+    TROOPS_TOPIC,
+    WIRE,
+    World,
+)
 
-from monitor.errors import OvertakenError, RulingError
+from monitor.errors import NotAccepted, OvertakenError, RulingError, Unacceptable
 from monitor.model import (
     Alert,
     AlertKind,
+    Corroboration,
     Decision,
+    Delivery,
     DeliveryState,
+    Escalation,
     Placement,
     Relation,
     Ruling,
     RulingKind,
+    StoryPolicy,
+    Terms,
     Timeline,
     Verdict,
 )
@@ -62,11 +79,16 @@ def put(store: Store, name: str, relation: Relation = ROOT, by: str = "", story:
         alerts = (
             make.alert(
                 id=f"to {told} of {name}", kind=kind, channel=told, item=item, story=placement.story, created=at,
-                parent=roots.get(told, ""),
+                parent=roots[told].alert.id if told in roots else "",
             ),
         )  # fmt: skip
     decision = Decision(Verdict.ALERT if told else Verdict.NO_MATCH, "", alerts)
     store.commit_poll(make.polled(), [make.record(item=item, placement=placement, decision=decision)], MODEL)
+
+
+def roots(store: Store, story: str) -> dict[str, str]:
+    """channel -> root alert"""
+    return {channel: root.alert.id for channel, root in store.roots(story).items()}
 
 
 def send(store: Store, *names: str) -> None:
@@ -177,7 +199,7 @@ def test_thread_of_merged_stories_is_the_oldest_root_that_was_sent(store: Store)
         put(store, name, told="C0")
     send(store, "to C0 of b", "to C0 of c")
     merged(store, "c", "a", "b")
-    assert store.roots(item_id("c")) == {"C0": "to C0 of b"}
+    assert roots(store, item_id("c")) == {"C0": "to C0 of b"}
 
 
 def test_what_waits_after_a_merge_is_told_in_the_thread(store: Store) -> None:
@@ -302,7 +324,7 @@ def test_root_alert_goes_with_its_item_and_what_was_replied_is_history(store: St
     ruling = parted(store, item_id("a"), "a")
     assert outbox(store) == {"to C0 of a": ("a", "root"), "to C0 of b": ("b", "reply to C0 of a")}
     # the channel knows the story that went, and is to be told of the one that stayed
-    assert (store.roots(ruling.story), store.roots(item_id("a"))) == ({"C0": "to C0 of a"}, {})
+    assert (roots(store, ruling.story), roots(store, item_id("a"))) == ({"C0": "to C0 of a"}, {})
 
 
 def test_channel_that_saw_a_reply_only_does_not_know_the_new_story(store: Store) -> None:
@@ -311,7 +333,7 @@ def test_channel_that_saw_a_reply_only_does_not_know_the_new_story(store: Store)
     send(store, "to C0 of a", "to C0 of b")
     ruling = parted(store, item_id("a"), "b")
     assert outbox(store)["to C0 of b"] == ("b", "reply to C0 of a")
-    assert (store.roots(ruling.story), store.roots(item_id("a"))) == ({}, {"C0": "to C0 of a"})
+    assert (roots(store, ruling.story), roots(store, item_id("a"))) == ({}, {"C0": "to C0 of a"})
 
 
 def test_reply_that_waits_tells_the_new_story(store: Store) -> None:
@@ -330,6 +352,310 @@ def test_reply_that_waits_tells_the_new_story(store: Store) -> None:
     }
     # it was rendered as a reply, and is rendered anew
     assert {d.message for d in store.deliveries(WAITS)} == {None}
+
+
+# -- what waits for corroboration -----------------------------------------------------------------
+
+
+def wait(store: Store, name: str, relation: Relation = ROOT, by: str = "", hours: int = 6, sources: int = 2) -> None:
+    """Commit an item whose root alert, in C0, is held for so many sources, for so many hours from now on."""
+    item = make.item(id=item_id(name), title=f"Title {name}", link="")
+    placement = Placement(item_id(by or name), relation, by and item_id(by), because=f"why {name}")
+    needed = Corroboration(sources=sources, within=timedelta(hours=hours))
+    alert = make.alert(
+        id=f"to C0 of {name}", channel="C0", item=item, story=placement.story, created=NOW, corroboration=needed
+    )
+    decision = Decision(Verdict.WAITING, "", held=(alert,))
+    store.commit_poll(make.polled(), [make.record(item=item, placement=placement, decision=decision)], MODEL)
+
+
+def states(store: Store) -> dict[str, str]:
+    """alert -> state"""
+    return {d.alert.id: d.state.value for d in store.deliveries()}
+
+
+def following(store: Store, hours: int = 0, gap: timedelta = timedelta(0)) -> str:
+    """The alert that goes out next, so many hours from now."""
+    delivery = store.next_queued(NOW + timedelta(hours=hours), gap)
+    return delivery.alert.id if delivery else ""
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_root_that_waits_is_a_reply_where_the_channel_knows_the_story(store: Store, sent: bool) -> None:
+    put(store, "a", told="C0")
+    wait(store, "b")
+    send(store, *(["to C0 of a"] if sent else []))
+    merged(store, "a", "b")
+    assert outbox(store) == {"to C0 of a": ("a", "root"), "to C0 of b": ("a", "reply to C0 of a")}
+    assert states(store)["to C0 of b"] == "queued"
+    assert following(store) == ("to C0 of b" if sent else "to C0 of a")
+    assert roots(store, item_id("a")) == {"C0": "to C0 of a"}
+
+
+def test_root_that_waits_is_a_reply_also_where_it_gives_the_story_its_name(store: Store) -> None:
+    put(store, "a", told="C0")
+    send(store, "to C0 of a")
+    wait(store, "b")
+    merged(store, "b", "a")
+    assert outbox(store)["to C0 of b"] == ("b", "reply to C0 of a")
+
+
+def test_root_that_waits_goes_on_waiting_where_only_another_channel_knows_the_story(store: Store) -> None:
+    put(store, "a", told="C0OTHER")
+    wait(store, "b")
+    send(store, "to C0OTHER of a")
+    merged(store, "a", "b")
+    assert states(store)["to C0 of b"] == "held"
+    assert {channel: root.held for channel, root in store.roots(item_id("a")).items()} == {"C0OTHER": False, "C0": True}
+
+
+def test_of_two_roots_that_wait_the_one_whose_time_comes_first_is_the_root(store: Store) -> None:
+    wait(store, "a", hours=6)
+    wait(store, "b", hours=1)
+    merged(store, "a", "b")
+    assert outbox(store) == {"to C0 of a": ("a", "reply to C0 of b"), "to C0 of b": ("a", "root")}
+    assert states(store) == {"to C0 of a": "queued", "to C0 of b": "held"}
+    assert [following(store), following(store, hours=1)] == ["", "to C0 of b"]
+    assert store.claim("to C0 of b", make.message(), NOW + timedelta(hours=1), before=DeliveryState.HELD)
+    send(store, "to C0 of b")
+    assert following(store, hours=1) == "to C0 of a"
+
+
+def test_root_that_waits_waits_on_in_the_story_that_it_was_split_into(store: Store) -> None:
+    put(store, "a")
+    wait(store, "b", UPDATE, "a")
+    ruling = parted(store, item_id("a"), "b")
+    assert states(store) == {"to C0 of b": "held"}
+    assert (roots(store, ruling.story), roots(store, item_id("a"))) == ({"C0": "to C0 of b"}, {})
+    assert [following(store, hours=5), following(store, hours=6)] == ["", "to C0 of b"]
+
+
+def test_root_that_waited_waits_again_when_a_merge_is_undone(store: Store) -> None:
+    put(store, "a", told="C0")
+    send(store, "to C0 of a")
+    wait(store, "b")
+    merged(store, "a", "b")
+    ruling = parted(store, item_id("a"), "b")
+    assert (outbox(store)["to C0 of b"], states(store)["to C0 of b"]) == (("b", "root"), "held")
+    assert store.roots(ruling.story)["C0"].held
+    assert [following(store, hours=5), following(store, hours=6)] == ["", "to C0 of b"]
+
+
+def test_root_that_waited_goes_at_once_where_its_own_story_has_the_sources(store: Store) -> None:
+    gazette = make.feed(url="https://gazette.example/rss", title="Gazette")
+    store.add_feed(gazette, NOW)
+    put(store, "a", told="C0")
+    send(store, "to C0 of a")
+    wait(store, "b")
+    merged(store, "a", "b")
+    item = make.item(id=item_id("c"), link="", feed=gazette)
+    placement = Placement(item_id("a"), UPDATE, item_id("b"))
+    store.commit_poll(make.polled(feed=gazette), [make.record(item=item, placement=placement)], MODEL)
+    parted(store, item_id("a"), "b", "c")
+    assert states(store)["to C0 of b"] == "queued"
+
+
+def test_what_needs_no_corroboration_goes_before_what_does(store: Store) -> None:
+    put(store, "a", told="C0")
+    send(store, "to C0 of a")
+    wait(store, "b")
+    merged(store, "a", "b")
+    put(store, "c", UPDATE, "b", story="a", told="C0")
+    parted(store, item_id("a"), "b", "c")
+    assert outbox(store)["to C0 of c"] == ("b", "root")
+    assert outbox(store)["to C0 of b"] == ("b", "reply to C0 of c")
+
+
+def test_alerts_of_a_ruling_say_in_the_log_why_they_wait_no_more(tmp_path: Path) -> None:
+    with closing(Store.open(tmp_path)) as store:
+        store.add_feed(make.feed(), NOW)
+        put(store, "a", told="C0")
+        wait(store, "b")
+        merged(store, "a", "b")
+        parted(store, item_id("a"), "b")
+    with closing(sqlite3.connect(tmp_path / FILE)) as other:
+        told = other.execute(
+            "SELECT from_state, to_state, detail FROM events WHERE alert_id = 'to C0 of b' ORDER BY id"
+        ).fetchall()
+    assert told == [
+        ("", "held", "corroboration"),
+        ("held", "queued", "told in the thread of to C0 of a"),
+        ("queued", "held", "corroboration"),
+    ]
+
+
+def test_edit_of_what_became_a_reply_is_told_in_the_same_thread(store: Store) -> None:
+    put(store, "a", told="C0")
+    put(store, "b", told="C0")
+    edited = make.item(id=item_id("b"), title="Title b, edited", link="", revision=1)
+    edit = make.alert(
+        id="edit of b", kind=AlertKind.REPLY, channel="C0", item=edited, story=item_id("b"), parent="to C0 of b",
+        formerly="Title b",
+    )  # fmt: skip
+    record = make.record(
+        item=edited, before=make.version(item_id=edited.id), decision=Decision(Verdict.REPLY, "", (edit,)),
+        placement=Placement(item_id("b"), ROOT),
+    )  # fmt: skip
+    store.commit_poll(make.polled(), [record], MODEL)
+    merged(store, "a", "b")
+    assert outbox(store)["edit of b"] == ("a", "reply to C0 of a")
+
+
+# -- replies that are told together ---------------------------------------------------------------
+
+GAP = timedelta(minutes=10)
+
+
+def fold(store: Store, state: DeliveryState) -> None:
+    """Three replies to a, told by one message that comes to this."""
+    put(store, "a", told="C0")
+    send(store, "to C0 of a")
+    for name in "bcd":
+        put(store, name, UPDATE, "a", told="C0")
+    assert store.claim("to C0 of b", make.message(), NOW, batch=["to C0 of c", "to C0 of d"])
+    if state is not DeliveryState.SENDING:
+        store.settle("to C0 of b", state, NOW)
+
+
+@pytest.mark.parametrize("state", [DeliveryState.SENDING, DeliveryState.UNKNOWN, SENT])
+@pytest.mark.parametrize("gone", ["b", "c", "cd"])
+def test_replies_stay_with_a_message_that_may_be_out(store: Store, state: DeliveryState, gone: str) -> None:
+    fold(store, state)
+    before = states(store)
+    ruling = parted(store, item_id("a"), *gone)
+    assert states(store) == before
+    assert {told for _, told in outbox(store).values()} == {"root", "reply to C0 of a"}
+    assert roots(store, ruling.story) == {}
+    assert following(store, gap=GAP) == ""
+
+
+@pytest.mark.parametrize("state", [WAITS, DeliveryState.BLOCKED])
+def test_message_that_was_refused_is_told_anew_when_one_of_its_replies_goes(store: Store, state: DeliveryState) -> None:
+    fold(store, state)
+    ruling = parted(store, item_id("a"), "c")
+    assert states(store) == {
+        "to C0 of a": "sent", "to C0 of b": state.value, "to C0 of c": "queued", "to C0 of d": "queued",
+    }  # fmt: skip
+    assert {d.message for d in store.deliveries()} == {None}
+    assert {d.carrier for d in store.deliveries()} == {""}
+    assert outbox(store)["to C0 of c"] == ("c", "root")
+    assert roots(store, ruling.story) == {"C0": "to C0 of c"}
+
+
+def test_message_that_was_refused_loses_nothing_when_its_own_reply_goes(store: Store) -> None:
+    fold(store, WAITS)
+    parted(store, item_id("a"), "b")
+    assert set(states(store).values()) == {"sent", "queued"}
+    assert outbox(store) == {
+        "to C0 of a": ("a", "root"),
+        "to C0 of b": ("b", "root"),
+        "to C0 of c": ("a", "reply to C0 of a"),
+        "to C0 of d": ("a", "reply to C0 of a"),
+    }
+
+
+def test_message_that_was_refused_keeps_its_bytes_where_a_ruling_moves_none_of_its_replies(store: Store) -> None:
+    fold(store, WAITS)
+    put(store, "e")
+    merged(store, "a", "e")
+    assert states(store)["to C0 of c"] == "batched"
+    assert [d.alert.id for d in store.deliveries() if d.message] == ["to C0 of b"]
+
+
+# -- jumps in sources -----------------------------------------------------------------------------
+
+JUMP = Escalation(5, 5, timedelta(hours=1))
+
+
+def jump(store: Store, name: str, to: str, *, is_taken: bool = True) -> None:
+    """Commit an update of a story whose reply tells a jump; not taken: no topic took the item."""
+    at = NOW + timedelta(hours=ord(name) - ord("a"))
+    item = make.item(id=item_id(name), title=f"Title {name}", link="", published=at, first_seen=at)
+    alert = make.alert(
+        id=f"to C0 of {name}", kind=AlertKind.REPLY, channel="C0", item=item, story=item_id(to), created=at,
+        parent=f"to C0 of {to}", broadcast=True, escalation=JUMP,
+    )  # fmt: skip
+    record = make.record(
+        item=item, matches=(make.match(),) if is_taken else (), decision=Decision(Verdict.REPLY, "", (alert,)),
+        placement=Placement(item_id(to), UPDATE, item_id(to)),
+    )  # fmt: skip
+    store.commit_poll(make.polled(), [record], MODEL)
+
+
+def jumps(store: Store) -> list[str]:
+    return [d.alert.id for d in store.deliveries() if isinstance(d.alert, Alert) and d.alert.escalation]
+
+
+def test_merged_story_has_escalated_if_one_of_them_had(store: Store) -> None:
+    for name in "ab":
+        put(store, name, told="C0")
+        send(store, f"to C0 of {name}")
+    jump(store, "c", to="b")
+    send(store, "to C0 of c")
+    merged(store, "a", "b")
+    root = store.roots(item_id("a"))["C0"]
+    assert (root.alert.id, root.escalated) == ("to C0 of a", True)
+
+
+def test_story_that_escalated_has_so_without_the_item_that_told_it(store: Store) -> None:
+    put(store, "a", told="C0")
+    jump(store, "b", to="a")
+    send(store, "to C0 of a", "to C0 of b")
+    ruling = parted(store, item_id("a"), "b")
+    put(store, "c", UPDATE, "b", story="b")
+    assert store.roots(item_id("a"))["C0"].escalated
+    assert store.roots(ruling.story) == {}
+
+
+def test_thread_that_goes_with_its_root_has_escalated_there(store: Store) -> None:
+    put(store, "a", told="C0")
+    jump(store, "b", to="a")
+    send(store, "to C0 of a", "to C0 of b")
+    ruling = parted(store, item_id("a"), "a")
+    assert store.roots(ruling.story)["C0"].escalated
+
+
+def test_jump_that_was_not_told_yet_is_none_of_the_new_story(store: Store) -> None:
+    put(store, "a", told="C0")
+    send(store, "to C0 of a")
+    jump(store, "b", to="a")
+    ruling = parted(store, item_id("a"), "b")
+    assert jumps(store) == []
+    assert outbox(store)["to C0 of b"] == ("b", "root")
+    assert not store.roots(ruling.story)["C0"].escalated
+    # the old story has not told it, and may
+    assert not store.roots(item_id("a"))["C0"].escalated
+
+
+def test_reply_that_only_tells_a_jump_is_withdrawn_when_its_item_is_taken_out(store: Store) -> None:
+    put(store, "a", told="C0")
+    send(store, "to C0 of a")
+    jump(store, "b", to="a", is_taken=False)
+    ruling = parted(store, item_id("a"), "b")
+    assert outbox(store) == {"to C0 of a": ("a", "root")}
+    assert store.roots(ruling.story) == {}
+
+
+def test_jump_of_a_merged_story_is_told_in_its_thread(store: Store) -> None:
+    for name in "ab":
+        put(store, name, told="C0")
+    send(store, "to C0 of a")
+    jump(store, "c", to="b", is_taken=False)
+    merged(store, "a", "b")
+    assert outbox(store)["to C0 of c"] == ("a", "reply to C0 of a")
+    assert jumps(store) == ["to C0 of c"]
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_merged_story_tells_one_jump(store: Store, sent: bool) -> None:
+    for name in "ab":
+        put(store, name, told="C0")
+        send(store, f"to C0 of {name}")
+    jump(store, "c", to="a")
+    jump(store, "d", to="b")
+    send(store, *(["to C0 of d"] if sent else []))
+    merged(store, "a", "b")
+    assert jumps(store) == ["to C0 of d" if sent else "to C0 of c"]
 
 
 # -- names ----------------------------------------------------------------------------------------
@@ -507,6 +833,119 @@ async def test_ruling_between_judging_and_commit_is_heeded_too(world: World, tmp
     assert world.told()[2:] == [f"root: {TROOPS_RETOLD[0]}, lawmakers told"]
 
 
+class Meddled(Store):
+    """A person rules just before a claim."""
+
+    rule_now: Callable[[], object] | None = None
+
+    def claim(self, *args: object, **wanted: object) -> bool:
+        rule, self.rule_now = self.rule_now, None
+        if rule:
+            rule()
+        return super().claim(*args, **wanted)  # type: ignore[arg-type]  # handed through
+
+
+async def meddled(world: World, folder: Path, title: str) -> None:
+    """Have a person take an item out when its alert is about to be claimed."""
+    world.store.close()
+    store = world.store = Meddled.open(folder)
+    store.rule_now = lambda: beside(world, folder, take_out(title))
+    await world.deliver()
+    assert store.rule_now is None
+
+
+async def test_reply_that_is_split_off_just_before_its_claim_opens_its_own_thread(world: World, tmp_path: Path) -> None:
+    await world.publish(WIRE, TROOPS, TROOPS_AGAIN)
+    await meddled(world, tmp_path, TROOPS_AGAIN[0])
+    assert world.told()[2:] == [f"root: {TROOPS_AGAIN[0]}"]
+    assert world.sink.messages[-1].thread == ""
+
+
+async def test_reply_of_a_batch_that_is_split_off_just_before_its_claim_is_told_by_itself(
+    world: World, tmp_path: Path
+) -> None:
+    world.reply_gap = timedelta(minutes=10)
+    await world.publish(WIRE, TROOPS, TROOPS_AGAIN)
+    await world.publish(GAZETTE, TROOPS_RETOLD, (TROOPS[0] + " at 5 places", TROOPS[1]))
+    world.wait(minutes=10)
+    await meddled(world, tmp_path, TROOPS[0] + " at 5 places")
+    assert world.told()[2:] == [f"reply: {TROOPS_AGAIN[0]}", f"root: {TROOPS[0]} at 5 places"]
+    assert world.store.outbox_counts() == {"sent": 4}
+
+
+async def test_refused_message_whose_reply_is_split_off_just_before_its_claim_is_told_anew(
+    world: World, tmp_path: Path
+) -> None:
+    world.reply_gap = timedelta(minutes=10)
+    await world.publish(WIRE, TROOPS, TROOPS_AGAIN)
+    await world.publish(GAZETTE, TROOPS_RETOLD, (TROOPS[0] + " at 5 places", TROOPS[1]))
+    world.wait(minutes=10)
+    world.sink.outcomes.append(NotAccepted("429"))
+    await world.deliver()
+    assert world.store.outbox_counts() == {"sent": 2, "queued": 1, "batched": 1}
+    world.wait(hours=1)
+    await meddled(world, tmp_path, TROOPS[0] + " at 5 places")
+    assert world.told()[2:] == [f"reply: {TROOPS_AGAIN[0]}", f"root: {TROOPS[0]} at 5 places"]
+    assert "2 updates" not in world.sink.messages[2].message.text
+
+
+class MeddledSink(FakeSink):
+    """A person rules while a post is under way."""
+
+    rule_now: Callable[[], object] | None = None
+
+    def send(self, delivery: Delivery) -> str:
+        rule, self.rule_now = self.rule_now, None
+        if rule:
+            rule()
+        return super().send(delivery)
+
+
+async def test_reply_that_was_split_off_while_it_was_refused_opens_its_own_thread() -> None:
+    sink = MeddledSink()
+    world = World(sink=sink)
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    await world.deliver()
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    sink.outcomes.append(NotAccepted("429"))
+    sink.rule_now = lambda: take_out(TROOPS_RETOLD[0])(world.store)
+    await world.deliver()
+    world.wait(hours=1)
+    await world.deliver()
+    assert world.told() == [f"root: {TROOPS[0]}", f"root: {TROOPS_RETOLD[0]}"]
+
+
+async def test_root_whose_story_was_merged_while_it_was_refused_is_a_reply() -> None:
+    sink = MeddledSink()
+    world = World(sink=sink)
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    await world.deliver()
+    await world.publish(GAZETTE, SHIPS)
+    sink.outcomes.append(NotAccepted("429"))
+    sink.rule_now = lambda: join(TROOPS[0], SHIPS[0])(world.store)
+    await world.deliver()
+    world.wait(hours=1)
+    await world.deliver()
+    assert world.told() == [f"root: {TROOPS[0]}", f"reply: {SHIPS[0]}"]
+
+
+async def test_reply_of_a_batch_that_was_split_off_while_it_was_refused_for_good_opens_its_own_thread() -> None:
+    sink = MeddledSink()
+    world = World(sink=sink)
+    world.reply_gap = timedelta(minutes=10)
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    await world.deliver()
+    await world.publish(WIRE, TROOPS, TROOPS_AGAIN)
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    sink.outcomes.append(Unacceptable("invalid_blocks"))
+    sink.rule_now = lambda: take_out(TROOPS_RETOLD[0])(world.store)
+    await world.deliver()
+    assert world.told() == [f"root: {TROOPS[0]}", f"root: {TROOPS_RETOLD[0]}"]
+
+
 async def test_backfill_heeds_a_ruling_before_and_meanwhile(world: World, tmp_path: Path) -> None:
     world.store.close()
     store = world.store = Hasty.open(tmp_path)
@@ -549,6 +988,91 @@ def test_ruling_is_one_transaction(tmp_path: Path) -> None:
         with pytest.raises(sqlite3.IntegrityError):
             merged(store, "a", "d")
         assert (stands(store), store.latest_ruling()) == (before, 0)
+
+
+# -- corroboration, while the daemon runs ---------------------------------------------------------
+
+#: troops and ships alike, once two sources have them
+SLOW = make.topic(
+    id="slow",
+    terms=Terms(always=("north korean", "warship*")),
+    noise=NEVER_BY_SCORE,
+    story=StoryPolicy(corroboration=Corroboration(sources=2)),
+)
+
+
+async def two_that_wait() -> World:
+    """The wire told of troops and the gazette of ships, and neither was told to anybody; then a person makes them one."""
+    world = World((SLOW,))
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    await world.publish(GAZETTE, SHIPS)
+    await world.deliver()
+    assert world.told() == []
+    join(TROOPS[0], SHIPS[0])(world.store)
+    await world.deliver()
+    # it has its two sources, but nobody was told so yet
+    assert world.told() == []
+    return world
+
+
+async def test_merge_that_completes_the_sources_lets_the_story_out_with_its_next_item() -> None:
+    world = await two_that_wait()
+    await world.publish(WIRE, TROOPS, TROOPS_AGAIN)
+    await world.deliver()
+    # the next item is one that completes nothing: as ever, it is counted
+    assert world.told() == [f"root: {TROOPS[0]}", f"reply: {SHIPS[0]}"]
+    assert world.verdicts()[TROOPS_AGAIN[0]] == "waiting"
+    root = world.sink.messages[0]
+    assert isinstance(root.alert, Alert)
+    assert root.alert.sources == ("Wire", "Gazette")
+    assert world.sink.messages[1].thread == "ts1"
+
+
+async def test_merge_that_completes_the_sources_lets_the_story_out_with_an_item_that_no_topic_takes() -> None:
+    world = await two_that_wait()
+    await world.publish(WIRE, TROOPS, ("Frigates sail for drills in the Baltic", SHIPS[1]))
+    assert len(story_of(world.store, TROOPS[0]).tellings) == 3
+    await world.deliver()
+    assert world.told() == [f"root: {TROOPS[0]}", f"reply: {SHIPS[0]}"]
+
+
+async def test_story_that_a_merge_completed_goes_out_at_its_time_as_corroborated() -> None:
+    world = await two_that_wait()
+    world.wait(hours=6)
+    await world.deliver()
+    assert world.told() == [f"root: {TROOPS[0]}", f"reply: {SHIPS[0]}"]
+    message = world.sink.messages[0].message
+    assert message
+    assert "single source" not in message.terminal
+    assert "2 independent sources: Wire (wire, United Kingdom), Gazette" in message.terminal
+
+
+async def test_split_of_what_waits_in_one_story_takes_the_sources_away() -> None:
+    world = await two_that_wait()
+    take_out(SHIPS[0])(world.store)
+    await world.publish(WIRE, TROOPS, TROOPS_AGAIN)
+    await world.deliver()
+    assert world.told() == []
+    world.wait(hours=6)
+    await world.deliver()
+    assert world.told() == [f"root: {TROOPS[0]}", f"root: {SHIPS[0]}"]
+
+
+async def test_story_that_waits_and_is_merged_with_one_that_was_told_follows_in_its_thread() -> None:
+    world = World((TROOPS_TOPIC, replace(SLOW, id="slow ships", terms=Terms(always=("warship*",)))))
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    await world.publish(GAZETTE, SHIPS)
+    await world.deliver()
+    join(TROOPS[0], SHIPS[0])(world.store)
+    await world.deliver()
+    assert world.told() == [f"root: {TROOPS[0]}", f"reply: {SHIPS[0]}"]
+    assert world.sink.messages[1].thread == "ts1"
+    # and what comes next waits for nothing
+    await world.publish(WIRE, TROOPS, ("Warships sail for Baltic drills", SHIPS[1] + " They are in port."))
+    await world.deliver()
+    assert world.told()[2:] == ["reply: Warships sail for Baltic drills"]
 
 
 # -- comparing ------------------------------------------------------------------------------------

@@ -25,10 +25,12 @@ from monitor.model import (
     Alert,
     AlertKind,
     Condition,
+    Corroboration,
     Decision,
     Delivery,
     DeliveryState,
     Document,
+    Escalation,
     Feed,
     FeedState,
     Hints,
@@ -41,6 +43,7 @@ from monitor.model import (
     Record,
     Relation,
     Rhythm,
+    Root,
     Severity,
     Subscription,
     Validators,
@@ -753,7 +756,7 @@ def test_roots_are_the_channels_told_with_their_root_alert(store: Store) -> None
     there = replace(here, id="other", channel="C0OTHER")
     commit(store, make.record(item=here.item, decision=Decision(Verdict.ALERT, "", (here, there))))
     keep(store, reply(here))
-    assert store.roots(here.story) == {make.CHANNEL: here.id, "C0OTHER": "other"}
+    assert store.roots(here.story) == {make.CHANNEL: Root(here), "C0OTHER": Root(there)}
 
 
 # -- the outbox: what comes next ------------------------------------------------------------------
@@ -924,6 +927,301 @@ def test_outbox_is_counted_by_state(store: Store) -> None:
     keep(store, first, root("second"), root("third"))
     send(store, first)
     assert store.outbox_counts() == {"queued": 2, "sent": 1}
+
+
+# -- the outbox: roots that wait ------------------------------------------------------------------
+
+NEEDED = Corroboration(sources=2, within=minutes(60))
+
+
+def wait(store: Store, title: str = "Troops") -> Alert:
+    """Commit an item whose root waits, since now."""
+    item = named(title)
+    alert = make.alert(item=item, story=item.id, story_title=title, corroboration=NEEDED)
+    decision = Decision(Verdict.WAITING, "waits", held=(alert,))
+    commit(store, make.record(item=item, placement=Placement(item.id, Relation.ROOT), decision=decision))
+    return alert
+
+
+def join(store: Store, story: str, *released: str) -> None:
+    """Have another outlet tell the story, by an item that no topic takes."""
+    item = named("Troops retold", feed=OTHER)
+    decision = Decision(Verdict.NO_MATCH, "", released=released)
+    commit(store, make.record(item=item, placement=Placement(story, Relation.UPDATE), decision=decision))
+
+
+def test_root_that_waits_comes_back_whole_after_a_restart(tmp_path: Path) -> None:
+    first = Store.open(tmp_path)
+    first.add_feed(FEED, NOW)
+    alert = wait(first)
+    first.close()
+    store = Store.open(tmp_path)
+    assert store.deliveries() == [
+        Delivery(alert, DeliveryState.HELD, 0, not_before=NOW + minutes(60), reason="corroboration")
+    ]
+    assert store.roots(alert.story) == {make.CHANNEL: Root(alert, held=True)}
+    store.close()
+
+
+def test_root_that_waits_goes_out_when_its_time_has_come(store: Store) -> None:
+    wait(store)
+    assert [following(store, NOW + minutes(n)) for n in (0, 59, 60)] == [None, None, "Troops"]
+
+
+def test_root_whose_time_has_come_names_the_sources_of_then(store: Store) -> None:
+    alert = wait(store)
+    join(store, alert.story)
+    delivery = store.next_queued(NOW + minutes(60))
+    assert delivery
+    assert isinstance(delivery.alert, Alert)
+    assert delivery.alert.sources == ("Harbour Wire", "Gazette")
+    assert [voice.kind for voice in delivery.alert.independent] == ["wire", "independent"]
+    assert store.claim(alert.id, make.message(), NOW + minutes(60), before=DeliveryState.HELD)
+    assert only(store).alert == delivery.alert
+
+
+def test_root_that_is_let_out_goes_at_once_with_the_sources_of_then(store: Store) -> None:
+    alert = wait(store)
+    join(store, alert.story, alert.id)
+    delivery = only(store)
+    assert (delivery.state, delivery.not_before) == (DeliveryState.QUEUED, None)
+    assert isinstance(delivery.alert, Alert)
+    assert delivery.alert.sources == ("Harbour Wire", "Gazette")
+    assert [voice.source for voice in delivery.alert.independent] == ["Harbour Wire", "Gazette"]
+    assert following(store) == "Troops"
+    assert store.roots(alert.story)[make.CHANNEL].held is False
+
+
+def test_root_that_went_out_is_not_let_out_again(store: Store) -> None:
+    alert = wait(store)
+    store.claim(alert.id, make.message(), NOW + minutes(60), before=DeliveryState.HELD)
+    join(store, alert.story, alert.id)
+    assert only(store).state is DeliveryState.SENDING
+
+
+def test_root_that_was_let_out_meanwhile_is_not_claimed_as_it_was(store: Store) -> None:
+    alert = wait(store)
+    join(store, alert.story, alert.id)
+    assert not store.claim(alert.id, make.message(), NOW, before=DeliveryState.HELD)
+    assert only(store).message is None
+
+
+def test_root_that_waits_holds_up_no_other_alert(store: Store) -> None:
+    wait(store)
+    keep(store, root("other"))
+    assert following(store) == "other"
+
+
+def test_reply_waits_for_a_root_that_waits(store: Store) -> None:
+    alert = wait(store)
+    keep(store, reply(alert))
+    assert following(store) is None
+
+
+def test_story_that_waits_is_none_that_was_told(store: Store) -> None:
+    wait(store)
+    assert store.totals()["told"] == 0
+
+
+# -- the outbox: replies that come together -------------------------------------------------------
+
+GAP = minutes(10)
+
+
+@pytest.fixture
+def thread(store: Store) -> Alert:
+    """A root that stands in its channel."""
+    alert = root("root")
+    keep(store, alert)
+    send(store, alert, now=NOW - minutes(60))
+    return alert
+
+
+def waiting(store: Store, now: datetime = NOW) -> list[str]:
+    """The headlines that the next message tells."""
+    delivery = store.next_queued(now, GAP)
+    alerts = (delivery.alert, *delivery.batch) if delivery else ()
+    return [alert.item.title for alert in alerts if isinstance(alert, Alert)]
+
+
+def tell(store: Store, now: datetime = NOW, state: DeliveryState = DeliveryState.SENT) -> str:
+    """Claim what may go now, and settle it; its id."""
+    delivery = store.next_queued(now, GAP)
+    assert delivery
+    batch = [alert.id for alert in delivery.batch]
+    assert store.claim(delivery.alert.id, make.message(), now, batch=batch)
+    store.settle(delivery.alert.id, state, now, receipt="ts9" if state is DeliveryState.SENT else "")
+    return delivery.alert.id
+
+
+def standing(store: Store, *states: DeliveryState) -> list[str]:
+    return [d.alert.item.title for d in store.deliveries(*states) if isinstance(d.alert, Alert)]
+
+
+def test_first_reply_goes_at_once(store: Store, thread: Alert) -> None:
+    keep(store, reply(thread, "one"))
+    assert waiting(store) == ["one"]
+
+
+def test_reply_waits_until_the_gap_is_over_and_takes_the_others_along(store: Store, thread: Alert) -> None:
+    keep(store, reply(thread, "one"))
+    tell(store)
+    keep(store, reply(thread, "two"), reply(thread, "three"))
+    assert [waiting(store, NOW + minutes(n)) for n in (0, 9.9, 10)] == [[], [], ["two", "three"]]
+
+
+def test_replies_that_are_folded_are_told_by_one_message(store: Store, thread: Alert) -> None:
+    keep(store, reply(thread, "one"), reply(thread, "two"), reply(thread, "three"))
+    carrier = tell(store)
+    assert standing(store, DeliveryState.BATCHED) == ["two", "three"]
+    assert {d.carrier for d in store.deliveries(DeliveryState.BATCHED)} == {carrier}
+    assert waiting(store, NOW + timedelta(days=1)) == []
+    assert store.undelivered() == {}
+
+
+def test_without_a_gap_each_reply_goes_by_itself(store: Store, thread: Alert) -> None:
+    keep(store, reply(thread, "one"), reply(thread, "two"))
+    for title in ("one", "two"):
+        delivery = store.next_queued(NOW)
+        assert delivery
+        assert isinstance(delivery.alert, Alert)
+        assert (delivery.alert.item.title, delivery.batch) == (title, ())
+        send(store, delivery.alert)
+
+
+def test_each_thread_has_its_own_gap(store: Store, thread: Alert) -> None:
+    other = root("other")
+    keep(store, other, reply(thread, "one"), reply(other, "elsewhere"))
+    send(store, other)
+    tell(store)
+    assert waiting(store) == ["elsewhere"]
+
+
+def test_gap_outlasts_a_restart(tmp_path: Path) -> None:
+    first = Store.open(tmp_path)
+    first.add_feed(FEED, NOW)
+    alert = root("root")
+    keep(first, alert)
+    send(first, alert)
+    keep(first, reply(alert, "one"))
+    tell(first)
+    keep(first, reply(alert, "two"))
+    first.close()
+    store = Store.open(tmp_path)
+    assert [waiting(store, NOW + minutes(n)) for n in (9, 10)] == [[], ["two"]]
+    store.close()
+
+
+def test_message_is_shown_in_the_channel_if_one_of_its_replies_is_to_be(store: Store, thread: Alert) -> None:
+    keep(store, reply(thread, "one"), replace(reply(thread, "two"), broadcast=True))
+    delivery = store.next_queued(NOW, GAP)
+    assert delivery
+    assert isinstance(delivery.alert, Alert)
+    assert delivery.alert.broadcast
+    carrier = tell(store, state=DeliveryState.QUEUED)
+    [again] = [d for d in store.deliveries() if d.alert.id == carrier]
+    assert isinstance(again.alert, Alert)
+    assert again.alert.broadcast
+
+
+def test_frozen_message_takes_no_other_reply_along(store: Store, thread: Alert) -> None:
+    keep(store, reply(thread, "one"))
+    tell(store, state=DeliveryState.QUEUED)
+    keep(store, reply(thread, "two"))
+    assert waiting(store, NOW + minutes(1)) == ["one"]
+
+
+#: how the message ends that tells three replies -> what is queued again
+@pytest.mark.parametrize(
+    ("state", "queued"),
+    [
+        (DeliveryState.SENT, []),
+        (DeliveryState.UNKNOWN, []),
+        (DeliveryState.BLOCKED, []),
+        (DeliveryState.QUEUED, ["one"]),
+        (DeliveryState.DEAD, ["two", "three"]),
+    ],
+)
+def test_replies_share_the_end_of_their_message_unless_it_is_refused(
+    store: Store, thread: Alert, state: DeliveryState, queued: list[str]
+) -> None:
+    keep(store, reply(thread, "one"), reply(thread, "two"), reply(thread, "three"))
+    tell(store, state=state)
+    assert standing(store, DeliveryState.QUEUED) == queued
+
+
+def test_replies_of_a_refused_message_go_one_by_one(store: Store, thread: Alert) -> None:
+    """One of them may be why it was refused: it must not take the others with it."""
+    keep(store, reply(thread, "one"), reply(thread, "two"), reply(thread, "three"))
+    tell(store, state=DeliveryState.DEAD)
+    keep(store, reply(thread, "four"))
+    told = []
+    for n in range(3):
+        told.append(waiting(store, NOW + n * GAP))
+        tell(store, NOW + n * GAP)
+    assert told == [["two"], ["three"], ["four"]]
+    assert standing(store, DeliveryState.DEAD) == ["one"]
+
+
+def test_reply_found_in_the_channel_has_told_its_batch(store: Store, thread: Alert) -> None:
+    keep(store, reply(thread, "one"), reply(thread, "two"))
+    carrier = tell(store, state=DeliveryState.UNKNOWN)
+    store.settle(carrier, DeliveryState.SENT, NOW, receipt="ts2")
+    assert store.outbox_counts() == {"sent": 2, "batched": 1}
+
+
+def escalating(to: Alert, title: str) -> Alert:
+    return replace(reply(to, title), escalation=Escalation(5, 5, minutes(60)), broadcast=True)
+
+
+def test_escalation_waits_for_no_gap_and_takes_what_waits_along(store: Store, thread: Alert) -> None:
+    keep(store, reply(thread, "one"))
+    tell(store)
+    keep(store, reply(thread, "two"), escalating(thread, "jump"))
+    assert waiting(store) == ["jump", "two"]
+
+
+def test_channel_that_was_told_of_a_jump_is_known(store: Store, thread: Alert) -> None:
+    jump = escalating(thread, "jump")
+    keep(store, reply(thread, "one"), jump)
+    assert store.roots(thread.story)[make.CHANNEL].escalated
+    tell(store)
+    assert standing(store, DeliveryState.BATCHED) == ["jump"]
+    assert store.roots(thread.story)[make.CHANNEL].escalated
+    [kept] = [d.alert for d in store.deliveries(DeliveryState.BATCHED)]
+    assert kept == jump
+    store.settle(jump.id, DeliveryState.DEAD, NOW)
+    assert not store.roots(thread.story)[make.CHANNEL].escalated
+
+
+def test_what_was_tried_in_vain_is_undelivered_and_what_waits_is_not(store: Store, thread: Alert) -> None:
+    wait(store)
+    keep(store, reply(thread, "one"), root("refused"))
+    tell(store, state=DeliveryState.BLOCKED)
+    assert store.undelivered() == {"blocked": 1}
+
+
+def test_events_tell_of_waiting_and_of_folding(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    store.add_feed(FEED, NOW)
+    store.add_feed(OTHER, NOW)
+    first = wait(store)
+    join(store, first.story, first.id)
+    send(store, first, now=NOW - minutes(60))
+    one, two = reply(first, "one"), reply(first, "two")
+    keep(store, one, two)
+    tell(store, state=DeliveryState.DEAD)
+    store.close()
+    asked = "SELECT from_state, to_state, detail FROM events WHERE alert_id = '{}' ORDER BY id"
+    assert rows(tmp_path / FILE, asked.format(first.id))[:2] == [
+        ("", "held", "corroboration"),
+        ("held", "queued", f"because of {named('Troops retold', feed=OTHER).id}"),
+    ]
+    assert rows(tmp_path / FILE, asked.format(two.id)) == [
+        ("", "queued", ""),
+        ("queued", "batched", f"told by {one.id}"),
+        ("batched", "queued", f"{one.id} is dead"),
+    ]
 
 
 # -- the outbox: doubts ---------------------------------------------------------------------------
@@ -1137,6 +1435,8 @@ def test_migrations_are_applied_once(tmp_path: Path) -> None:
 # -- migrations -----------------------------------------------------------------------------------
 
 SPINE_RSS = make.rss(("Troops seen near Kursk", "Seoul told lawmakers."), ("Weather", "Rain."), published=NOW)
+#: as the first release had them
+SPINE_STATES = [state for state in DeliveryState if state not in (DeliveryState.HELD, DeliveryState.BATCHED)]
 SPINE_TABLES = ("feeds", "stories", "items", "vectors", "matches", "outbox", "events", "facts")
 
 
@@ -1164,7 +1464,7 @@ def spine(folder: Path) -> Path:
                 "INSERT INTO matches VALUES (?, 't', 4.5, 3.5, 'matched', 'n', '', '[\"a\"]', '')", (item.id,)
             )
         story = item.id
-        for n, state in enumerate(DeliveryState):
+        for n, state in enumerate(SPINE_STATES):
             message = None if state is DeliveryState.QUEUED else '{"text": "t", "blocks": [], "terminal": "t"}'
             connection.execute(
                 """INSERT INTO outbox
@@ -1243,7 +1543,7 @@ def test_migration_that_fails_in_the_middle_leaves_the_old_database(tmp_path: Pa
             migrations.apply(Database(connection))
     assert dump(tmp_path) == before
     Store.open(tmp_path).close()
-    assert len(dump(tmp_path)["outbox"]) == len(DeliveryState)
+    assert len(dump(tmp_path)["outbox"]) == len(SPINE_STATES)
 
 
 #: what stands where the database should be

@@ -71,6 +71,7 @@ class World:
         self.embedder = FakeEmbedder()
         self.sink = sink or FakeSink()
         self.settle = settle
+        self.reply_gap = timedelta(0)
         self.reachability = Reachability()
         self.topics = topics
         #: who is asked for second opinions
@@ -97,7 +98,7 @@ class World:
 
     @property
     def courier(self) -> Courier:
-        return Courier(self.sink, self.store, at_once, at_once, self.clock, self.settle)
+        return Courier(self.sink, self.store, at_once, at_once, self.clock, self.settle, self.reply_gap)
 
     async def know(self) -> None:
         for feed in (WIRE, GAZETTE):
