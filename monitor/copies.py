@@ -102,6 +102,12 @@ def repetition(one: Wording, other: Wording) -> Repetition:
     return Repetition(True, because)
 
 
+def same_words(one: Wording, other: Wording) -> bool:
+    """Whether two texts are word for word the same, whenever they were published."""
+    mine, theirs = (_squeezed(_bare(wording, (one.source, other.source))) for wording in (one, other))
+    return bool(mine) and mine == theirs
+
+
 def without_reissue(title: str) -> str:
     """A headline without the "UPDATE 1-" before it."""
     return _REISSUE.sub("", title)

@@ -13,33 +13,36 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.copies import Wording, numbers, repetition, words
+from monitor.copies import Wording, numbers, repetition, same_words, words
 from monitor.members import Members, Rows, Sight, sight
 from monitor.model import EmbeddedItem, Member, Placement, Relation, Story, Vector, voices
 from monitor.space import Space
 
 #: Open items whose meaning is looked at closely: those nearest by signs, in whatever language. And those, nearest in
 #: meaning, whose words are.
-CANDIDATES, CLOSE = 192, 64
-#: Of them, those that may be what an item copies: the most alike, with at least so many words in common.
-REPEATED, REPEATED_WORDS = 8, 0.5
+CANDIDATES, CLOSE = 160, 64
+#: Of them, those that may be what an item copies: the most alike, meaning and words together at least the last.
+REPEATED, REPEATED_FROM = 8, 0.8
+
+#: The same text means the same; its vector was kept in steps.
+WORD_FOR_WORD = 0.8
 
 #: What meaning weighs against words within a language, and both across languages. All measured: DESIGN.md, "Stories".
-MEANING = 0.45
-MEANING_ACROSS, WORDS_ACROSS = 0.85, 0.3
+MEANING = 0.6
+MEANING_ACROSS, WORDS_ACROSS = 0.85, 0.6
 #: What distance in time takes off, at most, and the time in which two thirds of that are taken off.
-FADING, FADING_TIME = 0.2, timedelta(hours=24)
+FADING, FADING_TIME = 0.3, timedelta(hours=24)
 #: A story's likeness to an item is that of its nearest member and the mean of its nearest few, so weighted: one member
 #: alone chains stories that merely touch.
-NEAREST, MEMBERS = 0.6, 5
+NEAREST, MEMBERS = 0.75, 5
 #: Stories that are weighed: those of the most alike members.
 SHORTLIST = 12
 #: The third- to the fifth-best story say how alike an item and a story of no concern to it are today, and so much of that
-#: does not count: while one subject fills the news, everything resembles everything. At least, it is the last.
+#: does not count: while one subject fills the news, everything resembles everything.
 OTHERS = slice(2, 5)
-OTHERS_SHARE, OTHERS_LEAST = 0.4, 0.1
+OTHERS_SHARE = 0.4
 #: An update joins from here on.
-SAME_STORY = 0.20
+SAME_STORY = 0.31
 #: And so much later for each doubling of the words beyond a headline's, up to two.
 LONGER, HEADLINE = 0.03, 8
 #: Items that come later than others that were published after them find these for so long after the window.
@@ -88,7 +91,12 @@ class OpenStories:
         """
         item, one = embedded.item, self._sight(embedded)
         rows = self._members.nearest(one.vector, CANDIDATES)
-        rows = rows[np.abs(self._members.at(rows) - item.at.timestamp()) <= (window or self.window).total_seconds()]
+        is_open = self._stories.open_at(rows, item.at.timestamp(), (window or self.window).total_seconds())
+        closed, rows = rows[~is_open], rows[is_open]
+        if (again := self._said_before(one, closed)) is not None:
+            told = self._members.wording(again)
+            because = f"word for word what “{told.title}” ({told.source}) said; it opens it again"
+            return self._joined(again, Relation.UPDATE, 1.0, because)
         if not len(rows):
             return Placement(item.id, Relation.ROOT, because="nothing is open")
         like = self._likeness(one, rows)
@@ -102,6 +110,18 @@ class OpenStories:
             return Placement(item.id, Relation.ROOT, likeness=max(likeness, 0.0), because=because)
         because = f"the same event as “{told.title}” ({told.source}; likeness {likeness:.2f})"
         return self._joined(row, Relation.UPDATE, likeness, because)
+
+    def _said_before(self, one: Sight, closed: Rows) -> int | None:
+        """An item of a story that is over, but not forgotten, which this is word for word; None if there is none."""
+        if not len(closed):
+            return None
+        meaning = self._members.meaning(one, closed)
+        nearest = int(closed[np.argmax(meaning)])
+        return (
+            nearest
+            if meaning.max() >= WORD_FOR_WORD and same_words(one.wording, self._members.wording(nearest))
+            else None
+        )
 
     def _sight(self, embedded: EmbeddedItem) -> Sight:
         # what is placed is mostly added next
@@ -129,8 +149,9 @@ class OpenStories:
 
     def _copied(self, one: Wording, like: _Likeness) -> tuple[int, str] | None:
         """The earliest open item that this repeats, and why it is said to."""
-        nearest = np.argsort(-(like.meaning + like.words), kind="stable")[:REPEATED]
-        for row in np.sort(like.rows[nearest[like.words[nearest] >= REPEATED_WORDS]]).tolist():
+        alike = like.meaning + like.words
+        nearest = np.argsort(-alike, kind="stable")[:REPEATED]
+        for row in np.sort(like.rows[nearest[alike[nearest] >= REPEATED_FROM]]).tolist():
             if (found := repetition(one, self._members.wording(row))).is_copy:
                 return row, found.because
         return None
@@ -151,7 +172,7 @@ class OpenStories:
 
         ranked = sorted(stories.values(), key=alike, reverse=True)
         others = [alike(places) for places in ranked[OTHERS]]
-        usual = max(OTHERS_LEAST, sum(others) / len(others) if others else 0.0)
+        usual = max(sum(others) / len(others), 0.0) if others else 0.0
         return int(like.rows[ranked[0][0]]), alike(ranked[0]) - OTHERS_SHARE * usual
 
     def compare(self, one: EmbeddedItem, other: EmbeddedItem) -> str:
@@ -159,7 +180,6 @@ class OpenStories:
         alone = OpenStories(self._space, self.longest)
         alone.add(Member(other, other.item.id, Relation.ROOT))
         like = alone._likeness(sight(one, self._space), np.zeros(1, dtype=np.int64))
-        counted = float(like.total[0]) - OTHERS_SHARE * OTHERS_LEAST
         apart = abs(one.item.at - other.item.at)
         mine, theirs = (f"{each.item.title} {each.item.text}" for each in (one, other))
         return " ".join(
@@ -168,8 +188,9 @@ class OpenStories:
                 f"Copy: {repetition(sight(one, self._space).wording, sight(other, self._space).wording).because}.",
                 (
                     f"Likeness: meaning {like.meaning[0]:.2f}, words {like.words[0]:.2f}"
-                    f"{', in two languages' if like.across[0] else ''}, {_hours(apart)} apart: {counted:.2f} in all; "
-                    f"one story begins at {_bar(sight(one, self._space)):.2f}, and no story joins what is {_hours(self.longest)} apart."
+                    f"{', in two languages' if like.across[0] else ''}, {_hours(apart)} apart: {like.total[0]:.2f} in all; "
+                    f"one story begins at {_bar(sight(one, self._space)):.2f}, and what is {_hours(self.longest)} apart "
+                    "is two."
                 ),
                 f"Words in both: {_few(words(mine) & words(theirs))}.",
                 f"Numbers in one only: {_few(numbers(mine) ^ numbers(theirs))}.",
@@ -179,7 +200,8 @@ class OpenStories:
     def add(self, member: Member) -> None:
         """Put an item where it was placed."""
         row = self._members.add(member.embedded.item, self._sight(member.embedded), member.relation)
-        self._stories.add(row, member.embedded.item.id, member.story)
+        item = member.embedded.item
+        self._stories.add(row, item.id, member.story, item.at.timestamp())
 
     def amend(self, embedded: EmbeddedItem) -> bool:
         """Let a member say what its publisher says now, at the time at which it stands; False if it is not open any more."""
@@ -214,9 +236,9 @@ class OpenStories:
             return
         names = [self._stories.name(row) for row in rows]
         self._members = self._members.only(rows)
-        self._stories = _Stories()
+        self._stories, times = _Stories(), self._members.at(np.arange(len(rows))).tolist()
         for row, name in enumerate(names):
-            self._stories.add(row, self._members.ids[row], name)
+            self._stories.add(row, self._members.ids[row], name, times[row])
 
     def story(self, story_id: str) -> Story:
         """What the open items tell of a story.
@@ -257,12 +279,16 @@ class _Stories:
         self._number_of: dict[str, int] = {}
         # by row: the number of its story, and the row before in that (-1: none); by number: the last row
         self._numbers, self._before, self._last = (np.zeros(64, dtype=np.int32) for _ in range(3))
+        # by number: the effective times, Unix, of its earliest and its latest item
+        self._from, self._to = np.zeros(64), np.zeros(64)
 
-    def add(self, row: int, item_id: str, story_id: str) -> None:
+    def add(self, row: int, item_id: str, story_id: str, at: float) -> None:
         if row == len(self._numbers):
+            room = row * 5 // 4
             self._numbers, self._before, self._last = (
-                np.resize(column, row * 5 // 4) for column in (self._numbers, self._before, self._last)
+                np.resize(column, room) for column in (self._numbers, self._before, self._last)
             )
+            self._from, self._to = np.resize(self._from, room), np.resize(self._to, room)
         number = self._number(story_id)
         self._row_of[item_id] = row
         self._ids.append(item_id)
@@ -271,7 +297,11 @@ class _Stories:
             if story_id != item_id:
                 self._named[row], self._number_of[story_id] = story_id, row
         self._numbers[row] = number
-        self._before[row] = self._last[number] if number != row else -1
+        if number == row:
+            self._before[row], self._from[row], self._to[row] = -1, at, at
+        else:
+            self._before[row] = self._last[number]
+            self._from[number], self._to[number] = min(self._from[number], at), max(self._to[number], at)
         self._last[number] = row
 
     def row(self, item_id: str) -> int | None:
@@ -280,6 +310,11 @@ class _Stories:
     def name(self, row: int) -> str:
         number = int(self._numbers[row])
         return self._named.get(number) or self._ids[number]
+
+    def open_at(self, rows: Rows, at: float, window: float) -> NDArray[np.bool_]:
+        """Which rows are of stories that had not been silent for longer than the window then, or were not to be."""
+        numbers = self._numbers[rows]
+        return np.asarray((self._from[numbers] - window <= at) & (at <= self._to[numbers] + window))
 
     def numbers(self, rows: Rows) -> NDArray[np.int32]:
         return self._numbers[rows]

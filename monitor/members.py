@@ -19,8 +19,10 @@ from monitor.text import gist, script
 from monitor.words import WordIds, word_ids
 
 #: So many items of a language weigh as much as what is ordinary in it, in the middle that likeness is measured from.
-LEANING = 30
+LEANING = 1_000
 #: Words are counted by the last bits of their hashes.
+#: How much more rare words say.
+WORD_POWER = 3
 _WORD_TABLE = 1 << 20
 _WORD_MASK = np.uint32(_WORD_TABLE - 1)
 
@@ -136,7 +138,8 @@ class Members:
     def _weights(self, words: WordIds) -> NDArray[np.float64]:
         """What words tell: inverse document frequency (Spärck Jones 1972)."""
         counts = self._word_counts[words & _WORD_MASK]
-        return np.asarray(np.log((self._space.word_weights.texts + len(self) + 1) / (counts + 0.5)), dtype=np.float64)
+        rarity = np.log((self._space.word_weights.texts + len(self) + 1) / (counts + 0.5))
+        return np.asarray(rarity**WORD_POWER, dtype=np.float64)
 
     def wording(self, row: int) -> Wording:
         one = self._table[row]

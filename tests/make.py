@@ -241,13 +241,13 @@ def _link(title: str) -> str:
 
 
 class PlainSpace:
-    """A space in which items lie where their vectors say; one part, read by all, and every word equally rare."""
+    """A space in which items lie where their vectors say; one part, read by all, and all words are about equally rare."""
 
     def __init__(self, dimension: int) -> None:
         self.dimension = dimension
         self.bounds = [(0, dimension)]
         self.common = (0, dimension)
-        self.word_weights = WordWeights([])
+        self.word_weights = WordWeights([np.zeros(0, dtype=np.uint32)] * 1_000)
 
     def vector(self, embedded: EmbeddedItem) -> Vector:
         return embedded.vector

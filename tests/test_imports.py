@@ -24,7 +24,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         set(
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide render "
             "schedule outage health metrics subscribe opml explain discover "
-            "headline rulings stories threads".split()
+            "headline rulings stories threads copies space neighbours members".split()
         ),
         {"leaf"},
     ),
@@ -43,6 +43,8 @@ WITHIN = {
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"),
+    ("space", "background"), ("space", "words"), ("members", "words"), ("members", "copies"), ("members", "space"),
+    ("members", "neighbours"), ("group", "members"), ("group", "copies"), ("group", "space"),
     ("headline", "words"), ("stories", "headline"), ("stories", "explain"), ("rulings", "threads"),
     ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"),
     ("judges", "opinion"),  # across: what is asked and answered is not of the pipeline's nouns
@@ -66,6 +68,7 @@ ONLY = {
         "match",
         "opinion",
         "group",
+        "space",
         "decide",
         "render",
         "schedule",
