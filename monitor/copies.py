@@ -124,13 +124,22 @@ def words(text: str) -> set[str]:
 
 def _bare(one: Wording, outlets: tuple[str, ...]) -> str:
     """The text without "UPDATE 1-" before it and without the names of the outlets after headline and text."""
-    credit = _credit(outlets)
-    return f"{credit.sub('', without_reissue(one.title))}\n{credit.sub('', one.text[:COMPARED])}"
+    return f"{_uncredited(without_reissue(one.title), outlets)}\n{_uncredited(one.text[:COMPARED], outlets)}"
+
+
+def _uncredited(text: str, outlets: tuple[str, ...]) -> str:
+    before = None
+    while text != before:  # a reprint of a reprint has two
+        before = text
+        for name in ("", *outlets):
+            text = _credit(name).sub("", text)
+    return text
 
 
 @functools.lru_cache(4_096)
-def _credit(outlets: tuple[str, ...]) -> re.Pattern[str]:
-    names = "|".join(re.escape(name) for name in (*_AGENCIES, *outlets) if name)
+def _credit(outlet: str) -> re.Pattern[str]:
+    """What credits an outlet; any agency if it has no name."""
+    names = re.escape(outlet) if outlet else "|".join(map(re.escape, _AGENCIES))
     return re.compile(rf"\s*[-–—|(（«\"“]+\s*[(（«\"“]*(?:{names})[)）»\"”]*\s*$", re.IGNORECASE)
 
 

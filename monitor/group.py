@@ -91,7 +91,9 @@ class OpenStories:
         """
         item, one = embedded.item, self._sight(embedded)
         rows = self._members.nearest(one.vector, CANDIDATES)
-        is_open = self._stories.open_at(rows, item.at.timestamp(), (window or self.window).total_seconds())
+        at, silence = item.at.timestamp(), window or self.window
+        rows = rows[self._stories.open_at(rows, at, (silence + LATE).total_seconds())]
+        is_open = self._stories.open_at(rows, at, silence.total_seconds())
         closed, rows = rows[~is_open], rows[is_open]
         if (again := self._said_before(one, closed)) is not None:
             told = self._members.wording(again)

@@ -21,8 +21,6 @@ from monitor.words import WordIds, word_ids
 #: So many items of a language weigh as much as what is ordinary in it, in the middle that likeness is measured from.
 LEANING = 1_000
 #: Words are counted by the last bits of their hashes.
-#: How much more rare words say.
-WORD_POWER = 3
 _WORD_TABLE = 1 << 20
 _WORD_MASK = np.uint32(_WORD_TABLE - 1)
 
@@ -65,7 +63,7 @@ class Members:
                     ("vector", np.int8, (space.dimension,)), ("scale", np.float32),
                     ("at", np.float64), ("seen", np.float64), ("relation", np.int8),
                     ("tongue", np.int16), ("language", np.int16), ("feed", np.int32), ("link", np.uint32),
-                    ("words", np.int64), ("word_count", np.int16), ("text", np.int64), ("text_size", np.int16),
+                    ("words", np.int64), ("word_count", np.int32), ("text", np.int64), ("text_size", np.int32),
                 ]
             ),
         )  # fmt: skip
@@ -133,13 +131,14 @@ class Members:
         places = np.minimum(np.searchsorted(one.words, theirs), len(one.words) - 1)
         shared = np.bincount(owners, weights * (one.words[places] == theirs), minlength=len(rows))
         lengths = np.bincount(owners, weights, minlength=len(rows)) * self._weights(one.words).sum()
-        return np.asarray(shared / np.sqrt(np.maximum(lengths, 1e-9)), dtype=np.float32)
+        likeness = np.divide(shared, np.sqrt(lengths), out=np.zeros(len(rows)), where=lengths > 0)
+        return np.asarray(likeness, dtype=np.float32)
 
     def _weights(self, words: WordIds) -> NDArray[np.float64]:
-        """What words tell: inverse document frequency (Spärck Jones 1972)."""
+        """What words tell: inverse document frequency (Spärck Jones 1972), cubed: names tell most."""
         counts = self._word_counts[words & _WORD_MASK]
         rarity = np.log((self._space.word_weights.texts + len(self) + 1) / (counts + 0.5))
-        return np.asarray(rarity**WORD_POWER, dtype=np.float64)
+        return np.asarray(rarity * rarity * rarity, dtype=np.float64)
 
     def wording(self, row: int) -> Wording:
         one = self._table[row]
@@ -177,7 +176,7 @@ class Members:
     def amend(self, row: int, item: Item, now: Sight) -> None:
         """Let a row say what its item says now."""
         one = self._table[row]
-        self._word_counts[self._row_words(row) % _WORD_TABLE] -= 1
+        self._word_counts[self._row_words(row) & _WORD_MASK] -= 1
         self._sums[one["tongue"]] -= one["vector"] * one["scale"]
         self._counts[one["tongue"]] -= 1
         self._write(row, item, now)

@@ -16,10 +16,10 @@ from monitor.model import Vector
 
 #: Signs a vector is kept as. Of the 20 nearest by cosine, 256 candidates by 384 signs hold 98 %, by 256 signs 95 %.
 BITS = 384
-#: Rows up to which every code is looked at: 0.6 ms for 50,000.
-EXACT = 60_000
+#: Rows up to which every code is looked at: 0.4 ms for 30,000.
+EXACT = 30_000
 #: Lists that codes are put in beyond that, how many are searched, and from how many codes they are learnt.
-LISTS, SEARCHED, LEARNT_FROM = 512, 16, 8_000
+LISTS, SEARCHED, LEARNT_FROM = 512, 16, 20_000
 
 
 class Neighbours:

@@ -45,7 +45,8 @@ def telling(minutes: int, title: str, feed: Feed, relation: Relation = Relation.
 def timeline(*tellings: Telling) -> Timeline:
     told = [(one.item, one.placement.relation) for one in tellings]
     story = make.story(
-        title=told[0][0].title, opened=told[0][0].at, latest=told[-1][0].at, items=len(told), voices=voices(told),
+        title=told[0][0].title, opened=told[0][0].at, latest=told[-1][0].at, items=len(told),
+        voices=voices((item.feed, item.at, relation) for item, relation in told),
         languages=tuple(dict.fromkeys(item.language for item, _ in told if item.language)),
     )  # fmt: skip
     return Timeline(story, tellings)
