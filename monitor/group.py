@@ -20,7 +20,7 @@ from monitor.space import Space
 
 #: Open items whose meaning is looked at closely: those nearest by signs, in whatever language. And those, nearest in
 #: meaning, whose words are.
-CANDIDATES, CLOSE = 160, 64
+CANDIDATES, CLOSE = 96, 48
 #: Of them, those that may be what an item copies: the most alike, meaning and words together at least the last.
 REPEATED, REPEATED_FROM = 8, 0.8
 

@@ -104,18 +104,21 @@ class Members:
         The middle moves with the news: while one subject fills it, having that subject in common says little.
         """
         theirs = self._table["vector"][rows] * self._table["scale"][rows, None]
-        tongues = self._table["tongue"][rows]
         middles = np.asarray(self._sums / (self._counts + LEANING)[:, None], dtype=np.float32)
+        tongues, places = self._table["tongue"][rows], np.arange(len(rows))
         tongue = self._tongues.find(one.tongue)
-        middle = middles[tongue] if tongue >= 0 else np.zeros(self._space.dimension, dtype=np.float32)
         total, shared = np.zeros(len(rows), dtype=np.float32), np.zeros(len(rows), dtype=np.float32)
         for start, end in self._space.bounds:
             if one.vector[start:end].any():
-                living = theirs[:, start:end].any(axis=1)
-                part = theirs[:, start:end] - middles[tongues, start:end]
-                mine = one.vector[start:end] - middle[start:end]
-                lengths = np.sqrt(np.einsum("ij,ij->i", part, part)) * np.linalg.norm(mine)
-                total += np.where(living, part @ mine / np.maximum(lengths, 1e-9), 0)
+                part, middle = theirs[:, start:end], middles[:, start:end]
+                mine = one.vector[start:end] - (middle[tongue] if tongue >= 0 else 0)
+                # (part - middle) times mine, and times itself, without making the differences
+                squares, shifts = np.einsum("ij,ij->i", part, part), (part @ middle.T)[places, tongues]
+                own = np.einsum("ij,ij->i", middle, middle)[tongues]
+                dots = part @ mine - (middle @ mine)[tongues]
+                lengths = np.sqrt(np.maximum(squares - 2 * shifts + own, 1e-9)) * max(float(np.linalg.norm(mine)), 1e-9)
+                living = squares > 0
+                total += np.where(living, dots / lengths, 0)
                 shared += living
         return np.asarray(total / np.maximum(shared, 1), dtype=np.float32)
 
