@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from monitor.app import open_learning
-from monitor.config import load_config
+from monitor.config import Config
 from monitor.group import OpenStories
 from monitor.language import identified
 from monitor.model import Feed, Item, Member, Relation
@@ -35,7 +35,7 @@ def main() -> None:
     ask.add_argument("pairs", nargs="?", type=Path, default=Path("../shared/data/paraphraser_ru/pairs.jsonl.gz"))
     with gzip.open(ask.parse_args().pairs, "rt", encoding="utf-8") as file:
         pairs = [json.loads(line) for line in file if line.strip()]
-    learning = open_learning(load_config(None))
+    learning = open_learning(Config())
     space = CompactSpace(learning.background)
     hits = misses = false = copies = 0
     for start in range(0, len(pairs), CHUNK):

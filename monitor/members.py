@@ -1,4 +1,4 @@
-"""What is kept of the items in open stories: what comparing takes, some 600 bytes each, in columns; never an item itself."""
+"""What is kept of the items in open stories: what comparing takes, some 1,000 bytes each, in columns; never an item itself."""
 
 from __future__ import annotations
 
