@@ -340,10 +340,8 @@ class Monitor:
         log.info("learnt anew", own_items=len(own), background=len(learning.background))
 
     def _change_background(self, matcher: Matcher) -> None:
-        ruling = self._store.latest_ruling()
-        members = self._store.members(self.judge.stories.span, self._learning.embedder.id)
         self.judge.learn(matcher, self._learning.background)
-        self.judge.rebuild(members, ruling)
+        reopen(self.judge, self._store, self._learning.embedder.id)
 
     async def _poll(self, states: Sequence[FeedState]) -> list[PollOutcome]:
         self._in_flight |= dict.fromkeys((state.feed.url for state in states), self._collector.clock())

@@ -7,14 +7,15 @@ time, and more like it than items are like stories of no concern to them.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.copies import Wording, numbers, repetition, same_words, words
-from monitor.members import Members, Rows, Sight, sight
+from monitor.copies import Wording, numbers, repetition, same_words, wording, words
+from monitor.members import Members, Rows, Sight, roomy, sight
 from monitor.model import EmbeddedItem, Member, Placement, Relation, Story, Vector, voices
 from monitor.space import Space
 
@@ -78,7 +79,7 @@ class OpenStories:
         #: the longest window that a topic asks for
         self.longest = window
         self._members = Members(space)
-        self._stories = _Stories()
+        self._stories = _Stories(self._members.ids)
         self._seen_last: tuple[EmbeddedItem, Sight] | None = None
 
     def __len__(self) -> int:
@@ -119,11 +120,8 @@ class OpenStories:
             return None
         meaning = self._members.meaning(one, closed)
         nearest = int(closed[np.argmax(meaning)])
-        return (
-            nearest
-            if meaning.max() >= WORD_FOR_WORD and same_words(one.wording, self._members.wording(nearest))
-            else None
-        )
+        is_same = meaning.max() >= WORD_FOR_WORD and same_words(one.wording, self._members.wording(nearest))
+        return nearest if is_same else None
 
     def _sight(self, embedded: EmbeddedItem) -> Sight:
         # what is placed is mostly added next
@@ -181,17 +179,18 @@ class OpenStories:
         """Say in a paragraph why two items, were nothing else open, would be one story, or not."""
         alone = OpenStories(self._space, self.longest)
         alone.add(Member(other, other.item.id, Relation.ROOT))
-        like = alone._likeness(sight(one, self._space), np.zeros(1, dtype=np.int64))
+        seen = alone._sight(one)
+        like = alone._likeness(seen, np.zeros(1, dtype=np.int64))
         apart = abs(one.item.at - other.item.at)
         mine, theirs = (f"{each.item.title} {each.item.text}" for each in (one, other))
         return " ".join(
             [
                 _ALONE[alone.place(one).relation],
-                f"Copy: {repetition(sight(one, self._space).wording, sight(other, self._space).wording).because}.",
+                f"Copy: {repetition(seen.wording, wording(other.item)).because}.",
                 (
                     f"Likeness: meaning {like.meaning[0]:.2f}, words {like.words[0]:.2f}"
                     f"{', in two languages' if like.across[0] else ''}, {_hours(apart)} apart: {like.total[0]:.2f} in all; "
-                    f"one story begins at {_bar(sight(one, self._space)):.2f}, and what is {_hours(self.longest)} apart "
+                    f"one story begins at {_bar(seen):.2f}, and what is {_hours(self.longest)} apart "
                     "is two."
                 ),
                 f"Words in both: {_few(words(mine) & words(theirs))}.",
@@ -202,8 +201,7 @@ class OpenStories:
     def add(self, member: Member) -> None:
         """Put an item where it was placed."""
         row = self._members.add(member.embedded.item, self._sight(member.embedded), member.relation)
-        item = member.embedded.item
-        self._stories.add(row, item.id, member.story, item.at.timestamp())
+        self._stories.add(row, member.story, member.embedded.item.at.timestamp())
 
     def amend(self, embedded: EmbeddedItem) -> bool:
         """Let a member say what its publisher says now, at the time at which it stands; False if it is not open any more."""
@@ -238,9 +236,9 @@ class OpenStories:
             return
         names = [self._stories.name(row) for row in rows]
         self._members = self._members.only(rows)
-        self._stories, times = _Stories(), self._members.at(np.arange(len(rows))).tolist()
-        for row, name in enumerate(names):
-            self._stories.add(row, self._members.ids[row], name, times[row])
+        self._stories = _Stories(self._members.ids)
+        for row, at in enumerate(self._members.at(np.arange(len(rows))).tolist()):
+            self._stories.add(row, names[row], at)
 
     def story(self, story_id: str) -> Story:
         """What the open items tell of a story.
@@ -273,53 +271,54 @@ def _bar(one: Sight) -> float:
 class _Stories:
     """Which rows tell which story. A story's number is the row of its first open item, whose id is mostly its name."""
 
-    def __init__(self) -> None:
+    def __init__(self, ids: Sequence[str]) -> None:
+        """ids: of the items, by row; it grows beside this."""
+        self._ids = ids
         self._row_of: dict[str, int] = {}
-        self._ids: list[str] = []
         #: the stories that bear another name than their first open item
         self._named: dict[int, str] = {}
         self._number_of: dict[str, int] = {}
-        # by row: the number of its story, and the row before in that (-1: none); by number: the last row
-        self._numbers, self._before, self._last = (np.zeros(64, dtype=np.int32) for _ in range(3))
-        # by number: the effective times, Unix, of its earliest and its latest item
-        self._from, self._to = np.zeros(64), np.zeros(64)
+        self._table = np.zeros(
+            0,
+            np.dtype(
+                [
+                    # by row: the number of its story, and the row before in that (-1: none)
+                    ("number", np.int32), ("before", np.int32),
+                    # by number: its last row, and the effective times, Unix, of its earliest and its latest item
+                    ("last", np.int32), ("from", np.float64), ("to", np.float64),
+                ]
+            ),
+        )  # fmt: skip
 
-    def add(self, row: int, item_id: str, story_id: str, at: float) -> None:
-        if row == len(self._numbers):
-            room = row * 5 // 4
-            self._numbers, self._before, self._last = (
-                np.resize(column, room) for column in (self._numbers, self._before, self._last)
-            )
-            self._from, self._to = np.resize(self._from, room), np.resize(self._to, room)
-        number = self._number(story_id)
+    def add(self, row: int, story_id: str, at: float) -> None:
+        """Put a row, which is the next and whose item's id is known by now, in a story."""
+        number, item_id = self._number(story_id), self._ids[row]
         self._row_of[item_id] = row
-        self._ids.append(item_id)
         if number is None:
             number = row
             if story_id != item_id:
                 self._named[row], self._number_of[story_id] = story_id, row
-        self._numbers[row] = number
+        self._table = roomy(self._table, row + 1)
+        story = self._table[number]
         if number == row:
-            self._before[row], self._from[row], self._to[row] = -1, at, at
-        else:
-            self._before[row] = self._last[number]
-            self._from[number], self._to[number] = min(self._from[number], at), max(self._to[number], at)
-        self._last[number] = row
+            story["last"], story["from"], story["to"] = -1, at, at
+        self._table["number"][row], self._table["before"][row] = number, story["last"]
+        story["last"], story["from"], story["to"] = row, min(story["from"], at), max(story["to"], at)
 
     def row(self, item_id: str) -> int | None:
         return self._row_of.get(item_id)
 
     def name(self, row: int) -> str:
-        number = int(self._numbers[row])
+        number = int(self._table["number"][row])
         return self._named.get(number) or self._ids[number]
 
     def open_at(self, rows: Rows, at: float, window: float) -> NDArray[np.bool_]:
         """Which rows are of stories that had not been silent for longer than the window then, or were not to be."""
-        numbers = self._numbers[rows]
-        return np.asarray((self._from[numbers] - window <= at) & (at <= self._to[numbers] + window))
+        stories = self._table[self.numbers(rows)]
+        return np.asarray((stories["from"] - window <= at) & (at <= stories["to"] + window))
 
     def numbers(self, rows: Rows) -> NDArray[np.int32]:
-        return self._numbers[rows]
+        return np.asarray(self._table["number"][rows])
 
     def rows(self, story_id: str) -> list[int]:
         """All rows of a story, in the order added.
@@ -329,10 +328,10 @@ class _Stories:
         number = self._number(story_id)
         if number is None:
             raise KeyError(story_id)
-        rows, row = [], int(self._last[number])
+        rows, row = [], int(self._table["last"][number])
         while row >= 0:
             rows.append(row)
-            row = int(self._before[row])
+            row = int(self._table["before"][row])
         return rows[::-1]
 
     def _number(self, story_id: str) -> int | None:
@@ -340,7 +339,7 @@ class _Stories:
             return self._number_of[story_id]
         # the item that gave a story its name may have been taken out of it, into another
         row = self._row_of.get(story_id)
-        return row if row is not None and self._numbers[row] == row and row not in self._named else None
+        return row if row is not None and self._table["number"][row] == row and row not in self._named else None
 
 
 _ALONE = {

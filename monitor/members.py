@@ -126,10 +126,7 @@ class Members:
         """Cosine of each row with an item as sets of words, weighted by how rare these are in ordinary and in this news."""
         if not len(one.words):
             return np.zeros(len(rows), dtype=np.float32)
-        counts = self._table["word_count"][rows].astype(np.int64)
-        owners = np.repeat(np.arange(len(rows)), counts)
-        offsets = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
-        theirs = self._words[np.repeat(self._table["words"][rows], counts) + offsets]
+        theirs, owners = self._words_of(rows)
         weights = self._weights(theirs)
         places = np.minimum(np.searchsorted(one.words, theirs), len(one.words) - 1)
         shared = np.bincount(owners, weights * (one.words[places] == theirs), minlength=len(rows))
@@ -145,8 +142,7 @@ class Members:
 
     def wording(self, row: int) -> Wording:
         one = self._table[row]
-        packed = bytes(self._texts[one["text"] : one["text"] + one["text_size"]])
-        title, _, text = zlib.decompress(packed).decode("utf-8", "replace").partition("\n")
+        title, _, text = zlib.decompress(self._packed(row)).decode("utf-8", "replace").partition("\n")
         feed = self.feed(row)
         return Wording(title, text, feed.name, feed.url, int(one["link"]), _time(one["at"]))
 
@@ -169,7 +165,9 @@ class Members:
 
     def add(self, item: Item, one: Sight, relation: Relation) -> int:
         """Keep an item; its row."""
-        row = self._new_row(item.id)
+        row = len(self)
+        self.ids.append(item.id)
+        self._table = roomy(self._table, row + 1)
         self._table["at"][row] = item.at.timestamp()
         self._table["seen"][row] = item.first_seen.timestamp()
         self._table["relation"][row] = _RELATIONS.index(relation)
@@ -179,7 +177,8 @@ class Members:
     def amend(self, row: int, item: Item, now: Sight) -> None:
         """Let a row say what its item says now."""
         one = self._table[row]
-        self._word_counts[self._row_words(row) & _WORD_MASK] -= 1
+        words, _ = self._words_of(np.array([row]))
+        np.subtract.at(self._word_counts, words & _WORD_MASK, 1)
         self._sums[one["tongue"]] -= one["vector"] * one["scale"]
         self._counts[one["tongue"]] -= 1
         self._write(row, item, now)
@@ -188,19 +187,21 @@ class Members:
         """The same with these rows alone, in their order."""
         kept = Members(self._space)
         kept._tongues, kept._languages, kept._feeds = self._tongues, self._languages, self._feeds
-        kept._sums, kept._counts = np.zeros_like(self._sums), np.zeros_like(self._counts)
-        for row in rows:
-            one, new = self._table[row], kept._new_row(self.ids[row])
-            kept._table[new] = one
-            packed = bytes(self._texts[one["text"] : one["text"] + one["text_size"]])
-            kept._put(new, one["vector"], one["scale"], self._row_words(row), packed)
+        kept.ids = [self.ids[row] for row in rows]
+        # all at once: row by row it takes seconds, in which no poll can be judged
+        chosen = np.array(rows, dtype=np.int64)
+        table = kept._table = self._table[chosen]
+        kept._words, _ = self._words_of(chosen)
+        kept._words_used = len(kept._words)
+        table["words"] = np.cumsum(table["word_count"], dtype=np.int64) - table["word_count"]
+        kept._word_counts += np.bincount(kept._words & _WORD_MASK, minlength=_WORD_TABLE).astype(np.int32)
+        kept._texts = bytearray().join(map(self._packed, rows))
+        table["text"] = np.cumsum(table["text_size"], dtype=np.int64) - table["text_size"]
+        vectors = table["vector"] * table["scale"][:, None]
+        kept._sums, kept._counts = np.zeros_like(self._sums), np.bincount(table["tongue"], minlength=len(self._counts))
+        np.add.at(kept._sums, table["tongue"], vectors)
+        kept._neighbours.add_all(range(len(rows)), vectors[:, slice(*self._space.common)])
         return kept
-
-    def _new_row(self, item_id: str) -> int:
-        row = len(self)
-        self.ids.append(item_id)
-        self._table = _roomy(self._table, row + 1)
-        return row
 
     def _write(self, row: int, item: Item, one: Sight) -> None:
         self._table["tongue"][row] = self._tongues.number(one.tongue)
@@ -215,9 +216,9 @@ class Members:
         one = self._table[row]
         one["vector"], one["scale"] = vector, scale
         one["words"], one["word_count"], self._words_used = self._words_used, len(words), self._words_used + len(words)
-        self._words = _roomy(self._words, self._words_used)
+        self._words = roomy(self._words, self._words_used)
         self._words[one["words"] : self._words_used] = words
-        self._word_counts[words & _WORD_MASK] += 1
+        np.add.at(self._word_counts, words & _WORD_MASK, 1)
         one["text"], one["text_size"] = len(self._texts), len(packed)
         self._texts += packed
         tongue = one["tongue"]
@@ -228,9 +229,16 @@ class Members:
         self._counts[tongue] += 1
         self._neighbours.add(row, (vector * scale)[slice(*self._space.common)])
 
-    def _row_words(self, row: int) -> WordIds:
+    def _words_of(self, rows: Rows) -> tuple[WordIds, Rows]:
+        """The words of rows, one row's after the other's, and of each the place of its row."""
+        counts = self._table["word_count"][rows].astype(np.int64)
+        owners = np.repeat(np.arange(len(rows)), counts)
+        offsets = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return self._words[np.repeat(self._table["words"][rows], counts) + offsets], owners
+
+    def _packed(self, row: int) -> bytes:
         one = self._table[row]
-        return self._words[one["words"] : one["words"] + one["word_count"]]
+        return bytes(self._texts[one["text"] : one["text"] + one["text_size"]])
 
 
 class _Numbered(Generic[Thing]):
@@ -251,7 +259,7 @@ class _Numbered(Generic[Thing]):
         return self._numbers.get(thing, -1)
 
 
-def _roomy(column: NDArray[Number], count: int) -> NDArray[Number]:
+def roomy(column: NDArray[Number], count: int) -> NDArray[Number]:
     """The column, with room for so many; it grows by a quarter, so that growing stays cheap and little is wasted."""
     if count <= len(column):
         return column

@@ -51,9 +51,7 @@ class WordWeights:
 
     def counts(self, size: int) -> NDArray[np.int32]:
         """In how many texts of the sample each word stands, by its hash modulo `size`; shape (size,)."""
-        counts = np.zeros(size, dtype=np.int32)
-        np.add.at(counts, self._known % size, self._counts)
-        return counts
+        return np.bincount(self._known % size, self._counts, minlength=size).astype(np.int32)
 
     def of(self, words: WordIds) -> NDArray[np.float32]:
         """Weights that make the text's words a vector of length 1; shape (len(words),)."""

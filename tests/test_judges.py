@@ -494,7 +494,8 @@ async def test_a_folder_with_a_cross_encoder_is_a_judge(tmp_path: Path) -> None:
         opinions = await judge.give([ASKED, long, ASKED])
     assert [opinion.relevant for opinion in opinions] == [True] * 3
     assert all(0 < opinion.confidence < 1 for opinion in opinions)
-    assert opinions[0] == opinions[2]
+    # to a part in a million: where in a batch a pair stands decides how its sums are taken
+    assert opinions[0].confidence == pytest.approx(opinions[2].confidence, rel=1e-6)
 
 
 @pytest.mark.model
