@@ -43,7 +43,7 @@ case "${1:-}" in
     demo) setup; shift; exec .venv/bin/monitor demo "$@" ;;
     test)
         setup; shift
-        .venv/bin/pytest -q -m "not model" "$@"
+        .venv/bin/pytest -q -n auto -m "not model" "$@"
         .venv/bin/pytest -q -m model "$@"
         ;;
     check)
