@@ -23,6 +23,7 @@ from monitor.archive import read_archive
 from monitor.background import Background, Sample, Tongue, tongue
 from monitor.config import Config, opinion_key, slack_token
 from monitor.config import FeedOptions as ConfiguredFeed
+from monitor.database import FILE, Lock
 from monitor.decide import Policy
 from monitor.embed import Embedder, open_embedder
 from monitor.errors import ConfigError, EngineError, OpinionError, Problem
@@ -54,7 +55,7 @@ from monitor.push import Pushes, open_pushes
 from monitor.rules import load_topics
 from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
-from monitor.store import FILE, Lock, Store
+from monitor.store import Store
 from monitor.survey import Surveyor
 from monitor.text import gist, host_of, longest_prefix, text_hash
 from monitor.words import word_ids

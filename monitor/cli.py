@@ -795,7 +795,7 @@ def _open_store(config: Config) -> Store:
 
 def _open_store_to_read(config: Config) -> Store | None:
     """The store, or None if nothing was ever written: asking must not make one."""
-    from monitor.store import FILE
+    from monitor.database import FILE
 
     return _open_store(config) if (config.state / FILE).exists() else None
 

@@ -15,10 +15,11 @@ from tabulate import tabulate
 
 from monitor.app import Monitor, open_monitor
 from monitor.config import load
+from monitor.database import Lock
 from monitor.errors import StateError
 from monitor.model import Explained, Feed, PollOutcome, Verdict
 from monitor.sample_feeds import SampleServer
-from monitor.store import Lock, Store
+from monitor.store import Store
 
 #: When the two editions are polled: just after the last item of each.
 FIRST_POLL = datetime(2024, 11, 17, 5, 0, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from sqlite_utils import Database
 
-from monitor import store
+from monitor import database
 from monitor.schema import migrations
 
 
@@ -40,7 +40,7 @@ class _OnceInMemory:
 @pytest.fixture(scope="session", autouse=True)
 def _databases_in_memory_are_migrated_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch, closing(_OnceInMemory()) as once:
-        patch.setattr(store, "migrations", once)
+        patch.setattr(database, "migrations", once)
         yield
 
 

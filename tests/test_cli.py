@@ -17,8 +17,9 @@ from click.testing import CliRunner, Result
 from fakes import Answer, FeedServer
 
 from monitor.cli import main
+from monitor.database import FILE, Lock
 from monitor.model import Ailment, Condition, Decision, DeliveryState, Placement, Relation, Verdict
-from monitor.store import FILE, Lock, Store
+from monitor.store import Store
 
 Run = Callable[..., Result]
 

@@ -38,6 +38,7 @@ from slack_server import FakeSlack
 from monitor import daemon
 from monitor.config import Polling
 from monitor.daemon import _watchdog_seconds, notify
+from monitor.database import FILE
 from monitor.decide import Policy
 from monitor.errors import FetchError, Problem
 from monitor.match import Matcher, topic_texts
@@ -45,7 +46,7 @@ from monitor.model import Alert, Delivery, Feed, Terms
 from monitor.pipeline import Collector, Courier, Judge, Sink, collect_all, deliver
 from monitor.sample_feeds import SampleServer
 from monitor.send import SlackSink, TerminalSink
-from monitor.store import FILE, Store
+from monitor.store import Store
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -29,7 +29,9 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         {"leaf"},
     ),
     "edge": (
-        set("fetch isolate websub embed judges send store config rules publishers archive log sample_feeds".split()),
+        set(
+            "fetch isolate websub embed judges send database story_store outbox store config rules publishers archive log sample_feeds".split()
+        ),
         {"leaf"},
     ),
     "pipeline": ({"pipeline", "checkup", "survey"}, {"step", "leaf"}),
@@ -43,6 +45,7 @@ WITHIN = {
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"),
+    ("story_store", "database"), ("outbox", "database"), ("outbox", "story_store"), ("store", "database"), ("store", "outbox"),
     ("space", "background"), ("space", "words"), ("members", "words"), ("members", "copies"), ("members", "space"),
     ("members", "neighbours"), ("group", "members"), ("group", "copies"), ("group", "space"),
     ("headline", "words"), ("stories", "headline"), ("stories", "explain"), ("rulings", "threads"),
@@ -80,7 +83,7 @@ ONLY = {
     "trial": {"app", "pipeline", "language", "match", "explain", "model", "text"},
     "daemon": {"app"},
     # sets up a world of its own: that is what it is for
-    "demo": {"app", "config", "errors", "model", "sample_feeds", "store"},
+    "demo": {"app", "config", "database", "errors", "model", "sample_feeds", "store"},
 }
 #: Pure steps know these leaves alone: `toml` and `schema` are for edges.
 STEPS_MAY = {"model", "errors", "text"}
@@ -90,8 +93,8 @@ HOMES = {
     "feedparser": {"syntax"},
     "aiohttp": {"fetch", "websub", "judges"},
     "slack_sdk": {"send"},
-    "sqlite_utils": {"store", "schema"},
-    "sqlite3": {"store"},
+    "sqlite_utils": {"database", "schema"},
+    "sqlite3": {"database"},
     "apscheduler": {"daemon"},
     "pydantic": {"config", "rules", "publishers", "toml"},
     "sentence_transformers": {"embed", "judges"},

@@ -24,6 +24,7 @@ from world import (
     World,
 )
 
+from monitor.database import FILE
 from monitor.errors import NotAccepted, OvertakenError, RulingError, Unacceptable
 from monitor.model import (
     Alert,
@@ -44,7 +45,7 @@ from monitor.model import (
 )
 from monitor.pipeline import backfill
 from monitor.rulings import merge, split
-from monitor.store import FILE, Store
+from monitor.store import Store
 
 NOW, MODEL = make.NOW, "bag@1"
 ROOT, COPY, UPDATE = Relation.ROOT, Relation.COPY, Relation.UPDATE

@@ -19,6 +19,7 @@ from fakes import FakeSink
 from sqlite_utils import Database
 from world import World, at_once
 
+from monitor.database import APPLICATION_ID, FILE, LOCK, Lock
 from monitor.errors import BusyError, StateError
 from monitor.model import (
     Ailment,
@@ -52,7 +53,7 @@ from monitor.model import (
 from monitor.parse import parse
 from monitor.pipeline import Courier, deliver
 from monitor.schema import migrations
-from monitor.store import APPLICATION_ID, FILE, LOCK, Lock, Store
+from monitor.store import Store
 from monitor.text import gist, text_hash
 
 NOW = make.NOW
@@ -1674,9 +1675,7 @@ def test_lock_is_free_when_let_go(tmp_path: Path) -> None:
 
 
 def test_lock_dies_with_its_process(tmp_path: Path) -> None:
-    hold = (
-        "import os, sys, pathlib; from monitor.store import Lock; lock = Lock(pathlib.Path(sys.argv[1])); os._exit(9)"
-    )
+    hold = "import os, sys, pathlib; from monitor.database import Lock; lock = Lock(pathlib.Path(sys.argv[1])); os._exit(9)"
     done = subprocess.run([sys.executable, "-c", hold, tmp_path], check=False)  # noqa: S603 - our own interpreter
     assert done.returncode == 9
     with Lock(tmp_path):

@@ -1,0 +1,224 @@
+"""The database's connection and transactions, who may use it, and what its rows mean: what the stores stand on.
+
+One connection, used by one thread. Every write is a transaction that begins IMMEDIATE (a deferred one that reads before it
+writes fails at once if somebody else wrote in between). `synchronous` stays FULL: with NORMAL a power cut may forget that
+a message was being sent, and it would be sent again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from sqlite_utils import Database
+
+from monitor.errors import BusyError, StateError
+from monitor.model import Feed, Item, Placement, Relation, Vector
+from monitor.schema import migrations
+
+Row = dict[str, Any]
+
+FILE = "monitor.sqlite3"
+LOCK = "monitor.lock"
+#: "nmon": marks the file as ours, https://www.sqlite.org/pragma.html#pragma_application_id
+APPLICATION_ID = 0x6E6D6F6E
+
+
+class Lock:
+    """A folder of state belongs to one process that writes alerts; the kernel lets go when that process dies."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = (folder / LOCK).open("a+")
+        except OSError as error:
+            raise StateError(f"{folder}: cannot be used as the monitor's folder of state: {error}") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.seek(0)
+            holder = self._file.read().strip() or "unknown"
+            self._file.close()
+            raise BusyError(
+                f"another monitor (process {holder}) works on {folder}: stop it, or give this one a state folder of its own"
+            ) from error
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+class Connected:
+    """The database in a folder of state, and how it is read and written."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._database = Database(connection)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open the folder's database, making and migrating it as needed. To be called in the thread that will use it.
+
+        Raises: StateError, having written nothing to a file that is not ours.
+        """
+        path = folder / FILE
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+            try:
+                _refuse_strangers(connection)
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA foreign_keys = ON")
+                store = cls(connection)
+                migrations.apply(store._database)
+            except BaseException:
+                connection.close()
+                raise
+        except (sqlite3.Error, OSError) as error:
+            raise StateError(f"{path}: cannot be used as the monitor's database: {error}") from error
+        return store
+
+    @classmethod
+    def in_memory(cls) -> Self:
+        store = cls(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False))
+        store._connection.execute("PRAGMA foreign_keys = ON")
+        migrations.apply(store._database)
+        return store
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def fact(self, key: str) -> str:
+        """What was remembered under a key; empty if nothing was."""
+        row = self._one("SELECT value FROM facts WHERE key = ?", key)
+        return str(row["value"]) if row else ""
+
+    def remember(self, key: str, value: str) -> None:
+        with self._writing():
+            self._connection.execute(
+                "INSERT INTO facts (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                (key, value),
+            )
+
+    @contextlib.contextmanager
+    def _writing(self, *, durably: bool = True) -> Iterator[None]:
+        """A transaction that holds the write lock from its first statement; rolled back if the block raises.
+
+        Not `durably`: a power cut may undo it, whole, with all that came after it. So it is for what the next poll would
+        find out again; the next durable transaction makes it last as well.
+        """
+        with _told("written"):
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if durably else 'NORMAL'}")
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk has rolled it back already
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _rows(self, sql: str, *values: object) -> list[Row]:
+        with _told("read"):
+            return list(self._database.query(sql, values))
+
+    def _one(self, sql: str, *values: object) -> Row | None:
+        return next(iter(self._rows(sql, *values)), None)
+
+
+@contextlib.contextmanager
+def _told(done: str) -> Iterator[None]:
+    """Turn what SQLite says of the database's state into an error of ours; what it says of our SQL and rows is a bug."""
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        raise
+    except sqlite3.DatabaseError as error:
+        raise StateError(f"the database cannot be {done}: {error}") from error
+
+
+def _refuse_strangers(connection: sqlite3.Connection) -> None:
+    """Refuse a database that another program made; mark a new one as ours. Fails by itself on what is no database.
+
+    Raises: sqlite3.DatabaseError.
+    """
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (owner,) = connection.execute("PRAGMA application_id").fetchone()
+    if tables and owner != APPLICATION_ID:
+        raise sqlite3.DatabaseError("it is another program's database")
+    if not tables:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def chunks(values: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
+    """SQLite takes a limited number of parameters in one statement."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+def as_text(time: datetime | None) -> str | None:
+    return time.astimezone(UTC).isoformat(timespec="milliseconds") if time else None
+
+
+def as_time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def need_time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def as_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def as_vector(blob: bytes) -> Vector:
+    return np.frombuffer(blob, dtype="<f2").astype(np.float32)
+
+
+ITEMS = """SELECT i.*, f.title AS feed_title, f.kind AS feed_kind, f.country AS feed_country, f.language AS feed_language,
+    f.site AS feed_site FROM items i JOIN feeds f ON f.url = i.feed_url"""
+
+
+def as_item(row: Row) -> Item:
+    return Item(
+        id=row["id"],
+        feed=Feed(
+            row["feed_url"],
+            row["feed_title"],
+            row["feed_kind"],
+            row["feed_country"],
+            row["feed_language"],
+            row["feed_site"],
+        ),
+        title=row["title"],
+        text=row["text"],
+        link=row["link"],
+        canonical_link=row["canonical_link"],
+        language=row["language"],
+        published=as_time(row["published"]),
+        first_seen=need_time(row["first_seen"]),
+        published_raw=row["published_raw"],
+        content=row["content_hash"],
+        revision=row["revision"],
+    )
+
+
+def as_placement(row: Row) -> Placement:
+    return Placement(row["story_id"], Relation(row["relation"]), row["parent_id"], row["likeness"], row["because"])
