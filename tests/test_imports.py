@@ -30,7 +30,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "edge": (
         set(
-            "fetch isolate websub embed judges send database story_store outbox store config rules publishers archive log sample_feeds".split()
+            "fetch isolate websub embed judges send database story_store outbox store config rules publishers archive "
+            "log sample_feeds".split()
         ),
         {"leaf"},
     ),
