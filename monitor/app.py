@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import functools
 import random
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import ParamSpec, TextIO, TypeVar
@@ -20,20 +21,35 @@ import numpy as np
 import structlog
 
 from monitor.archive import read_archive
+from monitor.audit import SPAN, Auditor, Swept, look, sweep
 from monitor.background import Background, Sample, Tongue, tongue
+from monitor.canary import Aviary, tend
 from monitor.config import Config, opinion_key, slack_token
 from monitor.config import FeedOptions as ConfiguredFeed
 from monitor.database import FILE, Lock
 from monitor.decide import Policy
 from monitor.embed import Embedder, open_embedder
-from monitor.errors import ConfigError, EngineError, OpinionError, Problem
+from monitor.errors import BusyError, ConfigError, EngineError, OpinionError, Problem, SendError
 from monitor.fetch import FeedOptions, Fetcher, FetchPolicy
 from monitor.health import notice, review
+from monitor.heartbeat import Heartbeat
 from monitor.isolate import Isolated
 from monitor.judges import CrossEncoderJudge, EndpointJudge
 from monitor.language import identified
 from monitor.match import Matcher, embedded_items, item_texts, topic_texts
-from monitor.model import EmbeddedItem, Feed, FeedState, Item, PollOutcome, PublisherRules, Topic, Vector
+from monitor.model import (
+    Delivery,
+    DeliveryState,
+    EmbeddedItem,
+    Feed,
+    FeedState,
+    Item,
+    Notice,
+    PollOutcome,
+    PublisherRules,
+    Topic,
+    Vector,
+)
 from monitor.opinion import Borderline
 from monitor.parse import parse
 from monitor.pipeline import (
@@ -48,6 +64,7 @@ from monitor.pipeline import (
     backfill,
     collect_all,
     deliver,
+    deliver_this,
     reopen,
 )
 from monitor.publishers import Publishers, load_publishers, shipped_publishers
@@ -57,6 +74,7 @@ from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
 from monitor.store import Store
 from monitor.survey import Surveyor
+from monitor.sweep import LATE
 from monitor.text import gist, host_of, longest_prefix, text_hash
 from monitor.words import word_ids
 
@@ -68,6 +86,14 @@ log = structlog.get_logger()
 #: Where alerts without a channel go when there is no Slack.
 TERMINAL_CHANNEL = "terminal"
 TRANSCRIPT = "transcript.jsonl"
+
+#: Feeds are overdue, and none was polled for so long.
+UNWELL = timedelta(minutes=15)
+#: The first sweep may hold up alerts for so long, and then they go out all the same.
+FIRST_SWEEP = 60.0  # seconds
+
+#: A monitor at work sends a test within a second or two, unless its channel waits.
+TEST_PATIENCE = timedelta(minutes=1)
 
 #: What is ordinary is learnt from so many of the monitor's own items of so long, and not from fewer than the last.
 OWN_ITEMS, OWN_SPAN, OWN_LEAST = 4_000, timedelta(days=30), 300
@@ -178,10 +204,15 @@ def open_judge(config: Config, learning: Learning, topics: Sequence[Topic], *, c
     known: Mapping[str, Vector] = {}
     if cached and (config.state / FILE).exists():
         known = _vectors_by_state(config, learning, topics)
-        with contextlib.closing(Store.open(config.state)) as store:
-            learning = learning.among(_own_items(store, learning.embedder.id, now))
+        learning = learning_of_state(config, learning)
     policy = _policy(config, config.alerts.channel or TERMINAL_CHANNEL)
     return Judge(learning.matcher(topics, known), learning.background, config.alerts.story_window, policy)
+
+
+def learning_of_state(config: Config, learning: Learning) -> Learning:
+    """What the monitor of this state learns with, which must be there: against its own items too."""
+    with contextlib.closing(Store.open(config.state)) as store:
+        return learning.among(_own_items(store, learning.embedder.id, now))
 
 
 def _policy(config: Config, channel: str) -> Policy:
@@ -214,7 +245,11 @@ class Monitor:
         collector: Collector,
         courier: Courier,
         pushes: Pushes | None = None,
+        auditor: Auditor | None = None,
+        aviary: Aviary | None = None,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
+        """auditor: None where channels cannot be read back. aviary, heartbeat: None where nobody wants one."""
         self.config = config
         self.judge = judge
         self._store = store
@@ -222,9 +257,20 @@ class Monitor:
         self._collector = collector
         self._courier = courier
         self._pushes = pushes
+        self._auditor = auditor
+        self._aviary = aviary
+        self._heartbeat = heartbeat
+        #: why the last beat failed; empty if it did not
+        self._missed = ""
+        self._swept = False
         #: the feeds that are being polled, and since when
         self._in_flight: dict[str, datetime] = {}
         self._stopping = False
+
+    @property
+    def learning(self) -> Learning:
+        """What topics are learnt with now."""
+        return self._learning
 
     async def poll_due(self) -> list[PollOutcome]:
         """Poll the feeds whose time has come, as many as there is room for, and that are not being polled."""
@@ -291,8 +337,59 @@ class Monitor:
         self._store.commit_review(found.ailments, told, now)
 
     async def deliver(self) -> int:
-        """Send all that may be sent now; how many messages were accepted."""
+        """Send all that may be sent now; how many messages were accepted.
+
+        The first time channels are read back before: the database may be older than what was told.
+        """
+        if not self._swept:
+            try:
+                await asyncio.wait_for(self.sweep(), FIRST_SWEEP)
+            except TimeoutError:
+                log.error("sweep", problem=f"not done in {FIRST_SWEEP:g} s: what we do not remember may be told again")
         return await deliver(self._courier, lambda: not self._stopping)
+
+    async def sweep(self) -> None:
+        """Read back what stands in the channels, and mend what can be mended."""
+        first, self._swept = not self._swept, True
+        if self._auditor is None:
+            return
+        for channel in await self.channels(self._auditor.clock() - SPAN):
+            if not self._stopping:
+                await sweep(channel, self._auditor, first=first)
+
+    async def tend_canary(self) -> None:
+        """See to the daily canary, if there is to be one."""
+        if self._aviary:
+            await tend(self._aviary)
+
+    async def beat(self) -> None:
+        """Tell the dead-man's switch that all is well, if it is."""
+        if self._heartbeat is None:
+            return
+        is_well: bool = await self._collector.in_store(self._is_well)
+        if is_well:
+            missed = await self._heartbeat.beat()
+            if missed != self._missed:
+                (log.warning if missed else log.info)("heartbeat", problem=missed)
+            self._missed = missed
+
+    def _is_well(self) -> bool:
+        """Whether feeds are polled, and nothing that could be sent waits."""
+        now, gap = self._collector.clock(), self.config.alerts.reply_gap
+        waiting = [
+            row.free_since
+            for channel in self._store.told_channels(now)
+            for row in self._store.expected(channel, now, (), now, gap)
+        ]
+        polls = not self._store.overdue(now - UNWELL) or self._store.polled_since(now - UNWELL)
+        return polls and not any(since and now - since > LATE for since in waiting)
+
+    async def channels(self, since: datetime) -> list[str]:
+        """The channels that are told of anything: those of the topics, of ops, and those that were told of late."""
+        told = await self.ask(lambda store: store.told_channels(since))
+        policy, topics = self.judge.policy, self.judge.matcher.topics.values()
+        named = {self.config.ops.channel, *(topic.notify.channel or policy.channel for topic in topics)}
+        return sorted({*told, *named} - {""})
 
     def stop_sending(self) -> None:
         """Let the post in flight be the last one."""
@@ -414,9 +511,126 @@ async def open_monitor(
             asking=await _open_asking(stack, config, env, in_engine),
         )
         courier = Courier(sink, store, in_store, in_sender, clock, settle, config.alerts.reply_gap)
+        auditor = None
+        if isinstance(sink, SlackSink):
+            auditor = Auditor(sink, store, in_store, in_sender, clock, config.feedback.words, config.alerts.reply_gap)
         log.info("open", state=str(config.state), topics=len(topics), model=learning.embedder.id, sink=sink.name,
                  open_items=len(judge.stories), doubts=doubts)  # fmt: skip
-        yield Monitor(config, store, learning, judge, collector, courier, pushes)
+        heartbeat = None
+        if config.heartbeat.url:
+            heartbeat = await stack.enter_async_context(Heartbeat(config.heartbeat.url))
+        monitor = Monitor(
+            config, store, learning, judge, collector, courier, pushes, auditor,
+            _aviary(config, lambda: monitor.learning, store, sink, in_store, in_engine, in_sender, clock), heartbeat,
+        )  # fmt: skip
+        yield monitor
+
+
+def _aviary(
+    config: Config,
+    learning: Callable[[], Learning],
+    store: Store,
+    sink: Sink,
+    in_store: InThread,
+    in_engine: InThread,
+    in_sender: InThread,
+    clock: Clock,
+) -> Aviary | None:
+    wanted = config.canary
+    if not wanted.channel:
+        return None
+    at = time.fromisoformat(wanted.at)
+    return Aviary(
+        wanted.channel, at, config.ops.channel, learning, store, sink, in_store, in_engine, in_sender, clock
+    )  # fmt: skip
+
+
+# -- looking after it -----------------------------------------------------------------------------
+
+
+async def audit_channels(
+    config: Config, env: Mapping[str, str], span: timedelta, channel: str, *, repair: bool, clock: Clock = now
+) -> list[Swept] | None:
+    """Compare channels with the outbox, beside a monitor that may be at work; None if there is no Slack.
+
+    channel: empty for all that were told of anything in that time, or are to be.
+
+    Raises: ConfigError, StateError.
+    """
+    token = slack_token(config, env)
+    if token is None:
+        return None
+    with contextlib.closing(Store.open(config.state)) as store:
+        sink, since = _slack(config, token.get_secret_value()), clock() - span
+        auditor = Auditor(sink, store, _here, _here, clock, config.feedback.words, config.alerts.reply_gap)
+        channels = [channel] if channel else store.told_channels(since)
+        return [await look(one, auditor, since=since, recent=since, mend=repair) for one in channels]
+
+
+async def try_channel(
+    config: Config,
+    env: Mapping[str, str],
+    channel: str,
+    stream: TextIO,
+    pause: Callable[[], Awaitable[None]],
+    clock: Clock = now,
+) -> list[Problem]:
+    """Send one message, marked as a test, the way of every alert, and read it back: what failed, and how to mend it.
+
+    A monitor that is at work sends it itself. pause: between two looks at whether it has.
+
+    Raises: ConfigError, StateError.
+    """
+    with contextlib.closing(Store.open(config.state)) as store:
+        sink, settle, _ = _open_sink(config, env, stream, False, [])
+        notice = Notice(str(uuid.uuid4()), channel, "a test: whoever reads this gets alerts here", clock())
+        store.queue(notice, clock())
+        try:
+            with Lock(config.state):
+                courier = Courier(sink, store, _here, _here, clock, settle)
+                delivery = await deliver_this(notice.id, courier)
+        except BusyError:
+            delivery = await _wait_for(notice.id, store, pause, clock)
+        problems = _what_failed(delivery, sink)
+        if delivery and delivery.state is not DeliveryState.SENT:
+            store.withdraw(notice.id, clock())
+        return [Problem(channel, None, problem) for problem in problems]
+
+
+async def _wait_for(
+    delivery_id: str, store: Store, pause: Callable[[], Awaitable[None]], clock: Clock
+) -> Delivery | None:
+    """Wait until the monitor at work has tried a delivery, for a minute."""
+    end = clock() + TEST_PATIENCE
+    delivery = store.delivery(delivery_id)
+    while (
+        delivery
+        and delivery.state in (DeliveryState.QUEUED, DeliveryState.SENDING)
+        and not delivery.error
+        and clock() < end
+    ):
+        await pause()
+        delivery = store.delivery(delivery_id)
+    return delivery
+
+
+def _what_failed(delivery: Delivery | None, sink: Sink) -> list[str]:
+    if delivery is None:
+        return ["the message is not in the outbox any more: a bug"]
+    if delivery.state is DeliveryState.QUEUED and not delivery.error:
+        return ["the monitor at work has not tried to send it for a minute: does its channel wait? See monitor status"]
+    if delivery.state is not DeliveryState.SENT:
+        return [f"not posted ({delivery.state}): {delivery.error}"]
+    try:
+        found = sink.find(delivery)
+    except SendError as error:
+        return [f"posted, but cannot be read back, so that a lost answer stays in doubt: {error}"]
+    return [] if found else ["posted, but it does not show when the channel is read back: look there, then try again"]
+
+
+async def _here(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Stands for the threads of a monitor at work."""
+    return function(*args, **kwargs)
 
 
 @asynccontextmanager
@@ -465,8 +679,11 @@ def _open_sink(
         return TerminalSink(stream, transcript, colour), timedelta(0), config.alerts.channel or TERMINAL_CHANNEL
     if homeless := _homeless(config, topics):
         raise ConfigError(homeless)
-    sink = SlackSink(token.get_secret_value(), config.slack.base_url, config.slack.timeout.total_seconds())
-    return sink, config.slack.settle, config.alerts.channel
+    return _slack(config, token.get_secret_value()), config.slack.settle, config.alerts.channel
+
+
+def _slack(config: Config, token: str) -> SlackSink:
+    return SlackSink(token, config.slack.base_url, config.slack.timeout.total_seconds())
 
 
 def _homeless(config: Config, topics: Iterable[Topic]) -> list[Problem]:

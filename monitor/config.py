@@ -28,6 +28,7 @@ from pydantic import (
 
 from monitor import __version__
 from monitor.errors import ConfigError, Problem, ProblemsError
+from monitor.model import FeedbackKind
 from monitor.toml import (
     Channel,
     Count,
@@ -227,6 +228,25 @@ def _header(value: str) -> str:
     return value
 
 
+def _reaction(name: str) -> str:
+    bare = name.strip(":")
+    if not re.fullmatch(r"[a-z0-9_+'-]+", bare):
+        raise ValueError(f'{quote(name)} is not a reaction; write its name as Slack shows it, as in "white_check_mark"')
+    return bare
+
+
+def _clock(value: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        raise ValueError(f'{quote(value)} is not a time of day; write it as in "06:00"')
+    return value
+
+
+def _ping(value: str) -> str:
+    if value and _address(value) is None:  # not repeated: who knows it may stop the alarm
+        raise ValueError('expected an address that can be called, as in "https://watch.example/…"')
+    return value
+
+
 _File = Annotated[Path, BeforeValidator(_path)]
 #: empty in the file, None here
 _OptionalFile = Annotated[_File | None, BeforeValidator(lambda value: None if value == "" else value)]
@@ -339,6 +359,33 @@ class Ops(_Section):
     channel: Channel = ""
 
 
+class Feedback(_Section):
+    """Names of reactions, without colons."""
+
+    useful: tuple[Annotated[Word, AfterValidator(_reaction)], ...] = ("+1", "white_check_mark")
+    wrong: tuple[Annotated[Word, AfterValidator(_reaction)], ...] = ("-1", "x")
+    mute: tuple[Annotated[Word, AfterValidator(_reaction)], ...] = ("mute", "no_bell")
+    more: tuple[Annotated[Word, AfterValidator(_reaction)], ...] = ("eyes",)
+
+    @property
+    def words(self) -> dict[str, FeedbackKind]:
+        """What each reaction says."""
+        return {name: kind for kind in FeedbackKind for name in getattr(self, kind.value)}
+
+
+class Canary(_Section):
+    #: empty: there is none
+    channel: Channel = ""
+    #: UTC
+    at: Annotated[Word, AfterValidator(_clock)] = "06:00"
+
+
+class Heartbeat(_Section):
+    #: empty: nobody waits for us
+    url: Annotated[Word, AfterValidator(_ping)] = ""
+    every: Annotated[Duration, between("1m", "1h")] = parse_duration("5m")
+
+
 class Log(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     #: auto: text on a terminal, json elsewhere
@@ -363,6 +410,9 @@ class Config(_Section):
     alerts: Alerts = Alerts()
     slack: Slack = Slack()
     ops: Ops = Ops()
+    feedback: Feedback = Feedback()
+    canary: Canary = Canary()
+    heartbeat: Heartbeat = Heartbeat()
     log: Log = Log()
     background: Background = Background()
 
@@ -519,6 +569,10 @@ def _cross_checks(config: Config) -> Iterator[tuple[tuple[Keys, Keys], str]]:
         )
     if len(set(config.embedding.engines)) < len(config.embedding.engines):
         yield (("embedding", "engines"), ("embedding", "engines")), "embedding.engines: an engine stands twice"
+    named = [name for kind in FeedbackKind for name in set(getattr(config.feedback, kind.value))]
+    for name in sorted({name for name in named if named.count(name) > 1}):
+        [first, *_, last] = [kind.value for kind in FeedbackKind if name in getattr(config.feedback, kind.value)]
+        yield (("feedback", last), ("feedback", first)), f"feedback.{last}: {quote(name)} stands under {first} too"
     yield from _missing_for_opinions(config.opinion)
 
 

@@ -21,6 +21,7 @@ from monitor.model import (
     Delivery,
     DeliveryState,
     Escalation,
+    Feedback,
     Item,
     Match,
     MatchOutcome,
@@ -36,10 +37,10 @@ from monitor.model import (
     Timeline,
     Voice,
 )
-from monitor.story_store import Stories
+from monitor.readback import ReadBack
 
 
-class Outbox(Stories):
+class Outbox(ReadBack):
     """The tables of what is told."""
 
     def roots(self, story_id: str) -> dict[str, Root]:
@@ -75,13 +76,14 @@ class Outbox(Stories):
     def _write_alert(
         self, alert: Alert, now: datetime, state: DeliveryState = DeliveryState.QUEUED, reason: str = ""
     ) -> None:
+        kind, parent = self._standing_thread(alert)
         done = self._connection.execute(
             """INSERT INTO outbox (id, kind, channel, story_id, item_id, parent_id, matches, titles, severity, broadcast,
                    sources, created, state, updated, formerly, not_before, reason, corroboration, independent, escalated,
                    escalation)
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
             (
-                alert.id, alert.kind, alert.channel, alert.story, alert.item.id, alert.parent,
+                alert.id, kind, alert.channel, alert.story, alert.item.id, parent,
                 as_json([match_row(match) for match in alert.matches]), as_json(dict(alert.titles)), alert.severity,
                 int(alert.broadcast), as_json(alert.sources), as_text(alert.created), state, as_text(now), alert.formerly,
                 as_text(alert.deadline), reason, _corroboration_json(alert.corroboration), _voices_json(alert.independent),
@@ -90,6 +92,7 @@ class Outbox(Stories):
         )  # fmt: skip
         if done.rowcount:
             self._write_event(alert.id, "", state, reason, now)
+            self._take_adopted(alert, now)
 
     def _let_out(self, alert_id: str, item: Item, now: datetime) -> None:
         """Queue a root that was held, because of this item, with the sources that its story has by now."""
@@ -110,18 +113,36 @@ class Outbox(Stories):
                 (as_json(story.sources), _voices_json(story.independent), alert_id),
             )
 
-    def _write_notice(self, notice: Notice, now: datetime) -> None:
+    def queue(self, notice: Notice, now: datetime, message: Message | None = None) -> None:
+        """Queue a notice; `message` is what it says, if that is not to be rendered from its text."""
+        with self._writing():
+            self._write_notice(notice, now, message)
+
+    def _write_notice(self, notice: Notice, now: datetime, message: Message | None = None) -> None:
         done = self._connection.execute(
             """INSERT INTO outbox (id, kind, channel, parent_id, matches, titles, severity, broadcast, sources, created, state,
-                   updated, text)
-               VALUES (?, ?, ?, '', '[]', '{}', ?, 0, '[]', ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
+                   updated, text, message)
+               VALUES (?, ?, ?, '', '[]', '{}', ?, 0, '[]', ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
             (
                 notice.id, notice.kind, notice.channel, Severity.INFO, as_text(notice.created), DeliveryState.QUEUED,
-                as_text(now), notice.text,
+                as_text(now), notice.text, _message_json(message) if message else None,
             ),
         )  # fmt: skip
         if done.rowcount:
             self._write_event(notice.id, "", DeliveryState.QUEUED, "", now)
+            self._take_adopted(notice, now)
+
+    def withdraw(self, delivery_id: str, now: datetime) -> None:
+        """Take a notice out of the outbox, whatever has come of it."""
+        with self._writing():
+            before = self._one("SELECT state FROM outbox WHERE id = ? AND item_id IS NULL", delivery_id)
+            if before:
+                self._connection.execute("DELETE FROM outbox WHERE id = ?", (delivery_id,))
+                self._write_event(delivery_id, before["state"], "", "withdrawn", now)
+
+    def delivery(self, delivery_id: str) -> Delivery | None:
+        row = self._one(f"{DELIVERIES} WHERE o.id = ?", delivery_id)
+        return self._delivery(row) if row else None
 
     def deliveries_of(self, story_ids: Sequence[str]) -> list[Delivery]:
         """What was told, or waits to be told, of the items of these stories, oldest first."""
@@ -451,18 +472,27 @@ class Outbox(Stories):
         )  # fmt: skip
         return {row["state"]: row["n"] for row in rows}
 
-    def _write_event(self, alert_id: str, before: str, after: str, detail: str, now: datetime) -> None:
-        self._connection.execute(
-            "INSERT INTO events (at, alert_id, from_state, to_state, detail) VALUES (?, ?, ?, ?, ?)",
-            (as_text(now), alert_id, before, after, detail),
-        )
-
     def alerts_of(self, item_id: str) -> list[Alert]:
         """The alerts that told this item, or will, oldest first; dead ones told nobody."""
         rows = self._rows(
             f"{DELIVERIES} WHERE o.item_id = ? AND o.state <> ? ORDER BY o.rowid", item_id, DeliveryState.DEAD
         )
         return [self._alert(row) for row in rows]
+
+    def feedback_on_alerts(self, since: datetime) -> list[tuple[Alert, list[Feedback]]]:
+        """What people said, since then, of alerts that have a message to themselves, in the order in which they first did."""
+        said: dict[str, list[Feedback]] = {}
+        for one in self.feedback(since):
+            said.setdefault(one.alert, []).append(one)
+        alerts = [
+            self._one(
+                f"""{DELIVERIES} WHERE o.id = ? AND o.item_id IS NOT NULL
+                    AND NOT EXISTS (SELECT 1 FROM outbox m WHERE m.carrier_id = o.id)""",
+                alert,
+            )
+            for alert in said
+        ]
+        return [(self._alert(row), said[row["id"]]) for row in alerts if row]
 
     def alerted_topics(self) -> list[str]:
         """Topics that some alert names, by their ids' order."""
@@ -472,7 +502,7 @@ class Outbox(Stories):
         return [row["topic"] for row in rows]
 
     def _delivery(self, row: Row) -> Delivery:
-        is_notice = row["kind"] == AlertKind.NOTICE
+        is_notice = row["kind"] in (AlertKind.NOTICE, AlertKind.CANARY)
         return Delivery(
             alert=_notice(row) if is_notice else self._alert(row),
             state=DeliveryState(row["state"]),
@@ -517,7 +547,7 @@ DELIVERIES = """SELECT o.*, s.title AS story_title, p.receipt AS thread
 
 
 def _notice(row: Row) -> Notice:
-    return Notice(row["id"], row["channel"], row["text"], need_time(row["created"]))
+    return Notice(row["id"], row["channel"], row["text"], need_time(row["created"]), AlertKind(row["kind"]))
 
 
 def match_row(match: Match) -> Row:

@@ -180,6 +180,7 @@ class Memory(Protocol):
         now: datetime,
     ) -> None: ...
     def doubtful(self, now: datetime, settle: timedelta) -> list[Delivery]: ...
+    def delivery(self, delivery_id: str) -> Delivery | None: ...
 
 
 class InThread(Protocol):
@@ -836,6 +837,21 @@ async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> i
             )
             sent += await _send(claimed, edges) is DeliveryState.SENT
     return sent
+
+
+async def deliver_this(delivery_id: str, edges: Courier) -> Delivery | None:
+    """Send this one, whatever else waits; how it stands after that, None if there is none."""
+    delivery = await edges.in_store(edges.memory.delivery, delivery_id)
+    if delivery and delivery.state is DeliveryState.QUEUED:
+        message, now = delivery.message or _rendered(delivery), edges.clock()
+        if await edges.in_store(edges.memory.claim, delivery_id, message, now):
+            await _send(
+                replace(
+                    delivery, message=message, state=DeliveryState.SENDING, attempt=delivery.attempt + 1, sending_at=now
+                ),
+                edges,
+            )
+    return await edges.in_store(edges.memory.delivery, delivery_id)
 
 
 def _rendered(delivery: Delivery) -> Message:

@@ -305,3 +305,35 @@ def m005_rulings(db: Database) -> None:
     CREATE INDEX stories_latest ON stories (latest);
     """,
     )
+
+
+@migrations()
+def m008_sweep(db: Database) -> None:
+    _run(
+        db,
+        """
+    CREATE TABLE adopted (                      -- what a channel shows to be told, and we did not know of
+        channel TEXT NOT NULL,
+        alert_id TEXT NOT NULL,
+        item_id TEXT NOT NULL,                  -- '' where the message names none
+        delivery_id TEXT NOT NULL,              -- the message that tells it
+        kind TEXT NOT NULL,                     -- of that message
+        receipt TEXT NOT NULL,
+        thread TEXT NOT NULL,
+        text TEXT NOT NULL,                     -- its beginning
+        at TEXT NOT NULL,                       -- when it was posted
+        taken_by TEXT NOT NULL DEFAULT '',      -- the row of the outbox that it stands for by now
+        PRIMARY KEY (channel, alert_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX adopted_item ON adopted (channel, item_id);
+
+    CREATE TABLE feedback (                     -- what people's reactions say of alerts
+        alert_id TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        user TEXT NOT NULL,
+        at TEXT NOT NULL,
+        PRIMARY KEY (alert_id, kind, user)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX outbox_channel ON outbox (channel, updated);
+    """,
+    )

@@ -6,6 +6,7 @@ because only the outbox knows whether a second try would be a second alert.
 
 from __future__ import annotations
 
+import html
 import json
 import logging
 import os
@@ -13,7 +14,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -26,7 +27,7 @@ from slack_sdk.http_retry import RetryHandler
 from slack_sdk.web import SlackResponse
 
 from monitor.errors import SECRET, MaybeAccepted, Misconfigured, NotAccepted, SendError, Unacceptable
-from monitor.model import Alert, AlertKind, Delivery, Message, Severity
+from monitor.model import Alert, AlertKind, Delivery, Message, Posted, Reaction, Severity
 
 SLACK_URL = "https://slack.com/api/"
 
@@ -36,6 +37,8 @@ EVENT_TYPE = "news_monitor_delivery"
 #: Slack's clock names the messages, ours the tries; no honest pair of clocks is further apart.
 LOOK_BACK = timedelta(seconds=120)
 PAGE = 200
+#: So much of what a message says is enough to know a headline in it, whatever stands before.
+BEGINNING = 700
 
 #: Raised before a byte of the request can have left.
 NEVER_SENT = (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError)
@@ -141,11 +144,54 @@ class SlackSink:
                 if _delivery_id(message) == delivery.alert.id and not ours.isdisjoint(_author_ids(message)):
                     return str(message["ts"])
         except Exception as error:  # as in send; not to know is the answer that makes the outbox read again
-            reason = failure(error)
-            unknown = MaybeAccepted(str(reason))
-            unknown.retry_after = reason.retry_after
-            raise unknown from _cause(error)
+            raise _unreadable(error) from _cause(error)
         return None
+
+    def history(self, channel: str, since: datetime) -> list[Posted]:
+        """Return what stands in a channel from a time on, latest first: not what stands only in threads.
+
+        Raises:
+            MaybeAccepted: it cannot be read.
+        """
+        return self._posted(channel, "", since)
+
+    def replies(self, channel: str, thread: str, since: datetime) -> list[Posted]:
+        """Return what stands in a thread from a time on; whether its root is among it depends on Slack.
+
+        Raises:
+            MaybeAccepted: it cannot be read.
+        """
+        try:
+            return self._posted(channel, thread, since)
+        except MaybeAccepted as error:
+            if "thread_not_found" in str(error):  # its root was deleted, and all that stood under it
+                return []
+            raise
+
+    def _posted(self, channel: str, thread: str, since: datetime) -> list[Posted]:
+        try:
+            ours = self._our_ids()
+            return [
+                _posted(channel, message, ours)
+                for message in self._messages(channel, thread, f"{since.timestamp():.6f}")
+            ]
+        except Exception as error:  # as in find
+            raise _unreadable(error) from _cause(error)
+
+    def delete(self, channel: str, receipt: str) -> None:
+        """Delete a message of ours.
+
+        Raises:
+            NotAccepted, MaybeAccepted, Misconfigured
+        """
+        try:
+            self._writer.chat_delete(channel=channel, ts=receipt)
+        except Exception as error:  # as in send
+            if (
+                isinstance(error, SlackApiError) and _code(error.response.data) == "message_not_found"
+            ):  # somebody was faster
+                return
+            raise failure(error) from _cause(error)
 
     def check(self, channels: list[str]) -> list[str]:
         """Return what would keep us from sending to these channels or reading them back; empty if nothing would.
@@ -198,6 +244,12 @@ def failure(error: Exception) -> SendError:
     if isinstance(error, URLError) and isinstance(error.reason, NEVER_SENT):
         return NotAccepted(f"slack: cannot be reached ({_told(error.reason)})")
     return MaybeAccepted(f"slack: no usable answer ({_told(error)})")
+
+
+def _unreadable(error: Exception) -> MaybeAccepted:
+    """Say why a channel could not be read."""
+    reason = failure(error)
+    return MaybeAccepted(str(reason), retry_after=reason.retry_after)
 
 
 def _refusal(response: SlackResponse) -> SendError:
@@ -261,7 +313,7 @@ def _payload(delivery: Delivery) -> dict[str, Any]:
         "channel": delivery.alert.channel,
         "text": message.text,
         "blocks": list(message.blocks),
-        "metadata": {"event_type": EVENT_TYPE, "event_payload": {"delivery_id": delivery.alert.id}},
+        "metadata": {"event_type": EVENT_TYPE, "event_payload": _about(delivery)},
         # A title is no place for @channel or #general; and one article's preview is larger than the alert.
         "parse": "none",
         "link_names": False,
@@ -271,15 +323,50 @@ def _payload(delivery: Delivery) -> dict[str, Any]:
     }
 
 
+def _about(delivery: Delivery) -> dict[str, Any]:
+    told = [one for one in (delivery.alert, *delivery.batch) if isinstance(one, Alert)]
+    return {
+        "delivery_id": delivery.alert.id,
+        "kind": delivery.alert.kind,
+        "tells": [alert.id for alert in told],
+        "items": [alert.item.id for alert in told],
+    }
+
+
 def _is_broadcast(delivery: Delivery) -> bool:
     return isinstance(delivery.alert, Alert) and delivery.alert.broadcast
 
 
 def _delivery_id(message: Mapping[str, Any]) -> str:
+    return str(_told_about(message).get("delivery_id", ""))
+
+
+def _told_about(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a message says of the delivery that it is; empty if it is none."""
     metadata = message.get("metadata") or {}
-    if metadata.get("event_type") != EVENT_TYPE:
-        return ""
-    return str((metadata.get("event_payload") or {}).get("delivery_id", ""))
+    return (metadata.get("event_payload") or {}) if metadata.get("event_type") == EVENT_TYPE else {}
+
+
+def _posted(channel: str, message: Mapping[str, Any], ours: frozenset[str]) -> Posted:
+    about, receipt, thread = _told_about(message), str(message["ts"]), str(message.get("thread_ts") or "")
+    return Posted(
+        channel=channel,
+        receipt=receipt,
+        thread="" if thread == receipt else thread,
+        ours=not ours.isdisjoint(_author_ids(message)),
+        delivery=str(about.get("delivery_id", "")),
+        kind=str(about.get("kind", "")),
+        tells=tuple(map(str, about.get("tells") or ())),
+        items=tuple(map(str, about.get("items") or ())),
+        text=html.unescape(str(message.get("text") or ""))[:BEGINNING],
+        reactions=tuple(
+            Reaction(str(reaction.get("name", "")).partition("::")[0], str(user))
+            for reaction in message.get("reactions") or ()
+            for user in reaction.get("users") or ()
+            if user not in ours
+        ),
+        latest_reply=str(message.get("latest_reply") or ""),
+    )
 
 
 def _author_ids(message: Mapping[str, Any]) -> list[Any]:

@@ -24,18 +24,18 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         set(
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide render "
             "schedule outage health metrics subscribe opml explain discover "
-            "headline rulings stories threads copies space neighbours members".split()
+            "headline rulings stories threads copies space neighbours members sweep feedback".split()
         ),
         {"leaf"},
     ),
     "edge": (
         set(
-            "fetch isolate websub embed judges send database story_store outbox store config rules publishers archive "
-            "log sample_feeds".split()
+            "fetch isolate websub embed judges send heartbeat database story_store readback outbox store config rules "
+            "publishers archive log sample_feeds".split()
         ),
         {"leaf"},
     ),
-    "pipeline": ({"pipeline", "checkup", "survey"}, {"step", "leaf"}),
+    "pipeline": ({"pipeline", "checkup", "survey", "audit", "canary"}, {"step", "leaf"}),
     "app": ({"app", "push"}, {"pipeline", "step", "edge", "leaf"}),
     "top": ({"daemon", "replay", "trial", "demo"}, {"app", "pipeline", "step", "edge", "leaf"}),
     "command": ({"cli", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
@@ -46,11 +46,12 @@ WITHIN = {
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"),
-    ("story_store", "database"), ("outbox", "database"), ("outbox", "story_store"), ("store", "database"), ("store", "outbox"),
+    ("story_store", "database"), ("readback", "database"), ("readback", "story_store"),
+    ("outbox", "database"), ("outbox", "readback"), ("store", "database"), ("store", "outbox"),
     ("space", "background"), ("space", "words"), ("members", "words"), ("members", "copies"), ("members", "space"),
     ("members", "neighbours"), ("group", "members"), ("group", "copies"), ("group", "space"),
     ("headline", "words"), ("stories", "headline"), ("stories", "explain"), ("rulings", "threads"),
-    ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"),
+    ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"), ("audit", "pipeline"), ("canary", "pipeline"),
     ("judges", "opinion"),  # across: what is asked and answered is not of the pipeline's nouns
 }  # fmt: skip
 
@@ -81,7 +82,7 @@ ONLY = {
     },
     # steps and what they need; no edge
     "replay": {"app", "pipeline", "language", "match", "render", "model", "text"},
-    "trial": {"app", "pipeline", "language", "match", "explain", "model", "text"},
+    "trial": {"app", "pipeline", "language", "match", "explain", "feedback", "model", "text"},
     "daemon": {"app"},
     # sets up a world of its own: that is what it is for
     "demo": {"app", "config", "database", "errors", "model", "sample_feeds", "store"},
@@ -92,7 +93,7 @@ STEPS_MAY = {"model", "errors", "text"}
 #: library -> the files that may import it; "lazily" where only inside a function, because importing it takes seconds
 HOMES = {
     "feedparser": {"syntax"},
-    "aiohttp": {"fetch", "websub", "judges"},
+    "aiohttp": {"fetch", "websub", "judges", "heartbeat"},
     "slack_sdk": {"send"},
     "sqlite_utils": {"database", "schema"},
     "sqlite3": {"database"},
@@ -106,7 +107,7 @@ HOMES = {
     "py3langid": {"language"},
     "ahocorasick": {"terms"},
     "pymorphy3": {"terms"},
-    "structlog": {"log", "pipeline", "app", "daemon"},
+    "structlog": {"log", "pipeline", "audit", "canary", "app", "daemon"},
     "nh3": {"text"},
     "w3lib": {"text", "decode"},
 }
