@@ -24,13 +24,13 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         set(
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
             "render terminal phrases schedule outage health metrics subscribe opml explain discover "
-            "headline rulings stories threads copies space neighbours members".split()
+            "gate digest headline rulings stories threads copies space neighbours members".split()
         ),
         {"leaf"},
     ),
     "edge": (
         set(
-            "fetch isolate websub embed judges send database story_store outbox store config rules publishers archive "
+            "fetch isolate websub embed judges send database story_store outbox holds store config rules publishers archive "
             "log sample_feeds".split()
         ),
         {"leaf"},
@@ -42,11 +42,13 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
 }
 #: inside one layer
 WITHIN = {
-    ("toml", "errors"), ("__main__", "cli"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
+    ("toml", "errors"), ("toml", "model"), ("__main__", "cli"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"),
-    ("story_store", "database"), ("outbox", "database"), ("outbox", "story_store"), ("store", "database"), ("store", "outbox"),
+    ("story_store", "database"), ("outbox", "database"), ("outbox", "story_store"),
+    ("holds", "database"), ("holds", "outbox"), ("store", "database"), ("store", "outbox"), ("store", "holds"),
+    ("gate", "terms"), ("digest", "render"), ("digest", "phrases"), ("digest", "terminal"),
     ("space", "background"), ("space", "words"), ("members", "words"), ("members", "copies"), ("members", "space"),
     ("members", "neighbours"), ("group", "members"), ("group", "copies"), ("group", "space"),
     ("headline", "words"), ("stories", "headline"), ("stories", "explain"), ("rulings", "threads"),
@@ -75,6 +77,8 @@ ONLY = {
         "group",
         "space",
         "decide",
+        "digest",
+        "gate",
         "render",
         "schedule",
         "outage",
