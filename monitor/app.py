@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import ParamSpec, TextIO, TypeVar
@@ -24,13 +24,15 @@ from monitor.archive import read_archive
 from monitor.audit import SPAN, Auditor, Swept, look, sweep
 from monitor.background import Background, Sample, Tongue, tongue
 from monitor.canary import Aviary, tend
-from monitor.config import Config, opinion_key, slack_token
+from monitor.config import WEEKDAYS, Config, opinion_key, slack_token
 from monitor.config import FeedOptions as ConfiguredFeed
 from monitor.database import FILE, Lock
 from monitor.decide import Policy
+from monitor.digest import Schedule
 from monitor.embed import Embedder, open_embedder
 from monitor.errors import BusyError, ConfigError, EngineError, OpinionError, Problem, SendError
 from monitor.fetch import FeedOptions, Fetcher, FetchPolicy
+from monitor.gate import Gate
 from monitor.health import notice, review
 from monitor.heartbeat import Heartbeat
 from monitor.isolate import Isolated
@@ -76,6 +78,7 @@ from monitor.store import Store
 from monitor.survey import Surveyor
 from monitor.sweep import LATE
 from monitor.text import gist, host_of, longest_prefix, text_hash
+from monitor.toml import parse_clock, parse_quiet_hours, parse_zone
 from monitor.words import word_ids
 
 P = ParamSpec("P")
@@ -218,6 +221,21 @@ def learning_of_state(config: Config, learning: Learning) -> Learning:
 def _policy(config: Config, channel: str) -> Policy:
     alerts = config.alerts
     return Policy(channel, alerts.max_age, alerts.backfill, alerts.escalate_sources, alerts.escalate_within)
+
+
+def gate(config: Config, topics: Mapping[str, Topic]) -> Gate:
+    """What may go when, by the configuration and these topics."""
+    alerts = config.alerts
+    quiet_hours = parse_quiet_hours(alerts.quiet_hours) if alerts.quiet_hours else None
+    return Gate(parse_zone(alerts.timezone), quiet_hours, alerts.daily_budget, topics)
+
+
+def schedule(config: Config) -> Schedule:
+    """When digests are due."""
+    daily = parse_clock(config.digest.daily) if config.digest.daily else None
+    day, _, clock = config.digest.weekly.partition(" ")
+    weekly = (WEEKDAYS.index(day), parse_clock(clock)) if day else None
+    return Schedule(daily, weekly, parse_zone(config.alerts.timezone))
 
 
 def _vectors_by_state(config: Config, learning: Learning, topics: Sequence[Topic]) -> dict[str, Vector]:
@@ -510,7 +528,10 @@ async def open_monitor(
             note_news=pushes.note_news if pushes else lambda _feed, _now: None,
             asking=await _open_asking(stack, config, env, in_engine),
         )
-        courier = Courier(sink, store, in_store, in_sender, clock, settle, config.alerts.reply_gap)
+        courier = Courier(
+            sink, store, in_store, in_sender, clock, settle, config.alerts.reply_gap,
+            lambda: gate(config, judge.matcher.topics), schedule(config),
+        )  # fmt: skip
         auditor = None
         if isinstance(sink, SlackSink):
             auditor = Auditor(sink, store, in_store, in_sender, clock, config.feedback.words, config.alerts.reply_gap)
@@ -539,9 +560,9 @@ def _aviary(
     wanted = config.canary
     if not wanted.channel:
         return None
-    at = time.fromisoformat(wanted.at)
     return Aviary(
-        wanted.channel, at, config.ops.channel, learning, store, sink, in_store, in_engine, in_sender, clock
+        wanted.channel, parse_clock(wanted.at), parse_zone(config.alerts.timezone), config.ops.channel, learning, store, sink,
+        in_store, in_engine, in_sender, clock,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, time, timedelta
+from datetime import datetime, time, timedelta, tzinfo
 from typing import Protocol
 
 import structlog
@@ -78,8 +78,9 @@ class Aviary:
     """What canaries need of the world."""
 
     channel: str
-    #: time of day, UTC
+    #: time of day, and on whose clock
     at: time
+    zone: tzinfo
     #: who is told of one that failed; empty: the log alone
     ops: str
     learning: Callable[[], Learn]
@@ -91,9 +92,10 @@ class Aviary:
     clock: Clock
 
 
-def is_due(at: time, last: Flight | None, now: datetime) -> bool:
+def is_due(at: time, zone: tzinfo, last: Flight | None, now: datetime) -> bool:
     """Whether today's has not begun, though its time has come; the very first begins at once."""
-    return last is None or (last.is_over and last.began < datetime.combine(now.date(), at, now.tzinfo) <= now)
+    today = datetime.combine(now.astimezone(zone).date(), at, zone)
+    return last is None or (last.is_over and last.began < today <= now)
 
 
 async def tend(edges: Aviary) -> Flight | None:
@@ -101,7 +103,7 @@ async def tend(edges: Aviary) -> Flight | None:
     last = await edges.in_store(edges.memory.flight)
     if last is not None and not last.is_over:
         flight = await _look(last, edges)
-    elif is_due(edges.at, last, edges.clock()):
+    elif is_due(edges.at, edges.zone, last, edges.clock()):
         flight = await _let_go(edges)
     else:
         return last

@@ -37,11 +37,14 @@ from monitor.toml import (
     Source,
     Word,
     between,
+    check_zone,
     explain_validation,
     format_duration,
     in_file_order,
     parse,
+    parse_clock,
     parse_duration,
+    parse_quiet_hours,
     quote,
     read,
     secrets_in,
@@ -53,6 +56,7 @@ SYSTEM_FILE = Path("/etc/news-monitor/monitor.toml")
 SYSTEM_STATE = Path("/var/lib/news-monitor")
 TOKEN_CREDENTIAL = "slack-bot-token"  # noqa: S105  the file's name, not a token
 _PACKAGE = Path(__file__).parent
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 #: RFC 9110, section 5.6.2
 _HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 #: What says how a request travels, and what we have of the document already. `Proxy-Authorization` would go to the feed.
@@ -66,6 +70,32 @@ _SECRET_HEADER = re.compile(r"(?:.+[-_])?(?:authorization|api-?key|key|token|sec
 
 
 # -- kinds of values ------------------------------------------------------------------------------
+
+
+def _quiet_hours(value: str) -> str:
+    if value:
+        parse_quiet_hours(value)
+    return value
+
+
+def _at(value: str) -> str:
+    parse_clock(value)
+    return value
+
+
+def _daily(value: str) -> str:
+    if value:
+        parse_clock(value)
+    return value
+
+
+def _weekly(value: str) -> str:
+    day, _, clock = value.partition(" ")
+    if value and (day.lower() not in WEEKDAYS or not re.fullmatch(r"\d\d:\d\d", clock)):
+        raise ValueError(f'{quote(value)} is not a day and a time; write them as in "mon 08:00": {", ".join(WEEKDAYS)}')
+    if value:
+        parse_clock(clock)
+    return value.lower()
 
 
 def _engine(name: str) -> str:
@@ -235,12 +265,6 @@ def _reaction(name: str) -> str:
     return bare
 
 
-def _clock(value: str) -> str:
-    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
-        raise ValueError(f'{quote(value)} is not a time of day; write it as in "06:00"')
-    return value
-
-
 def _ping(value: str) -> str:
     if value and _address(value) is None:  # not repeated: who knows it may stop the alarm
         raise ValueError('expected an address that can be called, as in "https://watch.example/…"')
@@ -343,6 +367,19 @@ class Alerts(_Section):
     #: zero: no story escalates
     escalate_sources: Annotated[Count, Field(ge=0, le=100)] = 5
     escalate_within: Annotated[Duration, between("1m", "7d")] = parse_duration("1h")
+    #: as `parse_quiet_hours` reads them; empty: none
+    quiet_hours: Annotated[Word, AfterValidator(_quiet_hours)] = ""
+    #: IANA name; whose clock quiet hours, budgets and digests follow
+    timezone: Annotated[Word, AfterValidator(check_zone)] = "UTC"
+    #: new messages a day in one channel
+    daily_budget: Annotated[Count, Field(ge=1, le=100_000)] = 100
+
+
+class Digest(_Section):
+    #: as `parse_clock` reads it; empty: none
+    daily: Annotated[Word, AfterValidator(_daily)] = "08:00"
+    #: one of WEEKDAYS and such a time; empty: none
+    weekly: Annotated[Word, AfterValidator(_weekly)] = "mon 08:00"
 
 
 class Slack(_Section):
@@ -376,8 +413,8 @@ class Feedback(_Section):
 class Canary(_Section):
     #: empty: there is none
     channel: Channel = ""
-    #: UTC
-    at: Annotated[Word, AfterValidator(_clock)] = "06:00"
+    #: as `parse_clock` reads it
+    at: Annotated[Word, AfterValidator(_at)] = "06:00"
 
 
 class Heartbeat(_Section):
@@ -408,6 +445,7 @@ class Config(_Section):
     embedding: Embedding = Embedding()
     opinion: Opinion = Opinion()
     alerts: Alerts = Alerts()
+    digest: Digest = Digest()
     slack: Slack = Slack()
     ops: Ops = Ops()
     feedback: Feedback = Feedback()

@@ -20,8 +20,12 @@ from monitor.model import (
     Corroboration,
     Delivery,
     DeliveryState,
+    Digest,
+    DigestKind,
     Escalation,
     Feedback,
+    Hold,
+    HoldReason,
     Item,
     Match,
     MatchOutcome,
@@ -31,6 +35,7 @@ from monitor.model import (
     Rearrangement,
     Root,
     Ruling,
+    RulingKind,
     Severity,
     Telling,
     Thread,
@@ -47,7 +52,8 @@ class Outbox(ReadBack):
         """Channels that have been told of a story, or will be, each with its root.
 
         A dead root tells nobody: the story's next item is news there again. Where stories were merged, a channel may have
-        several: the oldest that was sent is the thread, and one that is held is it only if there is no other.
+        several: the oldest that was sent is the thread, and one that is held is it only if there is no other. What is held for
+        other reasons than sources is told, if later: to whoever decides it is a root like any.
         """
         rows = self._rows(
             f"""{DELIVERIES} WHERE o.story_id = ? AND o.kind = ? AND o.state <> ?
@@ -69,8 +75,7 @@ class Outbox(ReadBack):
         }  # fmt: skip
         # the last of a channel wins
         return {
-            row["channel"]: Root(self._alert(row), row["state"] == DeliveryState.HELD, row["channel"] in escalated)
-            for row in rows
+            row["channel"]: Root(self._alert(row), waits_for_sources(row), row["channel"] in escalated) for row in rows
         }
 
     def _write_alert(
@@ -97,8 +102,8 @@ class Outbox(ReadBack):
     def _let_out(self, alert_id: str, item: Item, now: datetime) -> None:
         """Queue a root that was held, because of this item, with the sources that its story has by now."""
         done = self._connection.execute(
-            "UPDATE outbox SET state = ?, not_before = NULL, updated = ? WHERE id = ? AND state = ?",
-            (DeliveryState.QUEUED, as_text(now), alert_id, DeliveryState.HELD),
+            "UPDATE outbox SET state = ?, not_before = NULL, updated = ? WHERE id = ? AND state = ? AND reason = ?",
+            (DeliveryState.QUEUED, as_text(now), alert_id, DeliveryState.HELD, HoldReason.CORROBORATION),
         )
         if done.rowcount:
             self._write_sources(alert_id)
@@ -124,8 +129,9 @@ class Outbox(ReadBack):
                    updated, text, message)
                VALUES (?, ?, ?, '', '[]', '{}', ?, 0, '[]', ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
             (
-                notice.id, notice.kind, notice.channel, Severity.INFO, as_text(notice.created), DeliveryState.QUEUED,
-                as_text(now), notice.text, _message_json(message) if message else None,
+                # before the alerts of a burst, which may take hours
+                notice.id, notice.kind, notice.channel, Severity.HIGH, as_text(notice.created), DeliveryState.QUEUED,
+                as_text(now), notice.text, message_json(message) if message else None,
             ),
         )  # fmt: skip
         if done.rowcount:
@@ -181,6 +187,11 @@ class Outbox(ReadBack):
                 [(story,) for story in planned.ruling.stories],
             )
             self._write_threads(planned.threads, now)
+            if planned.ruling.kind is RulingKind.MERGE:
+                self._connection.executemany(
+                    "UPDATE silences SET story = ? WHERE story = ?",
+                    [(planned.ruling.story, story) for story in planned.ruling.stories],
+                )
             self._connection.executemany(
                 "DELETE FROM stories WHERE id = ? AND NOT EXISTS (SELECT 1 FROM items WHERE story_id = stories.id)",
                 [(story,) for story in planned.ruling.stories],
@@ -260,12 +271,14 @@ class Outbox(ReadBack):
                    broadcast = CASE WHEN ? = '' THEN 0 ELSE broadcast END,
                    escalated = ?, escalation = CASE WHEN ? THEN escalation ELSE '' END,
                    not_before = CASE WHEN ? IS NOT NULL THEN ? WHEN state = ? THEN NULL ELSE not_before END,
-                   state = CASE WHEN ? IS NOT NULL THEN ? WHEN state = ? THEN ? ELSE state END, updated = ?
+                   state = CASE WHEN ? IS NOT NULL THEN ? WHEN state = ? THEN ? ELSE state END,
+                   reason = CASE WHEN ? IS NOT NULL THEN ? ELSE reason END, updated = ?
                WHERE id = ?""",
             (
                 thread.kind, thread.parent, thread.parent, thread.escalates, thread.escalates,
                 as_text(thread.until), as_text(thread.until), DeliveryState.HELD,
-                as_text(thread.until), DeliveryState.HELD, DeliveryState.HELD, DeliveryState.QUEUED, as_text(now), thread.alert,
+                as_text(thread.until), DeliveryState.HELD, DeliveryState.HELD, DeliveryState.QUEUED,
+                as_text(thread.until), HoldReason.CORROBORATION, as_text(now), thread.alert,
             ),
         )  # fmt: skip
         [after] = self._rows("SELECT state FROM outbox WHERE id = ?", thread.alert)
@@ -274,39 +287,52 @@ class Outbox(ReadBack):
             self._write_event(thread.alert, before["state"], after["state"], why, now)
 
     def next_queued(self, now: datetime, reply_gap: timedelta = timedelta(0)) -> Delivery | None:
-        """The oldest alert that may be sent now, with what its message is to tell beside it; None if there is none.
+        """The alert whose turn it is, with what its message is to tell beside it; None if there is none.
 
-        A reply may only once its root stands in the channel, or never will: then it stands there by itself. And only
-        `reply_gap` after the try of another reply in its thread, unless it tells an escalation; zero: at once, each by
-        itself. A root that is held may when its time has come. A channel in which one alert was told to wait waits whole.
+        The most severe first, of these the oldest. A reply may only once its root stands in the channel, or is known not to
+        stand there by itself, now or ever. And only `reply_gap` after the try of another reply in its thread, unless it tells
+        an escalation; zero: at once, each by itself. A root that is held for sources may when its time has come. A channel in
+        which one alert was told to wait waits whole.
         """
-        row = self._one(
-            f"""{DELIVERIES} WHERE (
-                    o.state = ? AND (o.parent_id = '' OR p.state IN (?, ?)) AND (
-                        o.parent_id = '' OR o.escalated = 1 OR NOT EXISTS (
-                            SELECT 1 FROM outbox r WHERE r.parent_id = o.parent_id AND r.parent_id <> '' AND r.id <> o.id
-                                AND r.state <> ? AND r.sending_at > ?))
-                    OR o.state = ? AND o.not_before <= ?
-                )
-                AND NOT EXISTS (SELECT 1 FROM outbox w WHERE w.channel = o.channel AND w.state = ? AND w.not_before > ?)
-                ORDER BY o.created, o.rowid LIMIT 1""",
-            DeliveryState.QUEUED, DeliveryState.SENT, DeliveryState.DEAD,
+        paused = [
+            row["channel"]
+            for row in self._rows(
+                "SELECT DISTINCT channel FROM outbox WHERE state = ? AND not_before > ?",
+                DeliveryState.QUEUED,
+                as_text(now),
+            )
+        ]
+        first = f"""AND o.channel NOT IN ({",".join("?" * len(paused))})
+            ORDER BY {RANK}, o.created, o.rowid LIMIT 1"""
+        queued = self._one(
+            f"""{DELIVERIES} WHERE o.state = ?
+                AND (o.parent_id = '' OR p.state IN (?, ?, ?) OR p.state = ? AND p.reason <> ?)
+                AND (o.parent_id = '' OR o.escalated = 1 OR NOT EXISTS (
+                    SELECT 1 FROM outbox r WHERE r.parent_id = o.parent_id AND r.parent_id <> '' AND r.id <> o.id
+                        AND r.state <> ? AND r.sending_at > ?)) {first}""",
+            DeliveryState.QUEUED, DeliveryState.SENT, DeliveryState.DEAD, DeliveryState.BATCHED,
+            DeliveryState.HELD, HoldReason.CORROBORATION,
             # nothing is greater than NULL
             DeliveryState.DEAD, as_text(now - reply_gap) if reply_gap else None,
-            DeliveryState.HELD, as_text(now),
-            DeliveryState.QUEUED, as_text(now),
+            *paused,
         )  # fmt: skip
-        if row is None:
+        # asked apart: with an OR between them SQLite would sort all that waits, for each that is sent
+        held = self._one(
+            f"{DELIVERIES} WHERE o.state = ? AND o.reason = ? AND o.not_before <= ? {first}",
+            DeliveryState.HELD, HoldReason.CORROBORATION, as_text(now), *paused,
+        )  # fmt: skip
+        found = [row for row in (queued, held) if row is not None]
+        if not found:
             return None
-        delivery = self._delivery(row)
+        delivery = self._delivery(min(found, key=lambda row: (SEVEREST_FIRST.index(row["severity"]), row["created"])))
         if delivery.state is DeliveryState.HELD:
             return replace(delivery, alert=self._as_of_now(delivery.alert))
         return self._with_batch(delivery) if reply_gap else delivery
 
-    def _as_of_now(self, alert: Alert | Notice) -> Alert | Notice:
+    def _as_of_now(self, alert: Alert | Notice | Digest) -> Alert | Notice | Digest:
         """A held root with the sources that its story has by now."""
         story = self.story(alert.story) if isinstance(alert, Alert) else None
-        if isinstance(alert, Notice) or story is None:
+        if not isinstance(alert, Alert) or story is None:
             return alert
         return replace(alert, sources=story.sources, independent=story.independent)
 
@@ -345,7 +371,7 @@ class Outbox(ReadBack):
             done = self._connection.execute(
                 """UPDATE outbox SET state = ?, attempt = attempt + 1, sending_at = ?, message = coalesce(message, ?),
                        error = '', updated = ? WHERE id = ? AND state = ?""",
-                (DeliveryState.SENDING, as_text(now), _message_json(message), as_text(now), delivery_id, before),
+                (DeliveryState.SENDING, as_text(now), message_json(message), as_text(now), delivery_id, before),
             )
             if done.rowcount:
                 if before is DeliveryState.HELD:
@@ -367,32 +393,40 @@ class Outbox(ReadBack):
         return row is not None and row["n"] == 1 + len(batch)
 
     def _fold(self, carrier: str, batch: Sequence[str], now: datetime) -> None:
-        """Have replies told by the carrier's message, which is shown in the channel if one of them is to be."""
+        """Have alerts told by the carrier's message: replies that are queued, or what is held and goes into a digest.
+
+        A reply's message is shown in the channel if one of them is to be.
+        """
         for alert_id in batch:
+            [before] = self._rows("SELECT state FROM outbox WHERE id = ?", alert_id)
             self._connection.execute(
-                "UPDATE outbox SET state = ?, carrier_id = ?, updated = ? WHERE id = ? AND state = ?",
-                (DeliveryState.BATCHED, carrier, as_text(now), alert_id, DeliveryState.QUEUED),
-            )
-            self._write_event(alert_id, DeliveryState.QUEUED, DeliveryState.BATCHED, f"told by {carrier}", now)
+                "UPDATE outbox SET state = ?, carrier_id = ?, not_before = NULL, updated = ? WHERE id = ? AND state IN (?, ?)",
+                (
+                    DeliveryState.BATCHED, carrier, as_text(now), alert_id, DeliveryState.QUEUED, DeliveryState.HELD,
+                ),
+            )  # fmt: skip
+            self._write_event(alert_id, before["state"], DeliveryState.BATCHED, f"told by {carrier}", now)
         self._connection.execute(
             """UPDATE outbox SET broadcast = 1
-               WHERE id = ? AND EXISTS (SELECT 1 FROM outbox m WHERE m.carrier_id = ? AND m.broadcast = 1)""",
-            (carrier, carrier),
+               WHERE id = ? AND kind = ? AND EXISTS (SELECT 1 FROM outbox m WHERE m.carrier_id = ? AND m.broadcast = 1)""",
+            (carrier, AlertKind.REPLY, carrier),
         )
 
     def _unfold(self, carrier: str, now: datetime, why: str, *, alone: bool) -> None:
-        """Queue again what a message was to tell beside its carrier.
+        """Queue again what a message was to tell beside its carrier; what a digest was to tell is held for the next one.
 
         alone: each is told by itself from now on.
         """
+        carried = self._one("SELECT kind FROM outbox WHERE id = ?", carrier)
+        after = DeliveryState.HELD if carried and carried["kind"] == AlertKind.DIGEST else DeliveryState.QUEUED
         for row in self._rows(
             "SELECT id FROM outbox WHERE carrier_id = ? AND state = ?", carrier, DeliveryState.BATCHED
         ):
             self._connection.execute(
                 "UPDATE outbox SET state = ?, carrier_id = CASE WHEN ? THEN carrier_id ELSE '' END, updated = ? WHERE id = ?",
-                (DeliveryState.QUEUED, alone, as_text(now), row["id"]),
+                (after, alone, as_text(now), row["id"]),
             )
-            self._write_event(row["id"], DeliveryState.BATCHED, DeliveryState.QUEUED, why, now)
+            self._write_event(row["id"], DeliveryState.BATCHED, after, why, now)
 
     def settle(
         self,
@@ -467,8 +501,8 @@ class Outbox(ReadBack):
     def undelivered(self) -> dict[str, int]:
         """What was tried and is not delivered, by state. What never was waits for its time, or behind one of these."""
         rows = self._rows(
-            "SELECT state, count(*) AS n FROM outbox WHERE attempt > 0 AND state NOT IN (?, ?) GROUP BY state",
-            DeliveryState.SENT, DeliveryState.BATCHED,
+            "SELECT state, count(*) AS n FROM outbox WHERE attempt > 0 AND state NOT IN (?, ?, ?) GROUP BY state",
+            DeliveryState.SENT, DeliveryState.BATCHED, DeliveryState.HELD,
         )  # fmt: skip
         return {row["state"]: row["n"] for row in rows}
 
@@ -502,9 +536,13 @@ class Outbox(ReadBack):
         return [row["topic"] for row in rows]
 
     def _delivery(self, row: Row) -> Delivery:
-        is_notice = row["kind"] in (AlertKind.NOTICE, AlertKind.CANARY)
+        kinds: dict[str, Callable[[Row], Alert | Notice | Digest]] = {
+            AlertKind.NOTICE: _notice,
+            AlertKind.CANARY: _notice,
+            AlertKind.DIGEST: _digest,
+        }
         return Delivery(
-            alert=_notice(row) if is_notice else self._alert(row),
+            alert=kinds.get(row["kind"], self._alert)(row),
             state=DeliveryState(row["state"]),
             attempt=row["attempt"],
             not_before=as_time(row["not_before"]),
@@ -514,6 +552,8 @@ class Outbox(ReadBack):
             thread=row["thread"] or "",
             error=row["error"],
             reason=row["reason"],
+            because=row["held_because"],
+            root_hold=_root_hold(row),
             carrier=row["carrier_id"],
         )
 
@@ -542,8 +582,32 @@ class Outbox(ReadBack):
         )
 
 
-DELIVERIES = """SELECT o.*, s.title AS story_title, p.receipt AS thread
+#: the most severe first; as the index `outbox_turn` has it
+RANK = "CASE o.severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'notice' THEN 2 ELSE 3 END"
+SEVEREST_FIRST = list(reversed(Severity))
+
+DELIVERIES = """SELECT o.*, s.title AS story_title, p.receipt AS thread, p.state AS root_state, p.reason AS root_reason,
+    p.not_before AS root_until, p.held_because AS root_because
     FROM outbox o LEFT JOIN stories s ON s.id = o.story_id LEFT JOIN outbox p ON p.id = o.parent_id AND o.parent_id <> ''"""
+
+
+def waits_for_sources(row: Row) -> bool:
+    return bool(row["state"] == DeliveryState.HELD and row["reason"] == HoldReason.CORROBORATION)
+
+
+def _root_hold(row: Row) -> Hold | None:
+    """Why the root of a reply does not stand in the channel by itself."""
+    if row["root_state"] == DeliveryState.BATCHED:
+        return Hold(HoldReason.DIGEST, because="its story was told in a digest")
+    if row["root_state"] == DeliveryState.HELD and row["root_reason"] != HoldReason.CORROBORATION:
+        return Hold(HoldReason(row["root_reason"]), as_time(row["root_until"]), row["root_because"])
+    return None
+
+
+def _digest(row: Row) -> Digest:
+    return Digest(
+        row["id"], row["channel"], DigestKind(row["occasion"]), need_time(row["since"]), need_time(row["created"])
+    )
 
 
 def _notice(row: Row) -> Notice:
@@ -614,7 +678,7 @@ def _voice(row: Mapping[str, Any]) -> Voice:
     return Voice(row["source"], row["kind"], row["country"], need_time(row["first"]), row["own"])
 
 
-def _message_json(message: Message) -> str:
+def message_json(message: Message) -> str:
     return as_json({"text": message.text, "blocks": message.blocks, "terminal": message.terminal})
 
 

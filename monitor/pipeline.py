@@ -21,6 +21,7 @@ import structlog
 
 from monitor.background import Background
 from monitor.decide import Policy, decide, decide_edit
+from monitor.digest import BASELINE, Period, Schedule, compose, render_digest, spikes
 from monitor.errors import (
     FetchError,
     Misconfigured,
@@ -31,6 +32,7 @@ from monitor.errors import (
     StateError,
     Unacceptable,
 )
+from monitor.gate import ONE_BY_ONE, Gate
 from monitor.group import OpenStories
 from monitor.language import identified
 from monitor.match import Matcher, embedded_items, item_texts
@@ -40,12 +42,16 @@ from monitor.model import (
     Decision,
     Delivery,
     DeliveryState,
+    Digest,
+    DigestKind,
     Document,
     EmbeddedItem,
     Feed,
     FeedState,
+    Hold,
     Item,
     Match,
+    Matter,
     Member,
     Message,
     Notice,
@@ -60,8 +66,11 @@ from monitor.model import (
     Relation,
     Root,
     Severity,
+    Silence,
+    Spike,
     Telling,
     Thread,
+    Told,
     Topic,
     TopicStatus,
     Validators,
@@ -181,6 +190,21 @@ class Memory(Protocol):
     ) -> None: ...
     def doubtful(self, now: datetime, settle: timedelta) -> list[Delivery]: ...
     def delivery(self, delivery_id: str) -> Delivery | None: ...
+    def silences(self, now: datetime) -> list[Silence]: ...
+    def told(self, channel: str, since: datetime, topics: Sequence[str]) -> Told: ...
+    def hold(self, holds: Mapping[str, Hold], now: datetime) -> None: ...
+    def over(self, now: datetime) -> dict[str, int]: ...
+    def let_go(self, channel: str, now: datetime) -> None: ...
+    def channels(self, since: datetime) -> list[str]: ...
+    def story_times(self, since: datetime) -> dict[str, list[datetime]]: ...
+    def first_taken(self) -> dict[str, datetime]: ...
+    def write_digest(
+        self,
+        channel: str,
+        since: datetime,
+        compose: Callable[[Matter], tuple[Digest, Message] | None],
+        now: datetime,
+    ) -> Digest | None: ...
 
 
 class InThread(Protocol):
@@ -815,16 +839,31 @@ class Courier:
     settle: timedelta
     #: between two replies in one thread; zero: each is told by itself, at once
     reply_gap: timedelta = timedelta(0)
+    #: what is told when, as the topics are by now
+    gate: Callable[[], Gate] = Gate
+    digests: Schedule = field(default_factory=Schedule)
 
 
 async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> int:
     """Send all that may be sent now, settling doubts first; how many messages were accepted.
 
-    A channel that was told to wait waits; the others go on. `go_on` is asked before each message.
+    A channel that was told to wait waits; the others go on. `go_on` is asked before each message. Digests that are due are
+    made once nothing may go any more: then all that is to be held is.
     """
     await _settle_doubts(edges)
+    await edges.in_store(_end_quiet_hours, edges.memory, edges.gate(), edges.clock())
+    sent = await _send_queued(edges, go_on)
+    if go_on():
+        made = await edges.in_store(tell_digests, edges.memory, edges.gate(), edges.digests, edges.clock())
+        sent += await _send_queued(edges, go_on) if made else 0
+    return sent
+
+
+async def _send_queued(edges: Courier, go_on: Callable[[], bool]) -> int:
     sent = 0
     while go_on() and (delivery := await edges.in_store(edges.memory.next_queued, edges.clock(), edges.reply_gap)):
+        if await edges.in_store(_hold, edges.memory, edges.gate(), delivery, edges.clock()):
+            continue
         message = delivery.message or _rendered(delivery)
         now = edges.clock()
         batch = [alert.id for alert in delivery.batch]
@@ -854,8 +893,79 @@ async def deliver_this(delivery_id: str, edges: Courier) -> Delivery | None:
     return await edges.in_store(edges.memory.delivery, delivery_id)
 
 
+def _hold(memory: Memory, gate: Gate, delivery: Delivery, now: datetime) -> bool:
+    """Hold what must not go now, of an alert and of what its message would tell beside it; True if anything was held."""
+    alert = delivery.alert
+    if not isinstance(alert, Alert):
+        return False
+    silences = memory.silences(now)
+    told = memory.told(alert.channel, gate.day(now), list(gate.budgets(alert))) if gate.counts(alert) else Told()
+    holds = {
+        one.id: hold
+        for one in (alert, *delivery.batch)
+        if (hold := gate.hold(one, delivery.root_hold, silences, told, now)) is not None
+    }
+    if holds:
+        memory.hold(holds, now)
+    for alert_id, hold in holds.items():
+        log.info("held", id=alert_id, channel=alert.channel, reason=hold.reason.value, because=hold.because)
+    return bool(holds)
+
+
+def _end_quiet_hours(memory: Memory, gate: Gate, now: datetime) -> None:
+    """Let go what quiet hours held, one by one or, where it is much, in a digest."""
+    for channel, count in memory.over(now).items():
+        if count > ONE_BY_ONE:
+            tell_digest(memory, gate.topics, channel, Period(DigestKind.QUIET_HOURS, now, now), {}, now)
+        else:
+            memory.let_go(channel, now)
+
+
+def tell_digests(memory: Memory, gate: Gate, schedule: Schedule, now: datetime) -> int:
+    """Make the digests that are due and were not made yet; how many. What was due before we first looked is not."""
+    made = 0
+    for period in schedule.latest(now):
+        mark, at = f"digest {period.kind}", period.at.isoformat()
+        before = memory.fact(mark)
+        if before == at:
+            continue
+        if before:
+            rising = rises(memory, gate.topics, period)
+            for channel in memory.channels(period.since):
+                made += tell_digest(memory, gate.topics, channel, period, rising, now) is not None
+        memory.remember(mark, at)
+    return made
+
+
+def tell_digest(
+    memory: Memory,
+    topics: Mapping[str, Topic],
+    channel: str,
+    period: Period,
+    rising: Mapping[str, Spike],
+    now: datetime,
+) -> Digest | None:
+    """Queue one channel's digest, and fold into it what is held there; None if there is nothing to tell."""
+
+    def composed(matter: Matter) -> tuple[Digest, Message] | None:
+        digest = compose(channel, period, matter, topics, rising)
+        return (digest, render_digest(digest)) if digest else None
+
+    digest = memory.write_digest(channel, period.since, composed, now)
+    if digest:
+        log.info("digest", id=digest.id, channel=channel, kind=period.kind.value, stories=len(digest.lines))
+    return digest
+
+
+def rises(memory: Memory, topics: Mapping[str, Topic], period: Period) -> dict[str, Spike]:
+    """The topics that spike in a period."""
+    return spikes(memory.story_times(period.since - BASELINE), memory.first_taken(), topics, period)
+
+
 def _rendered(delivery: Delivery) -> Message:
     alert = delivery.alert
+    if isinstance(alert, Digest):
+        raise ValueError(f"digest {alert.id} has lost its message, which is frozen when it is made")
     return render_notice(alert) if isinstance(alert, Notice) else render(alert, delivery.batch)
 
 

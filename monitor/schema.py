@@ -308,6 +308,42 @@ def m005_rulings(db: Database) -> None:
 
 
 @migrations()
+def m006_gate(db: Database) -> None:
+    _run(
+        db,
+        """
+    -- what a row is held by, in words
+    ALTER TABLE outbox ADD COLUMN held_because TEXT NOT NULL DEFAULT '';
+    -- a digest: which kind, and since when it tells
+    ALTER TABLE outbox ADD COLUMN occasion TEXT NOT NULL DEFAULT '';
+    ALTER TABLE outbox ADD COLUMN since TEXT;
+    -- whose turn it is: the most severe, then the oldest
+    CREATE INDEX outbox_turn ON outbox (
+        state, CASE severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'notice' THEN 2 ELSE 3 END, created
+    );
+    CREATE INDEX outbox_held ON outbox (state, reason, not_before);
+    CREATE INDEX outbox_paused ON outbox (state, not_before);
+    -- what a channel was told today
+    CREATE INDEX outbox_told ON outbox (channel, kind, sending_at) WHERE sending_at IS NOT NULL;
+
+    CREATE TABLE silences (
+        id INTEGER PRIMARY KEY,
+        topic TEXT NOT NULL,                    -- '' in these four: any
+        story TEXT NOT NULL,
+        source TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        words TEXT NOT NULL,                    -- JSON list
+        until TEXT NOT NULL,
+        author TEXT NOT NULL,
+        comment TEXT NOT NULL,
+        created TEXT NOT NULL,
+        removed TEXT
+    ) STRICT;
+    """,
+    )
+
+
+@migrations()
 def m008_sweep(db: Database) -> None:
     _run(
         db,

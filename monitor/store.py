@@ -1,6 +1,6 @@
 """What the monitor remembers: SQLite through sqlite-utils. Each read and write is a named method that takes and gives
-the nouns of `model`. No decision is made here; all SQL is, in this file and the four that it stands on: `database`
-(connection, transactions, rows), `story_store`, `readback`, `outbox`.
+the nouns of `model`. No decision is made here; all SQL is, in this file and the five that it stands on: `database`
+(connection, transactions, rows), `story_store`, `readback`, `outbox`, `holds`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from monitor.database import ITEMS, Row, as_item, as_json, as_placement, as_text, as_time, chunks, need_time
 from monitor.errors import StateError
+from monitor.holds import Holds
 from monitor.model import (
     Ailment,
     Condition,
@@ -19,6 +20,7 @@ from monitor.model import (
     Feed,
     FeedState,
     Hints,
+    HoldReason,
     Item,
     MatchOutcome,
     Notice,
@@ -34,10 +36,10 @@ from monitor.model import (
     Verdict,
     Version,
 )
-from monitor.outbox import DELIVERIES, Outbox, as_match
+from monitor.outbox import DELIVERIES, as_match
 
 
-class Store(Outbox):
+class Store(Holds):
     """All that a monitor remembers."""
 
     # -- feeds ------------------------------------------------------------------------------------
@@ -312,7 +314,7 @@ class Store(Outbox):
         for alert in decision.alerts:
             self._write_alert(alert, now)
         for alert in decision.held:
-            self._write_alert(alert, now, DeliveryState.HELD, reason="corroboration")
+            self._write_alert(alert, now, DeliveryState.HELD, reason=HoldReason.CORROBORATION)
         for alert_id in decision.released:
             self._let_out(alert_id, item, now)
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.model import Alert, AlertKind, Corroboration, Escalation, MatchOutcome, Message, Notice, Severity
-from monitor.render import render, render_notice, why
+from monitor.phrases import why
+from monitor.render import render, render_notice
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 
