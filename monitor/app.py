@@ -24,13 +24,13 @@ from monitor.archive import read_archive
 from monitor.audit import SPAN, Auditor, Swept, look, sweep
 from monitor.background import Background, Sample, Tongue, tongue
 from monitor.canary import Aviary, tend
-from monitor.config import WEEKDAYS, Config, opinion_key, slack_token
+from monitor.config import WEEKDAYS, Config, SinkOptions, opinion_key, sink_names, sink_secrets, slack_token
 from monitor.config import FeedOptions as ConfiguredFeed
 from monitor.database import FILE, Lock
 from monitor.decide import Policy
 from monitor.digest import Schedule
 from monitor.embed import Embedder, open_embedder
-from monitor.errors import BusyError, ConfigError, EngineError, OpinionError, Problem, SendError
+from monitor.errors import BusyError, ConfigError, EngineError, Misconfigured, OpinionError, Problem, SendError
 from monitor.fetch import FeedOptions, Fetcher, FetchPolicy
 from monitor.gate import Gate
 from monitor.health import notice, review
@@ -74,10 +74,11 @@ from monitor.push import Pushes, open_pushes
 from monitor.rules import load_topics
 from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
+from monitor.sinks import AppriseSink, Router, WebhookSink
 from monitor.store import Store
 from monitor.survey import Surveyor
 from monitor.sweep import LATE
-from monitor.text import gist, host_of, longest_prefix, text_hash
+from monitor.text import gist, host_of, longest_prefix, sink_of, text_hash
 from monitor.toml import parse_clock, parse_quiet_hours, parse_zone
 from monitor.words import word_ids
 
@@ -403,11 +404,11 @@ class Monitor:
         return polls and not any(since and now - since > LATE for since in waiting)
 
     async def channels(self, since: datetime) -> list[str]:
-        """The channels that are told of anything: those of the topics, of ops, and those that were told of late."""
+        """Slack's channels that are told of anything: those of the topics, of ops, and those that were told of late."""
         told = await self.ask(lambda store: store.told_channels(since))
         policy, topics = self.judge.policy, self.judge.matcher.topics.values()
         named = {self.config.ops.channel, *(topic.notify.channel or policy.channel for topic in topics)}
-        return sorted({*told, *named} - {""})
+        return sorted(one for one in {*told, *named} if one and not sink_of(one))
 
     def stop_sending(self) -> None:
         """Let the post in flight be the last one."""
@@ -424,8 +425,8 @@ class Monitor:
         """
         in_store, in_engine, clock = self._collector.in_store, self._collector.in_engine, self._collector.clock
         await in_store(self._store.unblock_all, clock())
-        topics, problems = load_topics(self.config.rules)
-        if isinstance(self._courier.sink, SlackSink):
+        topics, problems = load_topics(self.config.rules, sink_names(self.config))
+        if _slack(self._courier.sink):
             problems = [*problems, *_homeless(self.config, topics)]
         if any(not problem.warning for problem in problems):
             return problems
@@ -493,10 +494,10 @@ async def open_monitor(
         store = await in_store(Store.open, config.state)
         stack.push_async_callback(in_store, store.close)
         topics = _topics_at_start(config)
-        sink, settle, channel = _open_sink(config, env, stream, colour, topics)
-        if isinstance(sink, SlackSink):
+        sink, settle, channel = _open_sink(config, env, stream, colour, topics, clock)
+        if slack := _slack(sink):
             channels = sorted({config.ops.channel, *(topic.notify.channel or channel for topic in topics)} - {""})
-            for problem in await in_sender(sink.check, channels):
+            for problem in await in_sender(slack.check, [channel for channel in channels if not sink_of(channel)]):
                 log.error("slack", problem=problem)
         learning = await in_engine(open_learning, config)
         own = await in_store(_own_items, store, learning.embedder.id, clock)
@@ -533,8 +534,8 @@ async def open_monitor(
             lambda: gate(config, judge.matcher.topics), schedule(config),
         )  # fmt: skip
         auditor = None
-        if isinstance(sink, SlackSink):
-            auditor = Auditor(sink, store, in_store, in_sender, clock, config.feedback.words, config.alerts.reply_gap)
+        if slack := _slack(sink):
+            auditor = Auditor(slack, store, in_store, in_sender, clock, config.feedback.words, config.alerts.reply_gap)
         log.info("open", state=str(config.state), topics=len(topics), model=learning.embedder.id, sink=sink.name,
                  open_items=len(judge.stories), doubts=doubts)  # fmt: skip
         heartbeat = None
@@ -582,9 +583,9 @@ async def audit_channels(
     if token is None:
         return None
     with contextlib.closing(Store.open(config.state)) as store:
-        sink, since = _slack(config, token.get_secret_value()), clock() - span
+        sink, since = _slack_sink(config, token.get_secret_value()), clock() - span
         auditor = Auditor(sink, store, _here, _here, clock, config.feedback.words, config.alerts.reply_gap)
-        channels = [channel] if channel else store.told_channels(since)
+        channels = [channel] if channel else [one for one in store.told_channels(since) if not sink_of(one)]
         return [await look(one, auditor, since=since, recent=since, mend=repair) for one in channels]
 
 
@@ -603,7 +604,7 @@ async def try_channel(
     Raises: ConfigError, StateError.
     """
     with contextlib.closing(Store.open(config.state)) as store:
-        sink, settle, _ = _open_sink(config, env, stream, False, [])
+        sink, settle, _ = _open_sink(config, env, stream, False, [], clock)
         notice = Notice(str(uuid.uuid4()), channel, "a test: whoever reads this gets alerts here", clock())
         store.queue(notice, clock())
         try:
@@ -642,6 +643,8 @@ def _what_failed(delivery: Delivery | None, sink: Sink) -> list[str]:
         return ["the monitor at work has not tried to send it for a minute: does its channel wait? See monitor status"]
     if delivery.state is not DeliveryState.SENT:
         return [f"not posted ({delivery.state}): {delivery.error}"]
+    if sink_of(delivery.alert.channel):
+        return []  # accepted, and nothing there can be read back
     try:
         found = sink.find(delivery)
     except SendError as error:
@@ -684,27 +687,43 @@ def _one_thread(stack: AsyncExitStack, name: str) -> InThread:
 
 def _topics_at_start(config: Config) -> list[Topic]:
     """The good topics: one bad file must not keep the others from watching."""
-    topics, problems = load_topics(config.rules)
+    topics, problems = load_topics(config.rules, sink_names(config))
     for problem in problems:
         (log.warning if problem.warning else log.error)("rules", problem=str(problem))
     return topics
 
 
 def _open_sink(
-    config: Config, env: Mapping[str, str], stream: TextIO, colour: bool, topics: Iterable[Topic]
-) -> tuple[Sink, timedelta, str]:
-    """The sink, how long its doubts take to settle, and the channel of topics that name none."""
-    token = slack_token(config, env)
+    config: Config, env: Mapping[str, str], stream: TextIO, colour: bool, topics: Iterable[Topic], clock: Clock
+) -> tuple[Router, timedelta, str]:
+    """The sinks, how long their doubts take to settle, and the channel of topics that name none."""
+    token, named = slack_token(config, env), {one.name: _open_named(one, env, clock) for one in config.sink}
     if token is None:
-        transcript = config.state / TRANSCRIPT
-        return TerminalSink(stream, transcript, colour), timedelta(0), config.alerts.channel or TERMINAL_CHANNEL
+        terminal = TerminalSink(stream, config.state / TRANSCRIPT, colour)
+        return Router(terminal, named), timedelta(0), config.alerts.channel or TERMINAL_CHANNEL
     if homeless := _homeless(config, topics):
         raise ConfigError(homeless)
-    return _slack(config, token.get_secret_value()), config.slack.settle, config.alerts.channel
+    return Router(_slack_sink(config, token.get_secret_value()), named), config.slack.settle, config.alerts.channel
 
 
-def _slack(config: Config, token: str) -> SlackSink:
+def _slack_sink(config: Config, token: str) -> SlackSink:
     return SlackSink(token, config.slack.base_url, config.slack.timeout.total_seconds())
+
+
+def _open_named(options: SinkOptions, env: Mapping[str, str], clock: Clock) -> Sink:
+    url, secret = sink_secrets(options, env)
+    if options.kind == "webhook":
+        return WebhookSink(options.name, url.get_secret_value(), secret.get_secret_value(), clock)
+    try:
+        return AppriseSink(options.name, url.get_secret_value())
+    except Misconfigured as error:
+        raise ConfigError([Problem(options.url, None, str(error))]) from None
+
+
+def _slack(sink: Sink) -> SlackSink | None:
+    """Slack, if that is where alerts go that name no other sink."""
+    main = sink.main if isinstance(sink, Router) else sink
+    return main if isinstance(main, SlackSink) else None
 
 
 def _homeless(config: Config, topics: Iterable[Topic]) -> list[Problem]:

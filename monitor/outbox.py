@@ -327,7 +327,7 @@ class Outbox(ReadBack):
         delivery = self._delivery(min(found, key=lambda row: (SEVEREST_FIRST.index(row["severity"]), row["created"])))
         if delivery.state is DeliveryState.HELD:
             return replace(delivery, alert=self._as_of_now(delivery.alert))
-        return self._with_batch(delivery) if reply_gap else delivery
+        return self._with_batch(delivery) if reply_gap or delivery.message else delivery
 
     def _as_of_now(self, alert: Alert | Notice | Digest) -> Alert | Notice | Digest:
         """A held root with the sources that its story has by now."""
@@ -339,8 +339,14 @@ class Outbox(ReadBack):
     def _with_batch(self, delivery: Delivery) -> Delivery:
         """Add the replies that wait in the same thread; frozen bytes take no more, and what was refused goes alone."""
         alert = delivery.alert
-        if not isinstance(alert, Alert) or not alert.parent or delivery.message or delivery.carrier:
+        if not isinstance(alert, Alert) or not alert.parent or delivery.carrier:
             return delivery
+        if delivery.message:
+            rows = self._rows(
+                f"{DELIVERIES} WHERE o.carrier_id = ? AND o.state = ? ORDER BY o.created, o.rowid",
+                alert.id, DeliveryState.BATCHED,
+            )  # fmt: skip
+            return replace(delivery, batch=tuple(map(self._alert, rows)))
         rows = self._rows(
             f"""{DELIVERIES} WHERE o.parent_id = ? AND o.id <> ? AND o.state = ? AND o.message IS NULL AND o.carrier_id = ''
                 ORDER BY o.created, o.rowid""",

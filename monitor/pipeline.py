@@ -136,6 +136,8 @@ class Sink(Protocol):
     name: str
 
     def send(self, delivery: Delivery) -> str: ...
+
+    #: NotAccepted: it cannot be told, and a second message does no harm or was declared to
     def find(self, delivery: Delivery) -> str | None: ...
 
 
@@ -866,7 +868,7 @@ async def _send_queued(edges: Courier, go_on: Callable[[], bool]) -> int:
             continue
         message = delivery.message or _rendered(delivery)
         now = edges.clock()
-        batch = [alert.id for alert in delivery.batch]
+        batch = [] if delivery.message else [alert.id for alert in delivery.batch]  # frozen: they are folded already
         claim = edges.memory.claim
         if await edges.in_store(
             claim, delivery.alert.id, message, now, before=delivery.state, batch=batch, seen=delivery
@@ -999,6 +1001,9 @@ async def _settle_doubts(edges: Courier) -> None:
     for delivery in await edges.in_store(edges.memory.doubtful, edges.clock(), edges.settle):
         try:
             receipt = await edges.in_sender(edges.sink.find, delivery)
+        except NotAccepted as error:
+            await _settle(delivery, DeliveryState.QUEUED, edges, error=str(error))
+            continue
         except SendError as error:
             later = edges.clock() + max(UNREADABLE_WAIT, timedelta(seconds=error.retry_after or 0))
             await _settle(
