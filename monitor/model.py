@@ -823,6 +823,8 @@ class Root:
     held: bool = False
     #: the channel was told, once, of a jump in the story's sources
     escalated: bool = False
+    #: somebody there wants to see its follow-ups in the channel too
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -1070,8 +1072,8 @@ class Posted:
     thread: str = ""
     #: we wrote it
     ours: bool = False
-    #: what it says of itself, if it is a delivery's: the delivery, its kind, the alerts that it tells and their items in the
-    #: same order
+    #: what it says of itself, if it is a delivery's: the delivery, its kind, the alerts that it tells, and their items, its
+    #: own first
     delivery: str = ""
     kind: str = ""
     tells: tuple[str, ...] = ()

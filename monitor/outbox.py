@@ -73,9 +73,13 @@ class Outbox(ReadBack):
                 story_id, DeliveryState.DEAD,
             )
         }  # fmt: skip
+        more = self.wanting_more(story_id)
         # the last of a channel wins
         return {
-            row["channel"]: Root(self._alert(row), waits_for_sources(row), row["channel"] in escalated) for row in rows
+            row["channel"]: Root(
+                self._alert(row), waits_for_sources(row), row["channel"] in escalated, row["channel"] in more
+            )
+            for row in rows
         }
 
     def _write_alert(

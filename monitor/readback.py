@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
@@ -54,14 +54,14 @@ class ReadBack(Stories):
                     WHERE r.parent_id = o.parent_id AND o.parent_id <> '' AND r.id <> o.id
                 ) AS thread_tried
             FROM outbox o LEFT JOIN outbox p ON p.id = o.parent_id AND o.parent_id <> ''
-            WHERE o.channel = ? AND o.kind NOT IN ({", ".join("?" * len(_NO_MESSAGES))})"""
+            WHERE o.channel = ? AND o.kind NOT IN ({_NO_MESSAGES})"""
         rows = self._rows(
-            f"{columns} AND (o.updated >= ? OR o.state NOT IN (?, ?, ?))", channel, *_NO_MESSAGES,
+            f"{columns} AND (o.updated >= ? OR o.state NOT IN (?, ?, ?))", channel,
             as_text(since), DeliveryState.SENT, DeliveryState.BATCHED, DeliveryState.DEAD,
         )  # fmt: skip
         missing = sorted(set(standing) - {row["id"] for row in rows})
         for chunk in chunks(missing):
-            rows += self._rows(f"{columns} AND o.id IN ({','.join('?' * len(chunk))})", channel, *_NO_MESSAGES, *chunk)
+            rows += self._rows(f"{columns} AND o.id IN ({','.join('?' * len(chunk))})", channel, *chunk)
         waits = any(
             row["state"] == DeliveryState.QUEUED and (row["not_before"] or "") > (as_text(now) or "") for row in rows
         )
@@ -120,27 +120,30 @@ class ReadBack(Stories):
                 )
                 self._write_event(posted.delivery, row["state"], row["state"], f"stands at {posted.receipt}", now)
                 return True
-            items = dict(zip(posted.tells, posted.items, strict=False))
-            for alert_id in dict.fromkeys((posted.delivery, *posted.tells)):
-                self._connection.execute(
-                    """INSERT INTO adopted (channel, alert_id, item_id, delivery_id, kind, receipt, thread, text, at)
-                       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-                       ON CONFLICT (channel, alert_id) DO UPDATE SET receipt = excluded.receipt""",
+            own = {posted.delivery, *(posted.items[:1] if posted.kind in (AlertKind.ROOT, AlertKind.REPLY) else ())}
+            self._connection.executemany(
+                """INSERT INTO adopted (channel, told, delivery_id, own, kind, receipt, thread, text, at)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                   ON CONFLICT (channel, told, delivery_id) DO UPDATE SET receipt = excluded.receipt""",
+                [
                     (
-                        posted.channel, alert_id, items.get(alert_id, ""), posted.delivery, posted.kind, posted.receipt,
-                        posted.thread, posted.text, _posted_at(posted),
-                    ),
-                )  # fmt: skip
+                        posted.channel, told, posted.delivery, told in own, posted.kind, posted.receipt, posted.thread,
+                        posted.text, as_text(_posted_at(posted)),
+                    )
+                    for told in dict.fromkeys((posted.delivery, *posted.tells, *posted.items))
+                ],
+            )  # fmt: skip
             self._take_waiting(posted, now)
         return True
 
     def _take_waiting(self, posted: Posted, now: datetime) -> None:
         """What waits to be sent, and this message tells, is sent."""
-        ids, items = ["", posted.delivery, *posted.tells], ["", *filter(None, posted.items)]
+        told = list(dict.fromkeys((posted.delivery, *posted.tells, *posted.items)))
+        marks = ",".join("?" * len(told))
         waiting = self._rows(
-            f"""SELECT id, item_id FROM outbox WHERE channel = ? AND state NOT IN (?, ?, ?)
-                AND (id IN ({",".join("?" * len(ids))}) OR item_id IN ({",".join("?" * len(items))})) ORDER BY rowid""",
-            posted.channel, DeliveryState.SENT, DeliveryState.BATCHED, DeliveryState.SENDING, *ids, *items,
+            f"""SELECT id, item_id FROM outbox WHERE channel = ? AND state NOT IN (?, ?, ?) AND kind NOT IN ({_NO_MESSAGES})
+                AND (id IN ({marks}) OR item_id IN ({marks})) ORDER BY rowid""",
+            posted.channel, DeliveryState.SENT, DeliveryState.BATCHED, DeliveryState.SENDING, *told, *told,
         )  # fmt: skip
         for row in waiting:
             self._take(row["id"], posted.channel, row["item_id"] or "", now)
@@ -165,17 +168,18 @@ class ReadBack(Stories):
 
     def _take(self, row_id: str, channel: str, item_id: str, now: datetime) -> bool:
         entry = self._one(
-            """SELECT * FROM adopted WHERE channel = ? AND taken_by = '' AND (alert_id = ? OR item_id = ? AND item_id <> '')
-               ORDER BY alert_id <> ?, receipt LIMIT 1""",
-            channel, row_id, item_id, row_id,
+            """SELECT * FROM adopted WHERE channel = ? AND taken_by = '' AND told IN (?, ?)
+               ORDER BY told <> ?, receipt LIMIT 1""",
+            channel, row_id, item_id or row_id, row_id,
         )  # fmt: skip
         if entry is None:
             return False
-        # an item's later versions, too: what its publisher makes of it from now on is news
+        # and what told of the item's later versions: what its publisher makes of it from now on is news
         self._connection.execute(
-            """UPDATE adopted SET taken_by = ? WHERE channel = ? AND taken_by = ''
-                   AND (alert_id = ? OR item_id = ? AND item_id <> '')""",
-            (row_id, channel, entry["alert_id"], item_id),
+            """UPDATE adopted SET taken_by = ? WHERE channel = ? AND taken_by = '' AND (
+                   told IN (?, ?) OR own = 1 AND delivery_id IN (
+                       SELECT delivery_id FROM adopted WHERE channel = ? AND told IN (?, ?) AND own = 1))""",
+            (row_id, channel, row_id, item_id or row_id, channel, row_id, item_id or row_id),
         )
         self._write_told(row_id, entry, now)
         return True
@@ -183,7 +187,7 @@ class ReadBack(Stories):
     def _write_told(self, row_id: str, entry: Row, now: datetime) -> None:
         """Write a row as it stands in the channel: of its kind, in its thread, or in another's message."""
         [before] = self._rows("SELECT state, kind, parent_id FROM outbox WHERE id = ?", row_id)
-        carrier = entry["delivery_id"] if entry["delivery_id"] != entry["alert_id"] else ""
+        carrier = "" if entry["own"] else entry["delivery_id"]
         kind, parent = before["kind"], before["parent_id"]
         if kind in (AlertKind.ROOT, AlertKind.REPLY) and entry["kind"] in (AlertKind.ROOT, AlertKind.REPLY):
             kind, parent = entry["kind"], self._root_at(entry["channel"], entry["thread"])
@@ -255,8 +259,16 @@ class ReadBack(Stories):
 
     def _row_of(self, delivery: str) -> str:
         """The row of the outbox that a message stands for: its own, or the one that an adopted one took the place of."""
-        row = self._one("SELECT taken_by FROM adopted WHERE alert_id = ? AND taken_by <> ''", delivery)
+        row = self._one("SELECT taken_by FROM adopted WHERE told = ? AND own = 1 AND taken_by <> ''", delivery)
         return row["taken_by"] if row else delivery
+
+    def wanting_more(self, story_id: str) -> set[str]:
+        """The channels in which somebody wants to see more of a story."""
+        rows = self._rows(
+            "SELECT DISTINCT o.channel FROM feedback f JOIN outbox o ON o.id = f.alert_id WHERE o.story_id = ? AND f.kind = ?",
+            story_id, FeedbackKind.MORE,
+        )  # fmt: skip
+        return {row["channel"] for row in rows}
 
     def feedback(self, since: datetime) -> list[Feedback]:
         """What people said since then, oldest first."""
@@ -282,7 +294,7 @@ class ReadBack(Stories):
 
 _CANARY = "canary"
 #: An edit changes a message, and is none; a canary leaves no trace.
-_NO_MESSAGES: Sequence[str] = ("edit", "canary")
+_NO_MESSAGES = "'edit', 'canary'"
 
 
 def _free_since(row: Row, reply_gap: timedelta) -> datetime | None:
@@ -297,8 +309,8 @@ def _free_since(row: Row, reply_gap: timedelta) -> datetime | None:
     return max(times)
 
 
-def _posted_at(posted: Posted) -> str | None:
-    return as_text(datetime.fromtimestamp(float(posted.receipt), UTC))
+def _posted_at(posted: Posted) -> datetime:
+    return datetime.fromtimestamp(float(posted.receipt), UTC)
 
 
 def _letters(text: str) -> str:

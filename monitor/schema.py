@@ -350,18 +350,18 @@ def m008_sweep(db: Database) -> None:
         """
     CREATE TABLE adopted (                      -- what a channel shows to be told, and we did not know of
         channel TEXT NOT NULL,
-        alert_id TEXT NOT NULL,
-        item_id TEXT NOT NULL,                  -- '' where the message names none
+        told TEXT NOT NULL,                     -- an alert, or an item
         delivery_id TEXT NOT NULL,              -- the message that tells it
+        own INTEGER NOT NULL,                   -- 1: it is what this message was made for; 0: it is told beside
         kind TEXT NOT NULL,                     -- of that message
         receipt TEXT NOT NULL,
         thread TEXT NOT NULL,
         text TEXT NOT NULL,                     -- its beginning
         at TEXT NOT NULL,                       -- when it was posted
         taken_by TEXT NOT NULL DEFAULT '',      -- the row of the outbox that it stands for by now
-        PRIMARY KEY (channel, alert_id)
+        PRIMARY KEY (channel, told, delivery_id)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX adopted_item ON adopted (channel, item_id);
+    CREATE INDEX adopted_delivery ON adopted (delivery_id);
 
     CREATE TABLE feedback (                     -- what people's reactions say of alerts
         alert_id TEXT NOT NULL,

@@ -316,7 +316,7 @@ def _payload(delivery: Delivery) -> dict[str, Any]:
         "channel": delivery.alert.channel,
         "text": message.text,
         "blocks": list(message.blocks),
-        "metadata": {"event_type": EVENT_TYPE, "event_payload": _about(delivery)},
+        "metadata": {"event_type": EVENT_TYPE, "event_payload": _what_it_is(delivery)},
         # A title is no place for @channel or #general; and one article's preview is larger than the alert.
         "parse": "none",
         "link_names": False,
@@ -326,13 +326,16 @@ def _payload(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def _about(delivery: Delivery) -> dict[str, Any]:
-    told = [one for one in (delivery.alert, *delivery.batch) if isinstance(one, Alert)]
+def _what_it_is(delivery: Delivery) -> dict[str, Any]:
+    """What a message says of itself to who reads the channel back: its own id, and what it tells."""
+    alert = delivery.alert
+    told = [alert, *delivery.batch]
+    items = [one.item.id for one in told if isinstance(one, Alert)]
     return {
-        "delivery_id": delivery.alert.id,
-        "kind": delivery.alert.kind,
-        "tells": [alert.id for alert in told],
-        "items": [alert.item.id for alert in told],
+        "delivery_id": alert.id,
+        "kind": alert.kind.value,
+        "tells": [one.id for one in told],
+        "items": list(dict.fromkeys(items)),
     }
 
 
