@@ -5,10 +5,11 @@ One call for a channel and a page of its history, and one for each thread in whi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import ParamSpec, Protocol
 
 import structlog
 
@@ -16,6 +17,8 @@ from monitor.errors import SendError
 from monitor.model import Alert, Delivery, Expected, Feedback, FeedbackKind, Posted, Silence
 from monitor.pipeline import Clock, InThread
 from monitor.sweep import Compared, Finding, FindingKind, compare, feedback, threads_to_read
+
+P = ParamSpec("P")
 
 log = structlog.get_logger()
 
@@ -25,8 +28,8 @@ SPAN = timedelta(hours=48)
 LONGEST_SPAN = timedelta(days=14)
 #: Threads are read that had a reply since the last sweep began, and so long before: clocks differ.
 OVERLAP = timedelta(minutes=10)
-#: In one sweep, of one channel: Slack lets an app read some fifty pages a minute.
-MOST_THREADS = 40
+#: Slack lets an app read some fifty pages a minute: so often in a row it is waited for.
+PATIENCE = 3
 
 
 #: A silence needs an end; a story that is told for so long can be silenced again.
@@ -49,7 +52,7 @@ class Ledger(Protocol):
         self, channel: str, since: datetime, standing: Collection[str], now: datetime, reply_gap: timedelta
     ) -> list[Expected]: ...
     def adopted(self, delivery_ids: Collection[str]) -> set[str]: ...
-    def lively_threads(self, channel: str, since: datetime, recent: datetime) -> list[str]: ...
+    def lively_threads(self, channel: str, since: datetime) -> list[str]: ...
     def oldest_thread(self, channel: str, since: datetime) -> datetime | None: ...
     def adopt(self, posted: Posted, now: datetime) -> bool: ...
     def keep_feedback(
@@ -75,6 +78,8 @@ class Auditor:
     #: name of a reaction -> what it says
     words: Mapping[str, FeedbackKind] = field(default_factory=dict)
     reply_gap: timedelta = timedelta(0)
+    #: lets so many seconds pass
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +116,10 @@ async def look(channel: str, edges: Auditor, *, since: datetime, recent: datetim
     """Read a channel from `since` on, and its threads from `recent` on; mend what can be mended only if asked to."""
     began = edges.clock()
     try:
-        posted = await edges.in_sender(edges.reader.history, channel, since)
+        posted = await _read(edges, edges.reader.history, channel, since)
     except SendError as error:
         return Swept(Compared(channel, 0, 0, ()), problem=f"cannot be read: {error}")
-    known = await edges.in_store(edges.ledger.lively_threads, channel, since, recent)
+    known = await edges.in_store(edges.ledger.lively_threads, channel, recent)
     wanted = threads_to_read(posted, known, recent)
     replies, read, problem = await _read_threads(channel, wanted, edges, recent)
     posted = [*posted, *replies]
@@ -143,15 +148,26 @@ async def _read_threads(
     """What stands in the threads, which of them were read, and why not all were."""
     replies: list[Posted] = []
     read: set[str] = set()
-    for thread in wanted[:MOST_THREADS]:
+    for thread in wanted:
         try:
-            found = await edges.in_sender(edges.reader.replies, channel, thread, since)
+            found = await _read(edges, edges.reader.replies, channel, thread, since)
         except SendError as error:
             return replies, read, f"{len(wanted) - len(read)} threads cannot be read: {error}"
         read.add(thread)
         replies += [one for one in found if one.thread]
-    left = len(wanted) - len(read)
-    return replies, read, f"{left} threads are left for the next time" if left else ""
+    return replies, read, ""
+
+
+async def _read(edges: Auditor, read: Callable[P, list[Posted]], *args: P.args, **kwargs: P.kwargs) -> list[Posted]:
+    """Read, and where that is too fast for Slack, again; messages go out meanwhile."""
+    for _ in range(PATIENCE):
+        try:
+            return await edges.in_sender(read, *args, **kwargs)
+        except SendError as error:
+            if error.retry_after is None:
+                raise
+            await edges.pause(error.retry_after)
+    return await edges.in_sender(read, *args, **kwargs)
 
 
 async def _mend(compared: Compared, edges: Auditor) -> tuple[tuple[Finding, ...], str]:

@@ -49,7 +49,9 @@ class ReadBack(Stories):
     ) -> list[Expected]:
         """The deliveries to a channel that changed since then, are not sent yet, or are among those that stand there."""
         columns = f"""SELECT o.id, o.state, o.receipt, o.sending_at, o.updated, o.not_before, o.parent_id,
-                p.receipt AS thread, p.state AS root_state, (
+                -- a root that was adopted, and is not decided again yet, has no row
+                coalesce(p.receipt, (SELECT a.receipt FROM adopted a WHERE a.delivery_id = o.parent_id)) AS thread,
+                p.state AS root_state, (
                     SELECT max(r.sending_at) FROM outbox r
                     WHERE r.parent_id = o.parent_id AND o.parent_id <> '' AND r.id <> o.id
                 ) AS thread_tried
@@ -82,12 +84,12 @@ class ReadBack(Stories):
             found |= {row["delivery_id"] for row in rows}
         return found
 
-    def lively_threads(self, channel: str, since: datetime, recent: datetime) -> list[str]:
-        """Receipts of the roots sent before `since` into whose threads something was posted from `recent` on."""
+    def lively_threads(self, channel: str, since: datetime) -> list[str]:
+        """Receipts of the roots into whose threads something was posted from then on."""
         rows = self._rows(
             """SELECT DISTINCT p.receipt FROM outbox o JOIN outbox p ON p.id = o.parent_id
-               WHERE o.channel = ? AND o.parent_id <> '' AND o.sending_at >= ? AND p.sending_at < ? AND p.receipt <> ''""",
-            channel, as_text(recent), as_text(since),
+               WHERE o.channel = ? AND o.parent_id <> '' AND o.sending_at >= ? AND p.receipt <> ''""",
+            channel, as_text(since),
         )  # fmt: skip
         return [row["receipt"] for row in rows]
 
@@ -199,6 +201,11 @@ class ReadBack(Stories):
                 state, kind, parent, carrier, "" if carrier else entry["receipt"], entry["at"], as_text(now), row_id,
             ),
         )  # fmt: skip
+        if kind == AlertKind.ROOT and entry["own"]:
+            # what stands in its thread was adopted before it
+            self._connection.execute(
+                "UPDATE outbox SET parent_id = ? WHERE parent_id = ?", (row_id, entry["delivery_id"])
+            )
         why = f"the channel shows it, told by {entry['delivery_id']} at {entry['receipt']}"
         self._write_event(row_id, before["state"], state, why, now)
 

@@ -95,7 +95,9 @@ def compare(
         findings += [_doubled(one, kept) for one in standing if one is not kept]
         findings += _unknown(kept, row, delivery in known)
     read = _Reading(since, recent, frozenset(threads), now)
-    findings += [_lost(row) for row in rows.values() if row.id not in copies and read.should_show(row)]
+    # what was adopted stands there under the id that it had then
+    receipts = {one.receipt for one in posted} | {row.receipt for row in rows.values() if row.id in copies}
+    findings += [_lost(row) for row in rows.values() if row.receipt not in receipts and read.should_show(row)]
     findings += [_late(row, now) for row in rows.values() if row.free_since and now - row.free_since > LATE]
     due = sum(row.state in _DUE for row in rows.values())
     sent = sum(row.state is DeliveryState.SENT and row.sending_at is not None and row.sending_at >= since
