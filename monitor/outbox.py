@@ -281,14 +281,14 @@ class Outbox(Stories):
                 as_text(now),
             )
         ]
-        first = f"""AND o.channel NOT IN ({",".join("?" * len(paused))})
-            ORDER BY {RANK}, o.created, o.rowid LIMIT 1"""
+        elsewhere = f"AND o.channel NOT IN ({','.join('?' * len(paused))})"
         queued = self._one(
             f"""{DELIVERIES} WHERE o.state = ?
                 AND (o.parent_id = '' OR p.state IN (?, ?, ?) OR p.state = ? AND p.reason <> ?)
                 AND (o.parent_id = '' OR o.escalated = 1 OR NOT EXISTS (
                     SELECT 1 FROM outbox r WHERE r.parent_id = o.parent_id AND r.parent_id <> '' AND r.id <> o.id
-                        AND r.state <> ? AND r.sending_at > ?)) {first}""",
+                        AND r.state <> ? AND r.sending_at > ?)) {elsewhere}
+                ORDER BY {RANK}, o.created, o.rowid LIMIT 1""",
             DeliveryState.QUEUED, DeliveryState.SENT, DeliveryState.DEAD, DeliveryState.BATCHED,
             DeliveryState.HELD, HoldReason.CORROBORATION,
             # nothing is greater than NULL
@@ -297,7 +297,8 @@ class Outbox(Stories):
         )  # fmt: skip
         # asked apart: with an OR between them SQLite would sort all that waits, for each that is sent
         held = self._one(
-            f"{DELIVERIES} WHERE o.state = ? AND o.reason = ? AND o.not_before <= ? {first}",
+            f"""{DELIVERIES} WHERE o.state = ? AND o.reason = ? AND o.not_before <= ? {elsewhere}
+                ORDER BY o.not_before, o.rowid LIMIT 1""",
             DeliveryState.HELD, HoldReason.CORROBORATION, as_text(now), *paused,
         )  # fmt: skip
         found = [row for row in (queued, held) if row is not None]
