@@ -21,7 +21,7 @@ import structlog
 
 from monitor.archive import read_archive
 from monitor.background import Background, Sample, Tongue, tongue
-from monitor.config import WEEKDAYS, Config, opinion_key, slack_token
+from monitor.config import Config, opinion_key, slack_token
 from monitor.config import FeedOptions as ConfiguredFeed
 from monitor.database import FILE, Lock
 from monitor.decide import Policy
@@ -60,7 +60,7 @@ from monitor.send import SlackSink, TerminalSink
 from monitor.store import Store
 from monitor.survey import Surveyor
 from monitor.text import gist, host_of, longest_prefix, text_hash
-from monitor.toml import parse_clock, parse_quiet_hours, parse_zone
+from monitor.toml import parse_quiet_hours, parse_zone
 from monitor.words import word_ids
 
 P = ParamSpec("P")
@@ -192,19 +192,11 @@ def _policy(config: Config, channel: str) -> Policy:
     return Policy(channel, alerts.max_age, alerts.backfill, alerts.escalate_sources, alerts.escalate_within)
 
 
-def gate(config: Config, topics: Mapping[str, Topic]) -> Gate:
+def _gate(config: Config, topics: Mapping[str, Topic]) -> Gate:
     """What may go when, by the configuration and these topics."""
     alerts = config.alerts
     quiet_hours = parse_quiet_hours(alerts.quiet_hours) if alerts.quiet_hours else None
     return Gate(parse_zone(alerts.timezone), quiet_hours, alerts.daily_budget, topics)
-
-
-def schedule(config: Config) -> Schedule:
-    """When digests are due."""
-    daily = parse_clock(config.digest.daily) if config.digest.daily else None
-    day, _, clock = config.digest.weekly.partition(" ")
-    weekly = (WEEKDAYS.index(day), parse_clock(clock)) if day else None
-    return Schedule(daily, weekly, parse_zone(config.alerts.timezone))
 
 
 def _vectors_by_state(config: Config, learning: Learning, topics: Sequence[Topic]) -> dict[str, Vector]:
@@ -433,7 +425,8 @@ async def open_monitor(
         )
         courier = Courier(
             sink, store, in_store, in_sender, clock, settle, config.alerts.reply_gap,
-            lambda: gate(config, judge.matcher.topics), schedule(config),
+            lambda: _gate(config, judge.matcher.topics),
+            Schedule.of(config.digest.daily, config.digest.weekly, config.alerts.timezone),
         )  # fmt: skip
         log.info("open", state=str(config.state), topics=len(topics), model=learning.embedder.id, sink=sink.name,
                  open_items=len(judge.stories), doubts=doubts)  # fmt: skip

@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
 from monitor import phrases, terminal
 from monitor.model import (
+    WEEKDAYS,
     Alert,
     AlertKind,
     Delivery,
@@ -83,6 +85,16 @@ class Schedule:
     #: Monday is 0. None: no weekly ones
     weekly: tuple[int, time] | None = None
     zone: tzinfo = UTC
+
+    @classmethod
+    def of(cls, daily: str, weekly: str, zone: str) -> Schedule:
+        """Read one as the configuration has it: "08:00", "mon 08:00", either empty for none, and an IANA zone."""
+        day, _, clock = weekly.partition(" ")
+        return cls(
+            time.fromisoformat(daily) if daily else None,
+            (WEEKDAYS.index(day), time.fromisoformat(clock)) if day else None,
+            ZoneInfo(zone),
+        )
 
     def latest(self, now: datetime) -> list[Period]:
         """Give the last daily and the last weekly one that were due by now; a weekly one stands for that morning's daily."""
