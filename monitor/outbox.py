@@ -392,21 +392,21 @@ class Outbox(Stories):
             (carrier, AlertKind.REPLY, carrier),
         )
 
-    def _unfold(self, carrier: str, now: datetime, why: str, *, alone: bool) -> None:
-        """Queue again what a message was to tell beside its carrier; what a digest was to tell is held for the next one.
+    def _unfold(self, carrier: str, now: datetime, why: str, *, alone: bool) -> bool:
+        """Queue again what a message was to tell beside its carrier, if anything; what a digest was to tell is held for the next.
 
         alone: each is told by itself from now on.
         """
         carried = self._one("SELECT kind FROM outbox WHERE id = ?", carrier)
         after = DeliveryState.HELD if carried and carried["kind"] == AlertKind.DIGEST else DeliveryState.QUEUED
-        for row in self._rows(
-            "SELECT id FROM outbox WHERE carrier_id = ? AND state = ?", carrier, DeliveryState.BATCHED
-        ):
+        rows = self._rows("SELECT id FROM outbox WHERE carrier_id = ? AND state = ?", carrier, DeliveryState.BATCHED)
+        for row in rows:
             self._connection.execute(
                 "UPDATE outbox SET state = ?, carrier_id = CASE WHEN ? THEN carrier_id ELSE '' END, updated = ? WHERE id = ?",
                 (after, alone, as_text(now), row["id"]),
             )
             self._write_event(row["id"], DeliveryState.BATCHED, after, why, now)
+        return bool(rows)
 
     def settle(
         self,

@@ -279,6 +279,21 @@ def test_silenced_update_does_not_slip_out_in_anothers_message() -> None:
     assert desk.states()["Sumy"] == "held silence"
 
 
+def test_replies_of_a_message_that_was_refused_are_each_held() -> None:
+    desk = Desk(None, NotAccepted("429"), now=make.NOW)
+    [root] = desk.publish("one")
+    desk.deliver()
+    desk.follow(root, "two")
+    desk.follow(root, "three")
+    assert desk.deliver() == []
+    assert desk.states() == {"one": "sent", "two": "queued", "three": "batched"}
+    desk.silence(story=root.story)
+    assert desk.deliver(minutes=30) == []
+    assert desk.states() == {"one": "sent", "two": "held silence", "three": "held silence"}
+    assert desk.deliver(hours=18) == ["digest"]
+    assert "1 update" in desk.blocks()
+
+
 # -- digests --------------------------------------------------------------------------------------
 
 
