@@ -393,9 +393,9 @@ class Outbox(Stories):
         )
 
     def _unfold(self, carrier: str, now: datetime, why: str, *, alone: bool) -> bool:
-        """Queue again what a message was to tell beside its carrier, if anything; what a digest was to tell is held for the next.
+        """Queue again what a message was to tell beside its carrier; what a digest was to tell is held for the next one.
 
-        alone: each is told by itself from now on.
+        False: it was to tell nothing more. alone: each is told by itself from now on.
         """
         carried = self._one("SELECT kind FROM outbox WHERE id = ?", carrier)
         after = DeliveryState.HELD if carried and carried["kind"] == AlertKind.DIGEST else DeliveryState.QUEUED
