@@ -24,7 +24,7 @@ from monitor.archive import read_archive
 from monitor.audit import SPAN, Auditor, Swept, look, sweep
 from monitor.background import Background, Sample, Tongue, tongue
 from monitor.canary import Aviary, tend
-from monitor.config import WEEKDAYS, Config, SinkOptions, opinion_key, sink_names, sink_secrets, slack_token
+from monitor.config import Config, SinkOptions, opinion_key, sink_names, sink_secrets, slack_token
 from monitor.config import FeedOptions as ConfiguredFeed
 from monitor.database import FILE, Lock
 from monitor.decide import Policy
@@ -224,19 +224,11 @@ def _policy(config: Config, channel: str) -> Policy:
     return Policy(channel, alerts.max_age, alerts.backfill, alerts.escalate_sources, alerts.escalate_within)
 
 
-def gate(config: Config, topics: Mapping[str, Topic]) -> Gate:
+def _gate(config: Config, topics: Mapping[str, Topic]) -> Gate:
     """What may go when, by the configuration and these topics."""
     alerts = config.alerts
     quiet_hours = parse_quiet_hours(alerts.quiet_hours) if alerts.quiet_hours else None
     return Gate(parse_zone(alerts.timezone), quiet_hours, alerts.daily_budget, topics)
-
-
-def schedule(config: Config) -> Schedule:
-    """When digests are due."""
-    daily = parse_clock(config.digest.daily) if config.digest.daily else None
-    day, _, clock = config.digest.weekly.partition(" ")
-    weekly = (WEEKDAYS.index(day), parse_clock(clock)) if day else None
-    return Schedule(daily, weekly, parse_zone(config.alerts.timezone))
 
 
 def _vectors_by_state(config: Config, learning: Learning, topics: Sequence[Topic]) -> dict[str, Vector]:
@@ -531,7 +523,8 @@ async def open_monitor(
         )
         courier = Courier(
             sink, store, in_store, in_sender, clock, settle, config.alerts.reply_gap,
-            lambda: gate(config, judge.matcher.topics), schedule(config),
+            lambda: _gate(config, judge.matcher.topics),
+            Schedule.of(config.digest.daily, config.digest.weekly, config.alerts.timezone),
         )  # fmt: skip
         auditor = None
         if slack := _slack(sink):

@@ -30,7 +30,7 @@ from pydantic import (
 
 from monitor import __version__
 from monitor.errors import ConfigError, Problem, ProblemsError
-from monitor.model import FeedbackKind
+from monitor.model import WEEKDAYS, FeedbackKind
 from monitor.toml import (
     Channel,
     Count,
@@ -59,7 +59,6 @@ SYSTEM_FILE = Path("/etc/news-monitor/monitor.toml")
 SYSTEM_STATE = Path("/var/lib/news-monitor")
 TOKEN_CREDENTIAL = "slack-bot-token"  # noqa: S105  the file's name, not a token
 _PACKAGE = Path(__file__).parent
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 #: RFC 9110, section 5.6.2
 _HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 #: What says how a request travels, and what we have of the document already. `Proxy-Authorization` would go to the feed.

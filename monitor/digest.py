@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
 from monitor import phrases, terminal
 from monitor.model import (
+    WEEKDAYS,
     Alert,
     AlertKind,
     Delivery,
@@ -83,6 +85,16 @@ class Schedule:
     #: Monday is 0. None: no weekly ones
     weekly: tuple[int, time] | None = None
     zone: tzinfo = UTC
+
+    @classmethod
+    def of(cls, daily: str, weekly: str, zone: str) -> Schedule:
+        """Read one as the configuration has it: "08:00", "mon 08:00", either empty for none, and an IANA zone."""
+        day, _, clock = weekly.partition(" ")
+        return cls(
+            time.fromisoformat(daily) if daily else None,
+            (WEEKDAYS.index(day), time.fromisoformat(clock)) if day else None,
+            ZoneInfo(zone),
+        )
 
     def latest(self, now: datetime) -> list[Period]:
         """Give the last daily and the last weekly one that were due by now; a weekly one stands for that morning's daily."""
@@ -230,7 +242,7 @@ def render_digest(digest: Digest) -> Message:
     blocks = [
         section(heading),
         *([section("\n".join(f"📈 {said}" for said in rising))] if rising else []),
-        *(markdown("\n".join([f"*{_plain(theme)}*", *lines])) for theme, lines in themes.items()),
+        *(markdown("\n".join([f"*{_plain(phrases.name(theme))}*", *lines])) for theme, lines in themes.items()),
         *([context(*notes)] if notes else []),
     ]
     first = f": {phrases.title(digest.lines[0].alert.item)}" if digest.lines else ""
@@ -249,22 +261,23 @@ def listed(deliveries: Sequence[Delivery]) -> str:
 
 def _shown(digest: Digest) -> tuple[dict[str, list[str]], int]:
     """The lines of each theme, as mrkdwn, and how many stories there was no room for."""
-    themes = {theme: theme if n < SHOWN_THEMES - 1 else OTHER for n, theme in enumerate(digest.themes)}
-    if len(themes) <= SHOWN_THEMES:
-        themes = {theme: theme for theme in themes}
+    few = len(digest.themes) <= SHOWN_THEMES
+    themes = {theme: theme if few or n < SHOWN_THEMES - 1 else OTHER for n, theme in enumerate(digest.themes)}
     ranked = sorted(
         ((theme, line) for theme, lines in digest.themes.items() for line in lines), key=lambda t: _rank(t[1])
     )
     shown: dict[str, list[str]] = {}
     room, left = LINES_LIMIT, 0
     for theme, line in ranked:
-        told = _markdown_line(line)
-        before = shown.get(themes[theme], [])
-        if len(told) > room or sum(map(len, before)) + len(before) + len(told) > THEME_LIMIT - len(theme) * 5:
+        told = _markdown_line(line) if room else ""
+        if len(told) + 1 > room:
+            # what matters less does not take the place of what was too long
+            room, left = 0, left + 1
+        elif sum(len(other) + 1 for other in shown.get(themes[theme], [])) + len(told) > THEME_LIMIT:
             left += 1
-            continue
-        shown.setdefault(themes[theme], []).append(told)
-        room -= len(told) + 1
+        else:
+            shown.setdefault(themes[theme], []).append(told)
+            room -= len(told) + 1
     return shown, left
 
 

@@ -24,6 +24,9 @@ Vector: TypeAlias = NDArray[np.float32]
 #: What an analyst weighs a source by; a feed list that says anything else gets a warning.
 SOURCE_KINDS = ("wire", "state media", "independent", "think tank", "government", "trade press")
 
+#: Monday is 0, as Python has it
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
 # -- topics: what people write --------------------------------------------------------------------
 
 

@@ -306,14 +306,14 @@ class Outbox(ReadBack):
                 as_text(now),
             )
         ]
-        first = f"""AND o.channel NOT IN ({",".join("?" * len(paused))})
-            ORDER BY {RANK}, o.created, o.rowid LIMIT 1"""
+        elsewhere = f"AND o.channel NOT IN ({','.join('?' * len(paused))})"
         queued = self._one(
             f"""{DELIVERIES} WHERE o.state = ?
                 AND (o.parent_id = '' OR p.state IN (?, ?, ?) OR p.state = ? AND p.reason <> ?)
                 AND (o.parent_id = '' OR o.escalated = 1 OR NOT EXISTS (
                     SELECT 1 FROM outbox r WHERE r.parent_id = o.parent_id AND r.parent_id <> '' AND r.id <> o.id
-                        AND r.state <> ? AND r.sending_at > ?)) {first}""",
+                        AND r.state <> ? AND r.sending_at > ?)) {elsewhere}
+                ORDER BY {RANK}, o.created, o.rowid LIMIT 1""",
             DeliveryState.QUEUED, DeliveryState.SENT, DeliveryState.DEAD, DeliveryState.BATCHED,
             DeliveryState.HELD, HoldReason.CORROBORATION,
             # nothing is greater than NULL
@@ -322,7 +322,8 @@ class Outbox(ReadBack):
         )  # fmt: skip
         # asked apart: with an OR between them SQLite would sort all that waits, for each that is sent
         held = self._one(
-            f"{DELIVERIES} WHERE o.state = ? AND o.reason = ? AND o.not_before <= ? {first}",
+            f"""{DELIVERIES} WHERE o.state = ? AND o.reason = ? AND o.not_before <= ? {elsewhere}
+                ORDER BY o.not_before, o.rowid LIMIT 1""",
             DeliveryState.HELD, HoldReason.CORROBORATION, as_text(now), *paused,
         )  # fmt: skip
         found = [row for row in (queued, held) if row is not None]
@@ -422,21 +423,21 @@ class Outbox(ReadBack):
             (carrier, AlertKind.REPLY, carrier),
         )
 
-    def _unfold(self, carrier: str, now: datetime, why: str, *, alone: bool) -> None:
+    def _unfold(self, carrier: str, now: datetime, why: str, *, alone: bool) -> bool:
         """Queue again what a message was to tell beside its carrier; what a digest was to tell is held for the next one.
 
-        alone: each is told by itself from now on.
+        False: it was to tell nothing more. alone: each is told by itself from now on.
         """
         carried = self._one("SELECT kind FROM outbox WHERE id = ?", carrier)
         after = DeliveryState.HELD if carried and carried["kind"] == AlertKind.DIGEST else DeliveryState.QUEUED
-        for row in self._rows(
-            "SELECT id FROM outbox WHERE carrier_id = ? AND state = ?", carrier, DeliveryState.BATCHED
-        ):
+        rows = self._rows("SELECT id FROM outbox WHERE carrier_id = ? AND state = ?", carrier, DeliveryState.BATCHED)
+        for row in rows:
             self._connection.execute(
                 "UPDATE outbox SET state = ?, carrier_id = CASE WHEN ? THEN carrier_id ELSE '' END, updated = ? WHERE id = ?",
                 (after, alone, as_text(now), row["id"]),
             )
             self._write_event(row["id"], DeliveryState.BATCHED, after, why, now)
+        return bool(rows)
 
     def settle(
         self,

@@ -931,7 +931,7 @@ def tell_digests(memory: Memory, gate: Gate, schedule: Schedule, now: datetime) 
         before = memory.fact(mark)
         if before == at:
             continue
-        if before:
+        if "" < before < at:  # a clock that went back is no reason to tell; ids see to it that nothing is told again
             rising = rises(memory, gate.topics, period)
             for channel in memory.channels(period.since):
                 made += tell_digest(memory, gate.topics, channel, period, rising, now) is not None

@@ -166,7 +166,7 @@ def parse_clock(value: str) -> time:
 
     Raises: ValueError saying how to write one.
     """
-    if not re.fullmatch(r"(?:[01]\d|2[0-3]):[0-5]\d", value):
+    if not re.fullmatch(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", value):
         raise ValueError(f'{quote(value)} is not a time of day; write one as in "08:00"')
     return time.fromisoformat(value)
 

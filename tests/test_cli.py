@@ -18,7 +18,18 @@ from fakes import Answer, FeedServer
 
 from monitor.cli import main
 from monitor.database import FILE, Lock
-from monitor.model import Ailment, Condition, Decision, DeliveryState, Placement, Relation, Verdict
+from monitor.model import (
+    Ailment,
+    AlertKind,
+    Condition,
+    Decision,
+    DeliveryState,
+    Hold,
+    HoldReason,
+    Placement,
+    Relation,
+    Verdict,
+)
 from monitor.store import Store
 
 Run = Callable[..., Result]
@@ -138,6 +149,13 @@ USAGE = {
     "show of nothing": ("stories", "show"),
     "merge of one story": ("stories", "merge", "abcdef"),
     "split of nothing": ("stories", "split"),
+    "silence of nothing": ("silence", "add", "--for", "2h"),
+    "silence without an end": ("silence", "add", "--topic", "troops"),
+    "silence with two ends": ("silence", "add", "--topic", "troops", "--for", "2h", "--until", "18:00"),
+    "silence until no time": ("silence", "add", "--topic", "troops", "--until", "tomorrow"),
+    "silence until a time that is over": ("silence", "add", "--topic", "troops", "--until", "2024-01-01 08:00"),
+    "silence of an unknown topic": ("silence", "add", "--topic", "troop", "--for", "2h"),
+    "end of a silence without a number": ("silence", "remove", "three"),
 }
 
 
@@ -160,7 +178,8 @@ CONFIGURED = [
     ("feeds", "remove", FEED), ("feeds", "export"), ("rules", "list"), ("rules", "check"), ("rules", "test"), ("run",),
     ("once",), ("feeds", "check"), ("feeds", "check", FEED), ("feeds", "release", FEED), ("feeds", "drop", FEED),
     ("stories", "list"), ("stories", "show", "abcdef"), ("stories", "merge", "abcdef", "fedcba"),
-    ("stories", "split", "abcdef"), ("explain", "abcdef", "fedcba"),
+    ("stories", "split", "abcdef"), ("explain", "abcdef", "fedcba"), ("silence", "list"), ("silence", "remove", "1"),
+    ("silence", "add", "--topic", "troops", "--for", "2h"), ("digest",), ("digest", "--now"),
 ]  # fmt: skip
 
 
@@ -457,7 +476,7 @@ def test_status_before_the_first_run_says_so(monitor: Run) -> None:
 
 def test_status_before_the_first_run_is_empty_for_programs(monitor: Run) -> None:
     assert json.loads(monitor("status", "--json").stdout) == {
-        "totals": {}, "outbox": {}, "verdicts": {}, "failing": [], "conditions": [], "outage": None, "model": "",
+        "totals": {}, "outbox": {}, "held": {}, "verdicts": {}, "failing": [], "conditions": [], "outage": None, "model": "",
     }  # fmt: skip
 
 
@@ -557,6 +576,95 @@ def test_explain_of_an_item_beside_itself_ends_with_1(monitor: Run, store: Store
     commit(store)
     result = monitor("explain", make.item().id, make.item().link)
     assert (result.exit_code, "is that same item" in result.stderr) == (1, True)
+
+
+# -- silences and digests -------------------------------------------------------------------------
+
+
+def test_silence_is_added_listed_and_removed(monitor: Run, store: Store) -> None:
+    words = ("silence", "add", "--topic", "TROOPS", "--source", "harbour wire", "--words", "kursk", "--for", "2h")
+    added = monitor(*words, "--comment", "known", "--author", "ann")
+    assert added.stdout.startswith("silence 1 holds topic troops, source Harbour Wire, “kursk” until 20")
+    [one] = store.silences(datetime.now(UTC))
+    assert (one.topic, one.source, one.words, one.author, one.comment) == (
+        "troops",
+        "Harbour Wire",
+        ("kursk",),
+        "ann",
+        "known",
+    )
+    assert timedelta(minutes=119) < one.until - datetime.now(UTC) <= timedelta(hours=2)
+    listed = monitor("silence", "list").stdout
+    assert "topic troops, source Harbour Wire, “kursk”" in listed
+    assert "known" in listed
+    assert monitor("silence", "remove", "1").stdout == "silence 1 is over; what it held is told by the next digest\n"
+    assert json.loads(monitor("silence", "list", "--json").stdout) == []
+    [over] = json.loads(monitor("silence", "list", "--all", "--json").stdout)
+    assert (over["id"], over["words"]) == (1, ["kursk"])
+    again = monitor("silence", "remove", "1")
+    assert (again.exit_code, "no silence 1 is in force" in again.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "meant"),
+    [
+        ("--topic", "troop", "did you mean 'troops'?"),
+        ("--source", "Harbor Wire", "did you mean 'Harbour Wire'?"),
+        ("--channel", "#general", "known are: terminal"),
+    ],
+)
+def test_silence_with_a_slip_in_it_is_refused(monitor: Run, store: Store, option: str, value: str, meant: str) -> None:
+    result = monitor("silence", "add", option, value, "--for", "2h")
+    assert (result.exit_code, f"{option}: {value!r} is not known; {meant}" in result.stderr) == (2, True)
+    assert store.silences() == []
+
+
+def test_silence_until_an_hour_is_until_it_is_next(monitor: Run, home: Path, store: Store) -> None:
+    (home / "monitor.toml").write_text('rules = "rules"\n[alerts]\ntimezone = "Asia/Kathmandu"\n', encoding="utf-8")
+    assert monitor("silence", "add", "--topic", "troops", "--until", "08:00").exit_code == 0
+    [one] = store.silences()
+    assert one.until.astimezone(UTC).strftime("%H:%M") == "02:15"
+    assert timedelta(0) < one.until - datetime.now(UTC) <= timedelta(days=1)
+
+
+def test_silence_of_a_story_goes_by_the_beginning_of_an_item(monitor: Run, store: Store) -> None:
+    commit(store)
+    assert monitor("silence", "add", "--story", make.item().id[:8], "--for", "2h").exit_code == 0
+    assert store.silences()[0].story == "story-1"
+
+
+def use_up(store: Store) -> None:
+    """One alert that is over the budget."""
+    store.hold({commit(store): Hold(HoldReason.BUDGET, because="100 a day in C0NEWS")}, make.NOW)
+
+
+def test_status_counts_what_is_held_by_reason(monitor: Run, store: Store) -> None:
+    use_up(store)
+    assert "held: budget" in monitor("status").stdout
+    assert json.loads(monitor("status", "--json").stdout)["held"] == {"budget": 1}
+    assert 'news_monitor_held_alerts{reason="budget"} 1' in monitor("status", "--metrics").stdout
+
+
+def test_explain_says_until_when_an_alert_is_held(monitor: Run, store: Store) -> None:
+    use_up(store)
+    told = monitor("explain", make.item().id).stdout.splitlines()[-1]
+    assert "held for budget (100 a day in C0NEWS), until the channel's next digest, 20" in told
+
+
+def test_digest_is_shown_and_made_only_when_asked_to(monitor: Run, store: Store) -> None:
+    use_up(store)
+    for words in (("digest",), ("digest", "--now", "--dry-run")):
+        shown = monitor(*words).stdout
+        assert shown.startswith("C0NEWS\n▤ Daily digest, ")
+        assert make.item().title in shown
+        assert store.held_counts() == {"budget": 1}
+    assert monitor("digest", "--now", "--channel", "C0OTHER").stderr == "monitor: nothing to tell in C0OTHER\n"
+    assert monitor("digest", "--now").stdout == "queued for C0NEWS: 1 stories\n"
+    [made] = store.deliveries(DeliveryState.QUEUED)
+    assert (made.alert.kind, store.held_counts()) == (AlertKind.DIGEST, {})
+    assert make.item().title in monitor("digest", "--show", made.alert.id[:8]).stdout
+    assert monitor("digest", "--show", "f00f00").exit_code == 1
+    assert monitor("digest").stderr == "monitor: nothing to tell\n"
 
 
 # -- stories --------------------------------------------------------------------------------------
