@@ -828,7 +828,7 @@ async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> i
     while go_on() and (delivery := await edges.in_store(edges.memory.next_queued, edges.clock(), edges.reply_gap)):
         message = delivery.message or _rendered(delivery)
         now = edges.clock()
-        batch = [] if delivery.message else [alert.id for alert in delivery.batch]  # frozen: they are folded already
+        batch = [alert.id for alert in delivery.batch]
         claim = edges.memory.claim
         if await edges.in_store(
             claim, delivery.alert.id, message, now, before=delivery.state, batch=batch, seen=delivery
