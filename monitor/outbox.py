@@ -376,6 +376,8 @@ class Outbox(ReadBack):
         before: QUEUED, or HELD where its time has come. batch: the replies that the message tells as well. seen: what the
         message was made of; False also if a person has moved it, or one of the batch, to another thread since.
         """
+        if seen is not None and seen.message is not None:
+            batch = ()  # folded when its bytes were frozen
         with self._writing():
             if seen is not None and not self._is_as_seen(seen, batch):
                 return False

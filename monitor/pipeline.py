@@ -868,7 +868,7 @@ async def _send_queued(edges: Courier, go_on: Callable[[], bool]) -> int:
             continue
         message = delivery.message or _rendered(delivery)
         now = edges.clock()
-        batch = [] if delivery.message else [alert.id for alert in delivery.batch]  # frozen: they are folded already
+        batch = [alert.id for alert in delivery.batch]
         claim = edges.memory.claim
         if await edges.in_store(
             claim, delivery.alert.id, message, now, before=delivery.state, batch=batch, seen=delivery

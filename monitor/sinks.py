@@ -40,8 +40,8 @@ _UNREADABLE = frozenset({400, 413, 415, 422})
 #: It, or what stands before it, has no time, or has this very delivery in hand.
 _PASSING = frozenset({408, 409, 425, 429})
 
-#: Apprise says "no" and not why: after so many tries a person should look.
-APPRISE_TRIES = 5
+#: Apprise says "no" and not why: after so many tries, which take two minutes, a person should look.
+APPRISE_TRIES = 8
 
 
 class Sink(Protocol):
@@ -176,26 +176,29 @@ def _told(error: Exception) -> str:
 class AppriseSink:
     """Tells one address of Apprise's, https://github.com/caronc/apprise: a mail, a chat, a telephone.
 
-    It has no ids and says only yes or no, and no may mean that some of several receivers have it: all are told again.
+    It has no ids, and says only yes or no.
     """
 
     def __init__(self, name: str, url: str) -> None:
         """Prepare; nothing is sent. Slow: Apprise takes most of a second to load.
 
         Raises:
-            Misconfigured: Apprise knows no such address; it is not repeated.
+            Misconfigured: Apprise knows no such address, or it has several receivers; it is not repeated.
         """
         self.name = name
-        self._apprise = _apprise(url)
-        if not len(self._apprise):
+        self._apprise, receivers = _apprise(url)
+        if not receivers:
             raise Misconfigured(f"{name}: not an address that Apprise knows; its documentation lists them")
+        if receivers > 1:
+            # of a "no" nobody could tell who lacks the message, and the others would have it again and again
+            raise Misconfigured(f"{name}: an address of several receivers; give one, such as a group or a mailing list")
 
     def send(self, delivery: Delivery) -> str:
         """Tell once; return the delivery's id.
 
         Raises:
-            NotAccepted: somebody may not have it; it is sent again.
-            Misconfigured: so it was for some tries, and a person should look.
+            NotAccepted: as far as Apprise knows; it is sent again.
+            Misconfigured: so it was for some minutes, and a person should look.
         """
         if delivery.message is None:
             raise ValueError("a delivery is rendered when it is claimed, and sent only after that")
@@ -213,7 +216,8 @@ class AppriseSink:
         )
 
 
-def _apprise(url: str) -> Apprise:
+def _apprise(url: str) -> tuple[Apprise, int]:
+    """Return what tells an address, and how many receivers it has; none if it is unknown."""
     from apprise import Apprise, AppriseAsset
     from apprise.common import OverflowMode
 
@@ -223,11 +227,12 @@ def _apprise(url: str) -> Apprise:
     asset = AppriseAsset(app_id="news-monitor", app_desc="news-monitor", app_url="", http_redirects=False)
     made = Apprise(asset=asset)
     service = Apprise.instantiate(url, asset=asset)
-    if service is not None:
-        # what is too long for a service would be refused each time
-        service.overflow_mode = OverflowMode.SPLIT
-        made.add(service)
-    return made
+    if service is None:
+        return made, 0
+    # what is too long for a service would be refused each time
+    service.overflow_mode = OverflowMode.SPLIT
+    made.add(service)
+    return made, len(service)
 
 
 #: What a chat may take for a mention, a tag or a link. The first three are everywhere where there are mentions.

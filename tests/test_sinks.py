@@ -295,9 +295,9 @@ def test_no_is_tried_again_and_in_the_end_a_person_must_look(server: WebhookServ
     sink = AppriseSink("mail", server.apprise_url)
     server.fault("500", "500")
     with pytest.raises(NotAccepted):
-        sink.send(rendered(make.alert(), attempt=4))
-    with pytest.raises(Misconfigured, match=r"^mail: Apprise said no 5 times"):
-        sink.send(rendered(make.alert(), attempt=5))
+        sink.send(rendered(make.alert(), attempt=7))
+    with pytest.raises(Misconfigured, match=r"^mail: Apprise said no 8 times"):
+        sink.send(rendered(make.alert(), attempt=8))
 
 
 def test_apprise_follows_no_redirect(server: WebhookServer) -> None:
@@ -360,6 +360,11 @@ def test_sinks_are_opened_as_the_configuration_says(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"^\$PHONE: phone: not an address that Apprise knows"):
         _open_sink(config, env | {"PHONE": "SECRET"}, io.StringIO(), False, [], lambda: make.NOW)
+
+
+def test_address_of_several_receivers_is_refused() -> None:
+    with pytest.raises(Misconfigured, match=r"^mail: an address of several receivers"):
+        AppriseSink("mail", "mailto://me:SECRET@mail.example?to=a@mail.example,b@mail.example")
 
 
 async def test_reload_refuses_a_channel_whose_sink_is_unknown(tmp_path: Path) -> None:
