@@ -7,10 +7,11 @@ publisher writes, a message pings nobody, fakes no link and moves no cursor.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from monitor import phrases, terminal
-from monitor.model import Alert, AlertKind, Item, Message, Notice, Severity
+from monitor.model import Alert, AlertKind, Growth, Item, Message, Notice, Severity
 
 Block: TypeAlias = dict[str, object]
 
@@ -36,7 +37,7 @@ ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 SIGNS = {Severity.INFO: "⚪", Severity.NOTICE: "🟡", Severity.HIGH: "🟠", Severity.CRITICAL: "🔴"}
 
 
-def render(alert: Alert, batch: Sequence[Alert] = ()) -> Message:
+def render(alert: Alert, batch: Sequence[Alert] = (), growth: Growth | None = None) -> Message:
     """Say all of a root, and of a reply only what its thread does not show yet.
 
     batch: other replies of the same thread, to be told in one message with it, a line each, the latest first.
@@ -47,7 +48,13 @@ def render(alert: Alert, batch: Sequence[Alert] = ()) -> Message:
         return Message(text=_batch_text(replies), blocks=_batch_blocks(replies), terminal=terminal.batch(replies))
     if alert.kind is AlertKind.REPLY:
         return Message(text=_reply_text(alert), blocks=_reply_blocks(alert), terminal=terminal.reply(alert))
-    return Message(text=_root_text(alert), blocks=_root_blocks(alert), terminal=terminal.root(alert))
+    blocks = _root_blocks(alert)
+    if growth:
+        blocks = (
+            *blocks,
+            context(f"{growth.sources} sources, last {growth.latest:%H:%M} UTC{', closed' * growth.closed}"),
+        )
+    return Message(text=_root_text(alert), blocks=blocks, terminal=terminal.root(alert))
 
 
 def render_notice(notice: Notice) -> Message:
@@ -58,6 +65,25 @@ def render_notice(notice: Notice) -> Message:
     blocks = (section("⚙ The monitor itself"), *(context(*part) for part in parts[:NOTICE_BLOCKS]))
     text = escape(f"The monitor itself: {'; '.join(lines)}").translate(MARKUP)
     return Message(text=text, blocks=blocks, terminal=terminal.notice(lines))
+
+
+def degraded(message: Message, rung: int) -> Message | None:
+    return [message, *[Message(message.text, (), message.terminal)] * 3, None][rung]
+
+
+def doubted(message: Message) -> Message:
+    """Say that this may stand in the channel already, because nobody could look."""
+    return replace(message, text=f"{message.text} {_MAY_REPEAT}", blocks=(*message.blocks, context(_MAY_REPEAT)))
+
+
+_MAY_REPEAT = "(may repeat an alert)"
+
+
+def by_itself(message: Message, alert: Alert) -> Message:
+    """Name the story of a reply whose thread is not there; a terminal's reply names it always."""
+    story = phrases.clip(phrases.line(alert.story_title), phrases.TITLE_LIMIT)
+    text = escape(f" · more on “{story}”").translate(MARKUP)
+    return replace(message, text=message.text + text, blocks=(context(f"More on “{story}”"), *message.blocks))
 
 
 # -- Block Kit: https://docs.slack.dev/reference/block-kit/ ----------------------------------------

@@ -305,3 +305,29 @@ def m005_rulings(db: Database) -> None:
     CREATE INDEX stories_latest ON stories (latest);
     """,
     )
+
+
+@migrations()
+def m007_edits(db: Database) -> None:
+    _run(
+        db,
+        """
+    -- how far its message was degraded
+    ALTER TABLE outbox ADD COLUMN rung INTEGER NOT NULL DEFAULT 0;
+    -- how often it was sent again though the channel could not be read
+    ALTER TABLE outbox ADD COLUMN repeats INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX outbox_tried ON outbox (sending_at) WHERE sending_at IS NOT NULL;
+
+    CREATE TABLE blockages (                    -- what a person must mend before anything goes to a channel
+        channel TEXT PRIMARY KEY,               -- '' is all of them
+        because TEXT NOT NULL,
+        since TEXT NOT NULL,
+        next_probe TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- when it fell silent; NULL while it takes items. What is old is not to be edited all at once
+    ALTER TABLE stories ADD COLUMN closed TEXT;
+    UPDATE stories SET closed = latest
+        WHERE latest < (SELECT strftime('%Y-%m-%dT%H:%M:%S', max(latest), '-3 days') FROM stories);
+    """,
+    )
