@@ -17,7 +17,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
 from slack_server import FakeSlack
 
-from monitor.errors import MaybeAccepted, Misconfigured, NotAccepted, RootGone, SendError, Unacceptable, Unreadable
+from monitor.errors import MaybeAccepted, Misconfigured, NotAccepted, RootGone, SendError, Unacceptable
 from monitor.model import AlertKind, Delivery, Notice, Severity
 from monitor.render import render_notice
 from monitor.send import SlackSink, TerminalSink, failure
