@@ -207,7 +207,7 @@ def between(low: str, high: str) -> Any:
 def check_channel(value: str) -> str:
     """Refuse what cannot be a Slack channel; whether it exists only Slack knows."""
     if value and not re.fullmatch(r"#?[^\s#@,]+", value):
-        raise ValueError(f'{quote(value)} is not a channel; write "#name" or an id such as "C0123456789"')
+        raise ValueError(f'{quote(value)} is not a channel; write its id, such as "C0123456789"')
     return value
 
 

@@ -125,6 +125,11 @@ class MortalSink:
         self._reaper.tick()
         return receipt
 
+    def edit(self, delivery: Delivery) -> None:
+        self._reaper.tick()
+        self._sink.edit(delivery)
+        self._reaper.tick()
+
     def find(self, delivery: Delivery) -> str | None:
         return self._sink.find(delivery)
 

@@ -17,7 +17,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
 from slack_server import FakeSlack
 
-from monitor.errors import MaybeAccepted, Misconfigured, NotAccepted, SendError, Unacceptable
+from monitor.errors import MaybeAccepted, Misconfigured, NotAccepted, RootGone, SendError, Unacceptable
 from monitor.model import AlertKind, Delivery, Notice, Severity
 from monitor.render import render_notice
 from monitor.send import SlackSink, TerminalSink, failure
@@ -66,6 +66,12 @@ def refusal(code, status=200, headers=None, **data):
     return SlackApiError("refused", response)
 
 
+def openssl(reason):
+    error = ssl.SSLError(1, reason)
+    error.reason = reason
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
@@ -73,11 +79,14 @@ def refusal(code, status=200, headers=None, **data):
         (URLError(ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")), NotAccepted),
         (URLError(socket.gaierror(socket.EAI_NONAME, "Name or service not known")), NotAccepted),
         (URLError(ssl.SSLCertVerificationError(1, "certificate has expired")), NotAccepted),
+        (URLError(openssl("WRONG_VERSION_NUMBER")), NotAccepted),
+        (URLError(openssl("TLSV1_ALERT_PROTOCOL_VERSION")), NotAccepted),
         # it may have arrived
         (URLError(ConnectionResetError()), MaybeAccepted),
         (URLError(BrokenPipeError()), MaybeAccepted),
         (URLError(TimeoutError("timed out")), MaybeAccepted),
         (URLError(ssl.SSLEOFError(8, "EOF occurred in violation of protocol")), MaybeAccepted),
+        (URLError(openssl("DECRYPTION_FAILED_OR_BAD_RECORD_MAC")), MaybeAccepted),
         (TimeoutError("timed out"), MaybeAccepted),
         (ConnectionResetError(), MaybeAccepted),
         (RemoteDisconnected("Remote end closed connection without response"), MaybeAccepted),
@@ -114,6 +123,12 @@ def refusal(code, status=200, headers=None, **data):
         (refusal("restricted_action_thread_only_channel"), Misconfigured),
         (refusal("ekm_access_denied"), Misconfigured),
         (refusal("team_access_not_granted"), Misconfigured),
+        # what it answers, or edits, is not there
+        (refusal("thread_not_found"), RootGone),
+        (refusal("cannot_reply_to_message"), RootGone),
+        (refusal("message_not_found"), RootGone),
+        (refusal("cant_update_message"), RootGone),
+        (refusal("edit_window_closed"), RootGone),
         # these very bytes
         (refusal("invalid_blocks"), Unacceptable),
         (refusal("invalid_blocks_format"), Unacceptable),
@@ -134,6 +149,31 @@ def refusal(code, status=200, headers=None, **data):
 )
 def test_every_failure_has_its_class(error, outcome):
     assert type(failure(error)) is outcome
+
+
+@pytest.mark.parametrize(
+    ("code", "everywhere"),
+    [
+        ("invalid_auth", True),
+        ("missing_scope", True),
+        ("ekm_access_denied", True),
+        ("channel_not_found", False),
+        ("not_in_channel", False),
+        ("is_archived", False),
+        ("restricted_action_read_only_channel", False),
+        ("no_permission", False),
+    ],
+)
+def test_configuration_failure_is_of_the_token_or_of_one_channel(code, everywhere):
+    assert failure(refusal(code)).everywhere is everywhere
+
+
+def test_missing_scope_is_named():
+    said = str(failure(refusal("missing_scope", needed="chat:write", provided="identify")))
+
+    assert said == (
+        "slack: missing_scope: the app lacks a scope; add it under OAuth & Permissions, and install the app again: chat:write"
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,7 +221,12 @@ def test_post_carries_message_and_delivery_id(slack):
                 "blocks": [{"type": "section", "text": {"type": "plain_text", "text": "Troops seen near Kursk"}}],
                 "metadata": {
                     "event_type": "news_monitor_delivery",
-                    "event_payload": {"delivery_id": delivery.alert.id},
+                    "event_payload": {
+                        "delivery_id": delivery.alert.id,
+                        "kind": "root",
+                        "tells": [delivery.alert.id],
+                        "items": [delivery.alert.item.id],
+                    },
                 },
                 "parse": "none",
                 "link_names": False,
@@ -438,7 +483,7 @@ def test_check_tells_a_bad_token_once(slack):
 def test_check_posts_nothing(slack):
     sink(slack).check(["C0NEWS"])
 
-    assert [method for method, _ in slack.requests] == ["auth.test", "conversations.history"]
+    assert [method for method, _ in slack.requests] == ["auth.test", "conversations.info", "conversations.history"]
 
 
 # -- secrets ---------------------------------------------------------------------------------------
