@@ -119,6 +119,8 @@ def openssl(reason):
         (refusal("channel_not_found"), Misconfigured),
         (refusal("not_in_channel"), Misconfigured),
         (refusal("is_archived"), Misconfigured),
+        (refusal("is_inactive"), Misconfigured),
+        (refusal("not_allowed_token_type"), Misconfigured),
         (refusal("restricted_action"), Misconfigured),
         (refusal("restricted_action_thread_only_channel"), Misconfigured),
         (refusal("ekm_access_denied"), Misconfigured),
@@ -127,8 +129,6 @@ def openssl(reason):
         (refusal("thread_not_found"), RootGone),
         (refusal("cannot_reply_to_message"), RootGone),
         (refusal("message_not_found"), RootGone),
-        (refusal("cant_update_message"), RootGone),
-        (refusal("edit_window_closed"), RootGone),
         # these very bytes
         (refusal("invalid_blocks"), Unacceptable),
         (refusal("invalid_blocks_format"), Unacceptable),
@@ -137,6 +137,8 @@ def openssl(reason):
         (refusal("no_text"), Unacceptable),
         (refusal("too_many_attachments"), Unacceptable),
         (refusal("invalid_metadata_format"), Unacceptable),
+        (refusal("cant_update_message"), Unacceptable),
+        (refusal("edit_window_closed"), Unacceptable),
         (refusal("invalid_metadata_schema"), Unacceptable),
         # Slack's own trouble, and what nobody listed
         (refusal("internal_error"), MaybeAccepted),
