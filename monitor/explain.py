@@ -265,6 +265,8 @@ def _state(delivery: Delivery) -> str:
         return f"{delivery.state} for {delivery.reason}, until {_time(delivery.not_before)} at most"
     if delivery.state is DeliveryState.BATCHED:
         return f"{delivery.state}, told in the message of {delivery.carrier}"
+    if delivery.state is DeliveryState.DROPPED:
+        return f"{delivery.state}: {delivery.reason}"
     return f"{delivery.state} after {delivery.attempt} tr{'y' if delivery.attempt == 1 else 'ies'}"
 
 
