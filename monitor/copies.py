@@ -42,6 +42,7 @@ _AGENCIES = (
     "RIA Novosti", "Ukrinform", "Укрінформ", "Укринформ", "УНІАН", "УНИАН", "ТАСС", "РИА Новости", "Интерфакс", "Рейтер",
     "新华社", "中新社", "路透社", "法新社", "美联社", "中央社",
 )  # fmt: skip
+_FOLDED_AGENCIES = tuple(name.casefold() for name in _AGENCIES)
 _OPENING, _CLOSING = '-–—|(（«"“ \t\n', ')）»"” \t\n'
 _NEGATIONS = frozenset({"no", "not", "never", "без", "не", "нет", "ні", "немає"})
 #: What turns a report into another one though it is written small: headlines count in words up to ten or so.
@@ -141,6 +142,8 @@ def _uncredited(text: str, outlets: tuple[str, ...]) -> str:
 def _without_credit(text: str, outlets: tuple[str, ...]) -> str:
     """The text without the "- Reuters" or "（新华社）" at its end; by hand: a pattern for it could be made to run for hours."""
     end = text.rstrip(_CLOSING)
+    if not end.casefold().endswith((*_FOLDED_AGENCIES, *(outlet.casefold() for outlet in outlets if outlet))):
+        return text  # nearly always
     for name in (*_AGENCIES, *filter(None, outlets)):
         if end[-len(name) :].casefold() == name.casefold():
             before = end[: -len(name)].rstrip()
@@ -159,8 +162,8 @@ def _overlap(one: str, other: str) -> float:
     return len(mine & theirs) / len(mine | theirs)
 
 
-def _shingles(text: str) -> frozenset[str]:
-    return frozenset(text[n : n + SHINGLE] for n in range(max(1, len(text) - SHINGLE + 1)))
+def _shingles(text: str) -> set[str]:
+    return {text[n : n + SHINGLE] for n in range(max(1, len(text) - SHINGLE + 1))}
 
 
 def _telling_difference(mine: str, theirs: str) -> str:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,8 @@ SHORTLIST = 12
 #: does not count: while one subject fills the news, everything resembles everything.
 OTHERS = slice(2, 5)
 OTHERS_SHARE = 0.4
+#: Any two items are alike as much as this, also while there are too few stories to tell.
+OTHERS_LEAST = 0.1
 #: An update joins from here on.
 SAME_STORY = 0.31
 #: And so much later for each doubling of the words beyond a headline's, up to two.
@@ -93,18 +96,18 @@ class OpenStories:
         item, one = embedded.item, self._sight(embedded)
         rows = self._members.nearest(one.vector, CANDIDATES)
         at, silence = item.at.timestamp(), window or self.window
-        rows = rows[self._stories.open_at(rows, at, (silence + LATE).total_seconds())]
-        is_open = self._stories.open_at(rows, at, silence.total_seconds())
-        closed, rows = rows[~is_open], rows[is_open]
+        distance = self._stories.silence_at(rows, at)
+        closed = rows[(distance > silence.total_seconds()) & (distance <= (silence + LATE).total_seconds())]
+        rows = rows[distance <= silence.total_seconds()]
+        like = self._likeness(one, rows)
+        if copied := self._copied(one.wording, like):
+            return self._joined(copied[0], Relation.COPY, 1.0, copied[1])
         if (again := self._said_before(one, closed)) is not None:
             told = self._members.wording(again)
             because = f"word for word what “{told.title}” ({told.source}) said; it opens it again"
             return self._joined(again, Relation.UPDATE, 1.0, because)
         if not len(rows):
             return Placement(item.id, Relation.ROOT, because="nothing is open")
-        like = self._likeness(one, rows)
-        if copied := self._copied(one.wording, like):
-            return self._joined(copied[0], Relation.COPY, 1.0, copied[1])
         row, likeness = self._nearest_story(like)
         bar = _bar(one)
         told = self._members.wording(row)
@@ -165,15 +168,15 @@ class OpenStories:
                 stories.setdefault(story_of[place], []).append(place)
 
         total = like.total.tolist()
-
-        def alike(places: list[int]) -> float:
+        ranked = []
+        for places in stories.values():
             values = [total[place] for place in places[:MEMBERS]]
-            return float(NEAREST * values[0] + (1 - NEAREST) * sum(values) / len(values))
-
-        ranked = sorted(stories.values(), key=alike, reverse=True)
-        others = [alike(places) for places in ranked[OTHERS]]
-        usual = max(sum(others) / len(others), 0.0) if others else 0.0
-        return int(like.rows[ranked[0][0]]), alike(ranked[0]) - OTHERS_SHARE * usual
+            ranked.append((NEAREST * values[0] + (1 - NEAREST) * sum(values) / len(values), places[0]))
+        ranked.sort(key=itemgetter(0), reverse=True)
+        alike, nearest = ranked[0]
+        others = [other for other, _ in ranked[OTHERS]]
+        usual = max(sum(others) / len(others) if others else 0.0, OTHERS_LEAST)
+        return int(like.rows[nearest]), alike - OTHERS_SHARE * usual
 
     def compare(self, one: EmbeddedItem, other: EmbeddedItem) -> str:
         """Say in a paragraph why two items, were nothing else open, would be one story, or not."""
@@ -312,10 +315,10 @@ class _Stories:
         number = int(self._table["number"][row])
         return self._named.get(number) or self._ids[number]
 
-    def open_at(self, rows: Rows, at: float, window: float) -> NDArray[np.bool_]:
-        """Which rows are of stories that had not been silent for longer than the window then, or were not to be."""
-        stories = self._table[self.numbers(rows)]
-        return np.asarray((stories["from"] - window <= at) & (at <= stories["to"] + window))
+    def silence_at(self, rows: Rows, at: float) -> NDArray[np.float64]:
+        """How long, in seconds, the rows' stories had been silent then, or were to be; 0 or less while they were told."""
+        numbers = self.numbers(rows)
+        return np.maximum(self._table["from"][numbers] - at, at - self._table["to"][numbers])
 
     def numbers(self, rows: Rows) -> NDArray[np.int32]:
         return np.asarray(self._table["number"][rows])

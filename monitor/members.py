@@ -113,9 +113,9 @@ class Members:
                 part, middle = theirs[:, start:end], middles[:, start:end]
                 mine = one.vector[start:end] - (middle[tongue] if tongue >= 0 else 0)
                 # (part - middle) times mine, and times itself, without making the differences
-                squares, shifts = np.einsum("ij,ij->i", part, part), (part @ middle.T)[places, tongues]
-                own = np.einsum("ij,ij->i", middle, middle)[tongues]
-                dots = part @ mine - (middle @ mine)[tongues]
+                squares, products = np.einsum("ij,ij->i", part, part), np.vstack([mine, middle]) @ part.T
+                shifts, own = products[1 + tongues, places], np.einsum("ij,ij->i", middle, middle)[tongues]
+                dots = products[0] - (middle @ mine)[tongues]
                 lengths = np.sqrt(np.maximum(squares - 2 * shifts + own, 1e-9)) * max(float(np.linalg.norm(mine)), 1e-9)
                 living = squares > 0
                 total += np.where(living, dots / lengths, 0)

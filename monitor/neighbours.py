@@ -59,7 +59,9 @@ class Neighbours:
         if not len(self):
             return np.zeros(0, dtype=np.int32)
         _, found = (self._lists or self._flat).search(self._codes(vector[None]), min(count, len(self)))
-        return np.unique(np.frombuffer(self._rows, dtype=np.int32)[found[0][found[0] >= 0]])
+        rows = np.sort(np.frombuffer(self._rows, dtype=np.int32)[found[0][found[0] >= 0]])
+        # an amended row has two codes
+        return rows[np.diff(rows, prepend=-1) > 0]
 
     def _codes(self, vectors: Vector) -> NDArray[np.uint8]:
         return np.packbits(vectors @ self._planes > 0, axis=1)

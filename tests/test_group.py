@@ -309,6 +309,15 @@ def test_the_very_same_text_opens_a_closed_story_again() -> None:
     assert "opens it again" in again.because
 
 
+def test_a_copy_of_what_is_open_stays_with_it_though_a_closed_story_said_the_same() -> None:
+    open_stories = stories()
+    put(open_stories, news(TITLE, text=TEXT))
+    later = news(TITLE, 90 * HOUR, source="Meridian Courier", text=TEXT)
+    open_stories.add(Member(later, later.item.id, Relation.ROOT))
+    copied = open_stories.place(news(TITLE, 91 * HOUR, source="Third Wire", text=TEXT))
+    assert (copied.relation, copied.story) == (Relation.COPY, later.item.id)
+
+
 def test_a_late_item_joins_its_story_though_newer_ones_stand_between() -> None:
     open_stories = stories()
     root = news("Strike on Kharkiv", text=LEADS[0])

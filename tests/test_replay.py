@@ -48,7 +48,7 @@ ARCHIVE: list[dict[str, Any]] = [
      "lang": "en", "published": "2024-10-28T11:00:00Z", "source": "Meridian Courier", "url": "https://m.example/1"},
     {"id": 4, "title": "What is BRICS Clear?", "published": "2024-10-28T12:00:00Z"},
     {"id": "n5", "title": "North Korean soldiers arrive in Russia, Kyiv says", "text": "Officers came with them.",
-     "lang": "en", "published": "2024-10-29T11:00:00Z", "source": "Third Wire"},
+     "lang": "en", "published": "2024-10-28T17:00:00Z", "source": "Third Wire"},
     {"id": "n6", "title": "Rain expected over the weekend in the south, again", "published": "2024-10-29T12:00:00Z"},
 ]  # fmt: skip
 
