@@ -189,7 +189,7 @@ class Misconfigured(SendError):
 
 
 class RootGone(SendError):
-    """Certainly not accepted: the root that it replies to, or edits, is not there, or takes no replies or edits any more."""
+    """Certainly not accepted: the root that it replies to, or edits, is not there any more, or takes no replies."""
 
     permanent = True
 

@@ -586,15 +586,20 @@ class Outbox(Stories):
             self._connection.execute("UPDATE outbox SET repeats = repeats + 1 WHERE id = ?", (delivery_id,))
             self._settle(delivery_id, DeliveryState.QUEUED, now, error=error)
 
-    def lose_root(self, reply_id: str, now: datetime, error: str) -> None:
-        """Queue a reply again whose root was deleted in the channel: it stands by itself, and so does what comes after it."""
+    def lose_root(self, delivery_id: str, now: datetime, error: str) -> None:
+        """Write down that the root of a reply, or of an edit, was deleted in the channel; the edit is over.
+
+        The reply is queued again, and stands by itself, as does what waits to be replied. What comes after it is a new root.
+        """
         with self._writing():
-            row = self._one("SELECT parent_id FROM outbox WHERE id = ?", reply_id)
-            self._end(row["parent_id"] if row else "", "deleted in the channel", f"{reply_id}: {error}", now)
+            row = self._one("SELECT parent_id, kind FROM outbox WHERE id = ?", delivery_id)
+            self._end(row["parent_id"] if row else "", "deleted in the channel", f"{delivery_id}: {error}", now)
+            if row is None or row["kind"] == AlertKind.EDIT:
+                return
             # rendered anew: by itself it names its story
-            self._unfold(reply_id, now, f"the root of {reply_id} is gone", alone=False)
-            self._connection.execute("UPDATE outbox SET message = NULL, rung = 0 WHERE id = ?", (reply_id,))
-            self._settle(reply_id, DeliveryState.QUEUED, now, error=error)
+            self._unfold(delivery_id, now, f"the root of {delivery_id} is gone", alone=False)
+            self._connection.execute("UPDATE outbox SET message = NULL, rung = 0 WHERE id = ?", (delivery_id,))
+            self._settle(delivery_id, DeliveryState.QUEUED, now, error=error)
 
     def _end(self, delivery_id: str, reason: str, detail: str, now: datetime) -> None:
         """Drop a row, what its message was to tell beside it apart, and with it its edit."""

@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import groupby, islice
 from urllib.parse import quote, urlsplit
 
 from monitor.model import Alert, Escalation, Growth, Item, Match, MatchOutcome, Voice
@@ -109,8 +111,8 @@ def title(item: Item) -> str:
 def formerly(alert: Alert) -> str:
     """Tell what an edit changed: the title, or else what stands under it."""
     if line(alert.formerly) == line(alert.item.title):
-        return "its text was edited by its publisher"
-    return f"edited by its publisher; it read “{brief(alert.formerly, QUOTE_LIMIT)}”"
+        return "Its text was edited by its publisher"
+    return f"Edited by its publisher; it read “{brief(alert.formerly, QUOTE_LIMIT)}”"
 
 
 def was(alert: Alert) -> str:
@@ -185,8 +187,8 @@ def reasons(alert: Alert) -> list[str]:
     if not others:
         return [said]
     return [
-        f"{_topic(alert, first)}: {said}",
-        *(f"{_topic(alert, match)}: {_resembles(match) or _mentions(match) or match.outcome}" for match in others),
+        f"{_topic(alert, first)} — {said}",
+        *(f"{_topic(alert, match)} — {_resembles(match) or _mentions(match) or match.outcome}" for match in others),
     ]
 
 
@@ -282,8 +284,10 @@ def _lateness(late: timedelta) -> str:
         return "within a minute"
     if minutes < 60:
         return f"{minutes} min later"
-    if minutes < 48 * 60:
+    if minutes < 3 * 60:
         return f"{minutes // 60} h {minutes % 60} min later"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h later"
     return f"{minutes // (24 * 60)} days later"
 
 
@@ -322,13 +326,18 @@ def brief(text: str, limit: int) -> str:
 
 def line(text: str) -> str:
     """Keep what can be seen, on one line; of marks heaped on one letter, which hide the lines above and below, the first."""
-    kept, heap = [], 0
-    for character in text:
-        category = unicodedata.category(character)
-        heap = heap + 1 if category in MARKS else 0
-        if character.isspace() or (category not in UNSEEN and character not in BLANK and heap <= HEAP_LIMIT):
-            kept.append(character)
-    return " ".join("".join(kept).split())
+    runs = groupby(filter(_is_seen, text), _is_mark)
+    return " ".join("".join("".join(islice(run, HEAP_LIMIT) if marks else run) for marks, run in runs).split())
+
+
+@lru_cache(4096)
+def _is_seen(character: str) -> bool:
+    return character.isspace() or (unicodedata.category(character) not in UNSEEN and character not in BLANK)
+
+
+@lru_cache(4096)
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character) in MARKS
 
 
 def clip(text: str, limit: int) -> str:

@@ -193,7 +193,7 @@ class Memory(Protocol):
     ) -> None: ...
     def degrade(self, delivery_id: str, now: datetime, error: str, *, lowest: bool) -> DeliveryState: ...
     def repeat(self, delivery_id: str, now: datetime, error: str) -> None: ...
-    def lose_root(self, reply_id: str, now: datetime, error: str) -> None: ...
+    def lose_root(self, delivery_id: str, now: datetime, error: str) -> None: ...
     def block(self, channel: str, because: str, notice: Notice | None, now: datetime) -> bool: ...
     def rethread(
         self,
@@ -1043,7 +1043,10 @@ async def _write_refused_edit(
     delivery: Delivery, error: SendError, edges: Courier, not_before: datetime
 ) -> DeliveryState:
     """An edit is tried again whenever that may help: to do it twice does no harm. Else nothing is lost but a sum."""
-    if isinstance(error, RootGone | Unacceptable):
+    if isinstance(error, RootGone):
+        await edges.in_store(edges.memory.lose_root, delivery.alert.id, edges.clock(), str(error))
+        return await _after(delivery, DeliveryState.DROPPED, edges, str(error))
+    if isinstance(error, Unacceptable):
         await _settle(delivery, DeliveryState.DROPPED, edges, error=str(error))
         return DeliveryState.DROPPED
     await _settle(delivery, DeliveryState.QUEUED, edges, error=str(error), not_before=not_before)

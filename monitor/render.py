@@ -116,9 +116,11 @@ def _lines(block: Mapping[str, Any]) -> list[str]:
 
 def _fitting(lines: Sequence[str], limit: int) -> str:
     """Join the first lines, as many as fit however Slack counts an emoji: a line that is cut may be half a link."""
-    while len((text := "\n".join(lines)).encode("utf-16-le")) // 2 > limit:
+    text = "\n".join(lines)
+    while lines and len(text.encode("utf-16-le")) // 2 > limit:
         lines = lines[:-1]
-    return text
+        text = "\n".join([*lines, "…"])
+    return text if lines else ""
 
 
 # -- Block Kit: https://docs.slack.dev/reference/block-kit/ ----------------------------------------

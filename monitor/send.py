@@ -75,20 +75,13 @@ TOKEN_CODES = frozenset(
         "missing_scope",
         "ekm_access_denied",
         "team_access_not_granted",
+        "not_allowed_token_type",
     }
 )
 #: Of the channel; also whatever begins with `restricted_action`.
-CHANNEL_CODES = frozenset({"channel_not_found", "not_in_channel", "is_archived", "no_permission"})
-#: The message that is replied to, or edited, is not there, or not for us to touch.
-ROOT_CODES = frozenset(
-    {
-        "thread_not_found",
-        "cannot_reply_to_message",
-        "message_not_found",
-        "cant_update_message",
-        "edit_window_closed",
-    }
-)
+CHANNEL_CODES = frozenset({"channel_not_found", "not_in_channel", "is_archived", "is_inactive", "no_permission"})
+#: The message that is replied to, or edited, is not there.
+ROOT_CODES = frozenset({"thread_not_found", "cannot_reply_to_message", "message_not_found"})
 #: Of a question what stands in a channel: it is not answered, and will not be until a person acts.
 UNREADABLE_CODES = CHANNEL_CODES | {"missing_scope"}
 #: Also whatever begins with `invalid_metadata_`.
@@ -100,6 +93,9 @@ PAYLOAD_CODES = frozenset(
         "msg_too_long",
         "no_text",
         "too_many_attachments",
+        # of an edit: the message is another's by now, or the workspace lets nobody edit what is so old
+        "cant_update_message",
+        "edit_window_closed",
     }
 )
 
@@ -113,9 +109,11 @@ REMEDIES = {
     "missing_scope": "the app lacks a scope; add it under OAuth & Permissions, and install the app again",
     "ekm_access_denied": "the workspace's administrators have suspended posting",
     "team_access_not_granted": "the app is not installed in this channel's workspace; install it there",
+    "not_allowed_token_type": "this is no bot token; copy the one that begins with xoxb- from the app's page",
     "channel_not_found": "no such channel, or the bot is not in it; give the channel's ID (C…) and /invite the bot",
     "not_in_channel": "the bot is not in the channel; /invite it",
     "is_archived": "the channel is archived; unarchive it, or name another",
+    "is_inactive": "the channel is archived; unarchive it, or name another",
     "no_permission": "the bot may not post there; /invite it, or let it post in the channel's settings",
 }
 #: What is lost without any of these scopes: one is for public channels, the other for private ones.
@@ -193,14 +191,11 @@ class SlackSink:
         oldest = f"{(delivery.sending_at - LOOK_BACK).timestamp():.6f}"
         try:
             ours = self._our_ids()
-            for message in self._messages(delivery.alert.channel, delivery.thread, oldest):
+            for message in self._standing(delivery, oldest):
                 if _delivery_id(message) == delivery.alert.id and not ours.isdisjoint(_author_ids(message)):
                     return str(message["ts"])
         except Exception as error:  # as in send; not to know is the answer that makes the outbox read again
-            code = _error_code(error)
-            if code == "thread_not_found":  # nor is what was replied in it
-                return None
-            reason = failure(error)
+            code, reason = _error_code(error), failure(error)
             too_often = isinstance(error, SlackApiError) and isinstance(reason, NotAccepted)
             unknown = Unreadable if code in UNREADABLE_CODES or too_often else MaybeAccepted
             raise unknown(str(reason), retry_after=reason.retry_after) from _cause(error)
@@ -250,6 +245,18 @@ class SlackSink:
         if not self._identity:
             raise ValueError("auth.test does not say who we are")
         return self._identity
+
+    def _standing(self, delivery: Delivery, oldest: str) -> Iterator[Mapping[str, Any]]:
+        """What stands where the delivery would: in its thread, or in its channel if there is none.
+
+        A reply whose root was deleted meanwhile Slack may have put in the channel, outside of any thread (slack-go #1571).
+        """
+        try:
+            yield from self._messages(delivery.alert.channel, delivery.thread, oldest)
+        except SlackApiError as error:
+            if _error_code(error) != "thread_not_found":
+                raise
+            yield from self._messages(delivery.alert.channel, "", oldest)
 
     def _messages(self, channel: str, thread: str, oldest: str) -> Iterator[Mapping[str, Any]]:
         cursor = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from monitor import phrases
 from monitor.model import Alert, Growth
@@ -92,33 +93,38 @@ def _wrap(text: str, indent: str, hanging: str | None = None) -> list[str]:
     """Break a line at spaces, or beside a wide character, into lines of at most `COLUMNS`."""
     hanging = indent if hanging is None else hanging
     lines = []
-    line = indent
+    line, taken = indent, len(indent)
     for word in _breakable(text, COLUMNS - max(len(indent), len(hanging))):
-        if _columns(line + word.rstrip()) > COLUMNS:
+        if taken + _columns(word.rstrip()) > COLUMNS:
             lines.append(line.rstrip())
-            line = hanging
+            line, taken = hanging, len(hanging)
         line += word
+        taken += _columns(word)
     return [*lines, line.rstrip()] if line.strip() else lines
 
 
 def _breakable(text: str, room: int) -> list[str]:
     """Split into the shortest pieces a line may end after, none wider than `room`; joined, they are the text."""
-    pieces, taken = [""], 0
+    pieces, taken, before = [""], 0, 0
     for character in text:
-        previous, columns = pieces[-1], _columns(character)
-        wide = columns == 2 or _columns(previous[-1:]) == 2
-        if previous.endswith(" ") or (wide and character != " ") or taken + columns > room:
+        columns = _width(character)
+        wide = 2 in (columns, before) and character != " "
+        if wide or pieces[-1].endswith(" ") or taken + columns > room:
             pieces.append(character)
             taken = columns
         else:
             pieces[-1] += character
             taken += columns
+        before = columns
     return pieces
 
 
 def _columns(text: str) -> int:
-    """Count the columns that a terminal gives a text: two for a wide character, none for a combining one."""
-    return sum(
-        2 if unicodedata.east_asian_width(character) in "WF" else 0 if unicodedata.combining(character) else 1
-        for character in text
-    )
+    """Count the columns that a terminal gives a text."""
+    return sum(map(_width, text))
+
+
+@lru_cache(4096)
+def _width(character: str) -> int:
+    """Two for a wide character, none for a combining one."""
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 0 if unicodedata.combining(character) else 1

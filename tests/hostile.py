@@ -39,7 +39,7 @@ TRICKS = [
 
 
 def title(draw: random.Random) -> str:
-    """Words with tricks between and inside them; one in twenty is of 10,000 characters."""
+    """Words with tricks between and inside them; one in fifty is of 10,000 characters."""
     pieces = []
     for _ in range(draw.randint(1, 14)):
         piece = draw.choice(draw.choice((WORDS, TRICKS)))
@@ -48,9 +48,9 @@ def title(draw: random.Random) -> str:
         if draw.random() < 0.1:
             cut = draw.randint(0, len(piece))
             piece = piece[:cut] + draw.choice(TRICKS) + piece[cut:]
-        pieces.append(piece * (draw.randint(2, 200) if draw.random() < 0.05 else 1))
+        pieces.append(piece * (draw.randint(2, 200) if draw.random() < 0.01 else 1))
     text = draw.choice(("", " ", " ", " ")).join(pieces)
-    return (text * (10_000 // len(text) + 1))[:10_000] if draw.random() < 0.05 else text
+    return (text * (10_000 // len(text) + 1))[:10_000] if draw.random() < 0.02 else text
 
 
 def _zalgo(draw: random.Random, text: str) -> str:
@@ -96,7 +96,17 @@ def messages(said: str, draw: random.Random) -> Iterator[tuple[str, Message]]:
     yield "reply", render(reply)
     yield "edit", render(edit)
     yield "escalation", render(escalation)
-    yield "batch", render(reply, [edit, escalation, *[_told_later(reply, n) for n in range(draw.choice((0, 12)))]])
+    yield (
+        "batch",
+        render(
+            reply,
+            [
+                edit,
+                escalation,
+                *[_told_later(reply, n) for n in range(12 if draw.random() < 0.05 else draw.randint(0, 1))],
+            ],
+        ),
+    )
     yield "notice", render_notice(Notice("n", "C0OPS", "\n".join([said, other]), make.NOW))
 
 
@@ -147,12 +157,14 @@ def flaws(message: Message, links: Iterable[str] = (LINK,)) -> list[str]:
 
 
 def _unseen(texts: list[str]) -> set[str]:
-    return {unicodedata.category(character) for character in "".join(texts) if character != "\n"}
+    return {unicodedata.category(character) for character in set("".join(texts)) - {"\n"}}
 
 
 def columns(line: str) -> int:
     if line.lstrip().startswith(("link http", "http")):
         return 0  # whole however long
+    if line.isascii():
+        return len(line)
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line if not unicodedata.combining(c))
 
 

@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import make
@@ -9,11 +10,11 @@ import pytest
 from hostile import flaws, is_readable, messages, rungs, title
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from messages import VOICES, batch, batch_of_many, rendered
+from messages import GREW, VOICES, batch, batch_of_many, rendered
 
-from monitor.model import Alert, AlertKind, Corroboration, Escalation, MatchOutcome, Message, Notice
+from monitor.model import Alert, AlertKind, Corroboration, Escalation, Growth, MatchOutcome, Message, Notice
 from monitor.phrases import why
-from monitor.render import render
+from monitor.render import degraded, render
 
 # -- whatever a feed says --------------------------------------------------------------------------
 
@@ -70,7 +71,7 @@ def test_whatever_a_feed_says_a_message_only_shows_it(alert):
     assert [flaws(message, [make.item().link]) for message in rungs(rendered(alert))] == [[]] * 4
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32))
 def test_hostile_title_is_shown_and_nothing_else_comes_of_it(seed):
     draw = random.Random(seed)  # noqa: S311 - a seeded title
@@ -112,6 +113,36 @@ def test_title_of_nothing_visible_is_said_to_be_none():
     message = render(make.alert(item=make.item(title="\u200b\u202e", link="")))
 
     assert message.blocks[0]["text"]["text"] == "*(no title)*"
+
+
+# -- in less ---------------------------------------------------------------------------------------
+
+
+def test_rungs_say_less_and_less():
+    whole = rendered(batch())
+    first, second, third = (degraded(whole, rung) for rung in (1, 2, 3))
+
+    assert degraded(whole, 0) is whole
+    assert first.blocks[0]["text"]["text"] == second.text
+    assert (len(first.blocks), second.blocks, third.blocks) == (1, (), ())
+    assert third.text == f"{whole.text}\n<https://xinhai.example/2024/10/29/1.html>"
+    assert degraded(whole, 4) is None
+
+
+def test_rung_keeps_whole_lines_while_they_fit_and_shows_that_there_were_more():
+    line = {"type": "section", "text": {"type": "mrkdwn", "text": "<https://x.example/|" + "a" * 800 + ">"}}
+    whole = make.message(blocks=(line,) * 5)
+
+    assert [degraded(whole, 1).blocks[0]["text"]["text"], degraded(whole, 2).text] == [
+        "\n".join([line["text"]["text"]] * 3 + ["…"]),
+        "\n".join([line["text"]["text"]] * 4 + ["…"]),
+    ]
+
+
+def test_message_without_blocks_has_all_rungs():
+    whole = make.message(text="&amp;" * 1_000, blocks=())
+
+    assert [len(message.text) for message in rungs(whole)] == [5_000, 5_000, 3_496, 1_496]
 
 
 # -- why -------------------------------------------------------------------------------------------
@@ -253,6 +284,65 @@ def test_batch_of_many_counts_those_that_it_does_not_show():
 
     assert [text.partition("|")[2].partition(" ")[0] for text in shown[1:8]] == list("0123456")
     assert shown[-1].startswith("and 7 more\n")
+
+
+RARE = "rarer than 1 in 12,000 ordinary items"
+COUNTS = "7 independent sources, 3 languages, 12 items"
+
+
+def test_sentence_further_down_is_quoted_in_place_of_the_lead():
+    match = make.match(unit="Pictures showed soldiers in Kursk.", nearest="Troops in Kursk", terms=(), score=0)
+    blocks = render(make.alert(matches=(match,))).blocks
+
+    assert blocks[3]["text"]["text"] == "Further down: “Pictures showed soldiers in Kursk.”"
+    assert blocks[4]["elements"][0]["text"] == "Why: resembles “Troops in Kursk”"
+
+
+def test_only_the_first_topic_says_all_of_its_reason():
+    second = make.match(topic="kursk", nearest="Fighting in Kursk", unit="Fighting went on.")
+    third = make.match(topic="brics", outcome=MatchOutcome.MATCHED_TERM, terms=("brics pay",))
+    why = render(make.alert(matches=(make.match(nearest="Troops in Kursk"), second, third))).blocks[4]["elements"][0][
+        "text"
+    ]
+
+    assert why.split("\n") == [
+        "Why: North Korean troops in Russia — resembles “Troops in Kursk”; mentions “troops”; " + RARE,
+        "kursk — its part “Fighting went on.” resembles “Fighting in Kursk”",
+        "brics — mentions “brics pay”",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "7 independent sources, 3 languages, 12 items, last 17:30 UTC · wire, state media and independent"),
+        ({"kinds": ("state media", "independent")}, f"{COUNTS}, last 17:30 UTC · state media and independent"),
+        ({"kinds": ("wire",), "latest": make.NOW + timedelta(days=1)}, f"{COUNTS}, last 14:30 UTC 30 Oct"),
+        ({"kinds": (), "closed": True}, f"{COUNTS}, last 17:30 UTC · story closed"),
+        ({"kinds": (), "silenced_by": "M. Okafor"}, f"{COUNTS}, last 17:30 UTC · silenced by M. Okafor"),
+        (
+            {"kinds": (), "silenced_by": "\u200b", "silenced_until": make.NOW},
+            f"{COUNTS}, last 17:30 UTC · silenced by somebody until 14:30 UTC",
+        ),
+        (
+            {"kinds": (), "sources": 1, "languages": 1, "items": 1},
+            "1 independent source, 1 item, last 17:30 UTC",
+        ),
+    ],
+)
+def test_root_says_how_far_its_story_has_come(fields, said):
+    message = render(make.alert(corroboration=Corroboration(3)), growth=replace(GREW, **fields))
+
+    assert message.blocks[-1]["elements"][0]["text"] == f"{said} · monitor explain 80666894"
+    assert message.text.endswith(f"(Harbour Wire; {said})")
+    assert "single source" not in str(message.blocks)
+
+
+def test_growth_counts_independent_sources_and_all_items():
+    copied = make.voice("Copy Desk", kind="trade press", own=False)
+    story = make.story(voices=(*VOICES, copied), items=5, languages=("en", "ru"))
+
+    assert Growth.of(story, closed=True) == Growth(3, ("wire", "state media"), 2, 5, story.latest, closed=True)
 
 
 def test_language_without_a_name_is_told_by_its_code():

@@ -17,7 +17,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
 from slack_server import FakeSlack
 
-from monitor.errors import MaybeAccepted, Misconfigured, NotAccepted, RootGone, SendError, Unacceptable
+from monitor.errors import MaybeAccepted, Misconfigured, NotAccepted, RootGone, SendError, Unacceptable, Unreadable
 from monitor.model import AlertKind, Delivery, Notice, Severity
 from monitor.render import render_notice
 from monitor.send import SlackSink, TerminalSink, failure
@@ -119,6 +119,8 @@ def openssl(reason):
         (refusal("channel_not_found"), Misconfigured),
         (refusal("not_in_channel"), Misconfigured),
         (refusal("is_archived"), Misconfigured),
+        (refusal("is_inactive"), Misconfigured),
+        (refusal("not_allowed_token_type"), Misconfigured),
         (refusal("restricted_action"), Misconfigured),
         (refusal("restricted_action_thread_only_channel"), Misconfigured),
         (refusal("ekm_access_denied"), Misconfigured),
@@ -127,8 +129,6 @@ def openssl(reason):
         (refusal("thread_not_found"), RootGone),
         (refusal("cannot_reply_to_message"), RootGone),
         (refusal("message_not_found"), RootGone),
-        (refusal("cant_update_message"), RootGone),
-        (refusal("edit_window_closed"), RootGone),
         # these very bytes
         (refusal("invalid_blocks"), Unacceptable),
         (refusal("invalid_blocks_format"), Unacceptable),
@@ -137,6 +137,8 @@ def openssl(reason):
         (refusal("no_text"), Unacceptable),
         (refusal("too_many_attachments"), Unacceptable),
         (refusal("invalid_metadata_format"), Unacceptable),
+        (refusal("cant_update_message"), Unacceptable),
+        (refusal("edit_window_closed"), Unacceptable),
         (refusal("invalid_metadata_schema"), Unacceptable),
         # Slack's own trouble, and what nobody listed
         (refusal("internal_error"), MaybeAccepted),
@@ -265,6 +267,42 @@ def test_notice_with_lost_answer_is_found(slack):
         sink(slack).send(notice())
 
     assert sink(slack).find(notice()) == slack.messages[0]["ts"]
+
+
+def test_edit_replaces_the_message_in_its_place(slack):
+    root = make.delivery()
+    ts = sink(slack).send(root)
+    edit = replace(root.alert, id="e1", kind=AlertKind.EDIT, parent=root.alert.id)
+
+    sink(slack).edit(make.delivery(alert=edit, thread=ts, message=make.message(text="HIGH: 2 sources")))
+
+    [message] = slack.messages
+    assert (message["ts"], message["text"], slack.delivery_ids()) == (ts, "HIGH: 2 sources", [root.alert.id])
+    assert "unfurl_links" not in slack.requests[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        ("accept_then_close", MaybeAccepted),
+        ("ratelimited", NotAccepted),
+        ("message_not_found", RootGone),
+        ("cant_update_message", Unacceptable),
+        ("is_inactive", Misconfigured),
+    ],
+)
+def test_failed_edit_is_sorted(slack, fault, outcome):
+    ts = sink(slack).send(make.delivery())
+    slack.fault(fault, method="chat.update")
+
+    with pytest.raises(outcome):
+        sink(slack).edit(make.delivery(alert=make.alert(kind=AlertKind.EDIT, parent="root"), thread=ts))
+
+
+def test_message_without_blocks_is_shown_by_its_text(slack):
+    sink(slack).send(make.delivery(message=make.message(blocks=())))
+
+    assert "blocks" not in slack.requests[0][1]
 
 
 def test_broadcast_root_is_no_reply(slack):
@@ -426,6 +464,37 @@ def test_unreadable_channel_is_not_an_empty_one(slack, fault):
 
     with pytest.raises(MaybeAccepted):
         sink(slack).find(make.delivery())
+
+
+@pytest.mark.parametrize(
+    ("fault", "refused"),
+    [
+        ("missing_scope", True),
+        ("not_in_channel", True),
+        ("channel_not_found", True),
+        ("ratelimited", True),
+        ("token_revoked", False),  # nor could it be sent again
+        ("fatal_error", False),
+        ("http503", False),
+        ("html200", False),
+    ],
+)
+def test_channel_that_may_not_be_read_is_told_from_one_that_did_not_answer(slack, fault, refused):
+    slack.fault(fault, method="conversations.history")
+
+    with pytest.raises(MaybeAccepted) as raised:
+        sink(slack).find(make.delivery())
+
+    assert isinstance(raised.value, Unreadable) is refused
+
+
+def test_slack_that_is_down_is_no_refusal_to_let_us_read(slack):
+    slack.down()
+
+    with pytest.raises(MaybeAccepted) as raised:
+        sink(slack).find(make.delivery())
+
+    assert not isinstance(raised.value, Unreadable)
 
 
 def test_rate_limited_reading_says_when_to_come_back(slack):
@@ -618,6 +687,14 @@ def torn(tmp_path, delivery: Delivery, keep):
     terminal(tmp_path).send(delivery)
     path = tmp_path / "transcript.jsonl"
     path.write_bytes(path.read_bytes()[:keep])
+
+
+def test_edit_prints_nothing(tmp_path):
+    screen = io.StringIO()
+
+    terminal(tmp_path, screen).edit(make.delivery())
+
+    assert (screen.getvalue(), (tmp_path / "transcript.jsonl").exists()) == ("", False)
 
 
 def test_torn_line_is_absent(tmp_path):

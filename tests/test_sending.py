@@ -3,7 +3,10 @@ are gone, and what a person does about it."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,14 +19,7 @@ from slack_server import FakeSlack
 from world import GAZETTE, SHIPS, SHIPS_TOPIC, TROOPS, TROOPS_AGAIN, TROOPS_RETOLD, TROOPS_TOPIC, WIRE, World
 
 from monitor.errors import MaybeAccepted, Misconfigured, NotAccepted, RootGone, SendError, Unacceptable, Unreadable
-from monitor.model import (
-    AlertKind,
-    DeliveryState,
-    Message,
-    Notify,
-    Placement,
-    Relation,
-)
+from monitor.model import Alert, AlertKind, DeliveryState, Message, Notify, Placement, Relation, Topic
 from monitor.outbox import edit_of
 from monitor.rulings import split
 from monitor.send import SlackSink
@@ -180,12 +176,19 @@ async def test_edit_that_is_told_to_wait_holds_up_no_alert() -> None:
     assert world.told() == [ROOT_TROOPS, ROOT_SHIPS]
 
 
-@pytest.mark.parametrize("error", [RootGone("message_not_found"), RootGone("cant_update_message"), REFUSED])
-async def test_edit_of_what_is_not_there_ends_for_good_and_quietly(error: SendError) -> None:
-    world = await grown(error)
+async def test_edit_that_is_refused_ends_for_good_and_quietly() -> None:
+    world = await grown(Unacceptable("cant_update_message"))
     await world.publish(GAZETTE, TROOPS_AGAIN)
     await world.deliver()
     assert (len(world.sink.edits), edit_state(world), world.store.undelivered()) == (1, "dropped", {})
+
+
+async def test_edit_of_a_root_that_was_deleted_ends_it_and_the_story_s_next_item_is_a_root() -> None:
+    world = await grown(RootGone("message_not_found"))
+    assert (edit_state(world), states(world), world.store.undelivered()) == ("dropped", ["dropped"], {})
+    await world.publish(GAZETTE, TROOPS_AGAIN)
+    await world.deliver()
+    assert (len(world.sink.edits), world.told()) == (1, [ROOT_TROOPS, f"root: {TROOPS_AGAIN[0]}"])
 
 
 async def test_edit_that_was_on_the_wire_at_a_crash_is_tried_again() -> None:
@@ -326,8 +329,6 @@ async def paced(count: int, channels: int, sink: FakeSink | SlackSink) -> World:
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 30), st.integers(1, 6))
 def test_no_channel_gets_two_posts_within_the_pace_and_none_waits_longer(count: int, channels: int) -> None:
-    import asyncio
-
     sink = FakeSink()
     world = asyncio.run(paced(count, channels, sink))
     by_channel: dict[str, list[float]] = {}
@@ -617,8 +618,144 @@ async def test_blocked_delivery_that_a_person_tries_again_is_the_probe() -> None
 
 
 @pytest.fixture
-def slack(monkeypatch: pytest.MonkeyPatch):
+def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSlack]:
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with FakeSlack() as slack:
         yield slack
+
+
+async def on_slack(slack: FakeSlack, *topics: Topic) -> World:
+    """A world that tells Slack; its clock is Slack's."""
+    world = World(topics or (TROOPS_TOPIC, SHIPS_TOPIC), settle=timedelta(seconds=60))
+    world.sink = SlackSink(slack.token, slack.url)  # type: ignore[assignment]  # in place of the fake
+    slack.clock = lambda: world.now.timestamp()
+    world.pace, world.ops = timedelta(seconds=1), "C0OPS"
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    return world
+
+
+async def test_rate_of_slack_is_never_passed(slack: FakeSlack) -> None:
+    world = World()
+    slack.clock, slack.burst = lambda: world.now.timestamp(), 1
+    world.sink = SlackSink(slack.token, slack.url)  # type: ignore[assignment]  # in place of the fake
+    world.pace = timedelta(seconds=1)
+    world.store.add_feed(make.feed(), world.now)
+    alerts(world.store, 200, 20)
+    assert await world.deliver() == 200
+    assert (len(slack.requests), len(slack.messages)) == (200, 200)
+    assert world.now - make.NOW < timedelta(minutes=1)
+
+
+async def test_message_in_slack_is_edited_in_its_place(slack: FakeSlack) -> None:
+    world = await on_slack(slack)
+    await world.deliver()
+    await world.publish(GAZETTE, TROOPS)
+    await world.deliver()
+    [message] = slack.messages
+    [root] = world.store.deliveries()
+    assert isinstance(root.alert, Alert)
+    assert "2 items" in message["text"]
+    assert "edited" in message
+    assert message["metadata"]["event_payload"] == {
+        "delivery_id": root.alert.id, "kind": "root", "tells": [root.alert.id], "items": [root.alert.item.id],
+    }  # fmt: skip
+
+
+async def test_message_of_several_replies_says_which(slack: FakeSlack) -> None:
+    world = await on_slack(slack)
+    world.reply_gap = timedelta(minutes=10)
+    await world.deliver()
+    await world.publish(GAZETTE, TROOPS_RETOLD, ("Troops near Kursk are North Korean", TROOPS_RETOLD[1]))
+    await world.deliver()
+    _, first, second = (delivery.alert for delivery in world.store.deliveries())
+    payload = slack.messages[-1]["metadata"]["event_payload"]
+    assert (payload["kind"], payload["tells"]) == ("reply", [first.id, second.id])
+    assert len(payload["items"]) == 2
+
+
+def test_metadata_of_very_many_stays_within_what_slack_takes(slack: FakeSlack) -> None:
+    batch = tuple(make.alert(item=make.item(title=f"Item {n}")) for n in range(500))
+    SlackSink(slack.token, slack.url).send(make.delivery(batch=batch))
+    payload = slack.messages[0]["metadata"]["event_payload"]
+    assert len(json.dumps(payload)) < 8_000
+    assert len(payload["tells"]) == 100
+
+
+async def test_bot_that_is_not_invited_is_told_of_and_what_waits_goes_once_it_is(slack: FakeSlack) -> None:
+    world = await on_slack(slack, TROOPS_TOPIC, replace(SHIPS_TOPIC, notify=Notify(channel=OTHER)))
+    slack.outside = {"C0NEWS"}
+    await world.publish(WIRE, TROOPS, SHIPS)
+    for _ in range(3):
+        await world.deliver()
+        world.wait(seconds=5)
+    assert [m["channel"] for m in slack.messages] == [OTHER, "C0OPS"]
+    assert "/invite it" in slack.messages[1]["text"]
+    slack.outside = set()
+    world.wait(minutes=15)
+    await world.deliver()
+    assert (slack.messages[2]["channel"], world.store.blockages()) == ("C0NEWS", [])
+
+
+@pytest.mark.parametrize("removed", [True, False])
+async def test_reply_to_a_root_that_was_deleted_in_slack_stands_in_the_channel(slack: FakeSlack, removed: bool) -> None:
+    world = await on_slack(slack)
+    await world.deliver()
+    if removed:
+        slack.remove(slack.messages[0]["ts"])
+    else:
+        slack.fault("thread_not_found")
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    await world.deliver()
+    assert "thread_ts" not in slack.messages[-1]
+    assert states(world) == ["dropped", "sent"]
+
+
+async def test_reply_whose_answer_was_lost_is_found_where_slack_put_it_without_its_root(slack: FakeSlack) -> None:
+    world = await on_slack(slack)
+    await world.deliver()
+    slack.remove(slack.messages[0]["ts"])
+    slack.fault("accept_then_close")
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    for _ in range(4):
+        await world.deliver()
+        world.wait(minutes=1)
+    assert (len(slack.messages), states(world)) == (1, ["dropped", "sent"])
+
+
+async def test_doubt_without_the_scope_to_read_is_told_twice_and_says_so(slack: FakeSlack) -> None:
+    world = await on_slack(slack)
+    slack.scopes -= {"channels:history"}
+    slack.fault("accept_then_close")
+    for _ in range(18):
+        await world.deliver()
+        world.wait(minutes=1)
+    assert ["may repeat" in message["text"] for message in slack.messages] == [False, True]
+
+
+def test_check_names_what_each_channel_lacks(slack: FakeSlack) -> None:
+    slack.outside, slack.archived, slack.scopes = {"C0NEWS", "C0SECRET"}, {"C0OLD"}, slack.scopes - {"chat:write"}
+    slack.private = {"C0SECRET"}
+    problems = SlackSink(slack.token, slack.url).check(["C0NEWS", "C0OLD", "C0SECRET", "C0WELL"])
+    assert [problem.partition(";")[0] for problem in problems] == [
+        "slack: the app lacks the scope chat:write: nothing can be posted",
+        "C0NEWS: slack: the bot is not in #c0news",
+        "C0OLD: slack: #c0old is archived",
+        "C0SECRET: slack: channel_not_found: no such channel, or the bot is not in it",
+    ]
+    assert problems[1].endswith("type /invite @monitor there")
+
+
+def test_check_says_once_that_nothing_can_be_read_back(slack: FakeSlack) -> None:
+    slack.scopes -= {"channels:history", "groups:history", "channels:read"}
+    [problem] = SlackSink(slack.token, slack.url).check(["C0NEWS", "C0OTHER"])
+    assert problem.startswith(
+        "slack: the app lacks the scope channels:history or groups:history: no channel can be read back"
+    )
+
+
+def test_check_names_the_scope_that_one_channel_needs(slack: FakeSlack) -> None:
+    slack.scopes, slack.private = slack.scopes - {"groups:history"}, {"C0SECRET"}
+    [problem] = SlackSink(slack.token, slack.url).check(["C0NEWS", "C0SECRET"])
+    assert (problem.partition(":")[0], problem.rpartition(" ")[2]) == ("C0SECRET", "groups:history")
