@@ -24,7 +24,16 @@ from monitor.archive import read_archive
 from monitor.audit import SPAN, Auditor, Swept, look, sweep
 from monitor.background import Background, Sample, Tongue, tongue
 from monitor.canary import Aviary, tend
-from monitor.config import Config, SinkOptions, opinion_key, sink_names, sink_secrets, slack_token
+from monitor.config import (
+    Config,
+    SinkOptions,
+    channel_problems,
+    opinion_key,
+    sink_names,
+    sink_secrets,
+    slack_channels,
+    slack_token,
+)
 from monitor.config import FeedOptions as ConfiguredFeed
 from monitor.database import FILE, Lock
 from monitor.decide import Policy
@@ -76,6 +85,7 @@ from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
 from monitor.sinks import AppriseSink, Router, WebhookSink
 from monitor.store import Store
+from monitor.stories import Openness
 from monitor.survey import Surveyor
 from monitor.sweep import LATE
 from monitor.text import gist, host_of, longest_prefix, sink_of, text_hash
@@ -398,9 +408,8 @@ class Monitor:
     async def channels(self, since: datetime) -> list[str]:
         """Slack's channels that are told of anything: those of the topics, of ops, and those that were told of late."""
         told = await self.ask(lambda store: store.told_channels(since))
-        policy, topics = self.judge.policy, self.judge.matcher.topics.values()
-        named = {self.config.ops.channel, *(topic.notify.channel or policy.channel for topic in topics)}
-        return sorted(one for one in {*told, *named} if one and not sink_of(one))
+        named = slack_channels(self.config, self.judge.matcher.topics.values())
+        return sorted({*named, *(channel for channel in told if not sink_of(channel))})
 
     def stop_sending(self) -> None:
         """Let the post in flight be the last one."""
@@ -418,8 +427,9 @@ class Monitor:
         in_store, in_engine, clock = self._collector.in_store, self._collector.in_engine, self._collector.clock
         await in_store(self._store.unblock_all, clock())
         topics, problems = load_topics(self.config.rules, sink_names(self.config))
-        if _slack(self._courier.sink):
-            problems = [*problems, *_homeless(self.config, topics)]
+        if slack := _slack(self._courier.sink):
+            await _check_slack(slack, slack_channels(self.config, topics), self._courier.in_sender)
+            problems = [*problems, *channel_problems(self.config, topics)]
         if any(not problem.warning for problem in problems):
             return problems
         matcher = await _learn_with_cache(self._learning, topics, self._store, in_store, in_engine, clock)
@@ -429,10 +439,22 @@ class Monitor:
         return problems
 
     async def tidy(self) -> None:
-        """Let go of what no new item can be compared with, and of near misses that nobody will ask about any more."""
+        """Let go of what no new item can be compared with, and of near misses that nobody will ask about any more; and have
+        the messages that opened stories say which of them fell silent."""
         in_store = self._collector.in_store
+        await in_store(self._close_stories)
         await in_store(self.judge.stories.forget)
         await in_store(self._store.forget_misses, self._collector.clock() - MISSES_KEPT)
+
+    def _close_stories(self) -> None:
+        newest = self._store.newest()
+        if newest is None:
+            return
+        topics = self.judge.matcher.topics.values()
+        windows = {topic.id: topic.story.window for topic in topics if topic.story.window}
+        openness = Openness(newest, self.config.alerts.story_window, windows)
+        silent = [timeline.story.id for timeline in self._store.told_and_open() if not openness.is_open(timeline)]
+        self._store.close_stories(silent, self._collector.clock())
 
     async def learn_anew(self) -> None:
         """Learn from the monitor's own recent items what is ordinary now, and the topics against that."""
@@ -488,9 +510,7 @@ async def open_monitor(
         topics = _topics_at_start(config)
         sink, settle, channel = _open_sink(config, env, stream, colour, topics, clock)
         if slack := _slack(sink):
-            channels = sorted({config.ops.channel, *(topic.notify.channel or channel for topic in topics)} - {""})
-            for problem in await in_sender(slack.check, [channel for channel in channels if not sink_of(channel)]):
-                log.error("slack", problem=problem)
+            await _check_slack(slack, slack_channels(config, topics), in_sender)
         learning = await in_engine(open_learning, config)
         own = await in_store(_own_items, store, learning.embedder.id, clock)
         learning = await in_engine(learning.among, own)
@@ -522,10 +542,20 @@ async def open_monitor(
             asking=await _open_asking(stack, config, env, in_engine),
         )
         courier = Courier(
-            sink, store, in_store, in_sender, clock, settle, config.alerts.reply_gap,
-            lambda: _gate(config, judge.matcher.topics),
-            Schedule.of(config.digest.daily, config.digest.weekly, config.alerts.timezone),
-        )  # fmt: skip
+            sink,
+            store,
+            in_store,
+            in_sender,
+            clock,
+            settle,
+            config.alerts.reply_gap,
+            edit_gap=config.alerts.edit_gap,
+            pace=config.slack.pace if _slack(sink) else timedelta(0),
+            repeats=config.slack.on_unknown == "resend",
+            ops=config.ops.channel,
+            gate=lambda: _gate(config, judge.matcher.topics),
+            digests=Schedule.of(config.digest.daily, config.digest.weekly, config.alerts.timezone),
+        )
         auditor = None
         if slack := _slack(sink):
             auditor = Auditor(slack, store, in_store, in_sender, clock, config.feedback.words, config.alerts.reply_gap)
@@ -694,8 +724,8 @@ def _open_sink(
     if token is None:
         terminal = TerminalSink(stream, config.state / TRANSCRIPT, colour)
         return Router(terminal, named), timedelta(0), config.alerts.channel or TERMINAL_CHANNEL
-    if homeless := _homeless(config, topics):
-        raise ConfigError(homeless)
+    if problems := channel_problems(config, list(topics)):
+        raise ConfigError(problems)
     return Router(_slack_sink(config, token.get_secret_value()), named), config.slack.settle, config.alerts.channel
 
 
@@ -719,12 +749,10 @@ def _slack(sink: Sink) -> SlackSink | None:
     return main if isinstance(main, SlackSink) else None
 
 
-def _homeless(config: Config, topics: Iterable[Topic]) -> list[Problem]:
-    """Topics whose alerts would have no channel to go to."""
-    if config.alerts.channel:
-        return []
-    message = "names no channel: set notify.channel here, or alerts.channel in monitor.toml for all topics"
-    return [Problem(topic.path, None, message) for topic in topics if not topic.notify.channel]
+async def _check_slack(sink: SlackSink, channels: list[str], in_sender: InThread) -> None:
+    """Say what is in the way of telling these channels; what they are told waits, and the others go on."""
+    for problem in await in_sender(sink.check, channels):
+        log.error("slack", problem=problem)
 
 
 async def _learn_with_cache(

@@ -200,6 +200,7 @@ def demo(state: Path, serve: bool, port: int) -> None:
 @_command
 def check(context: click.Context) -> None:
     """Check the configuration, the topic files and the feed list: 78 for the first, 1 for the others."""
+    from monitor.config import channel_problems, slack_token
     from monitor.rules import check_topics
 
     file = find(context.find_root().obj, os.environ)
@@ -207,6 +208,8 @@ def check(context: click.Context) -> None:
     click.echo(f"configuration: {file or 'defaults (no file)'}")
     topics, problems = check_topics(config.rules, sink_names(config))
     click.echo(f"topics: {len(topics)} in {config.rules}")
+    if slack_token(config, os.environ) is not None and (unclear := channel_problems(config, topics)):
+        raise ConfigError(unclear)
     state = _open_store_to_read(config)
     feeds = state.feeds() if state else []
     click.echo(f"feeds: {len(feeds)}" + ("" if feeds else " (add some: monitor feeds import deploy/feeds.opml)"))
@@ -282,6 +285,7 @@ def _embedded(store: Store, learning: Learning, item: Item) -> EmbeddedItem:
 @_command
 def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     """Show feeds, items, stories and the outbox; 1 if an alert is stuck."""
+    from monitor.deliveries import blocked, blocked_data
     from monitor.health import conditions
 
     config = _config(context)
@@ -297,6 +301,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     ailing = [(state, found) for state in feeds if (found := conditions(state, _now()))]
     outage = _outage(store) if store else None
     canary = store.flight() if store else None
+    blockages = store.blockages() if store else []
     stuck = outbox.get(DeliveryState.BLOCKED, 0) + outbox.get(DeliveryState.DEAD, 0)
     if as_json:
         data = {
@@ -307,6 +312,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
                 for s, found in ailing for condition, because in found.items()
             ],
             "outage": _iso(outage.since) if outage else None,
+            "blocked": [blocked_data(one) for one in blockages],
             "model": store.fact("model") if store else "",
             "canary": str(canary) if canary else None,
         }  # fmt: skip
@@ -321,6 +327,9 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
             click.echo(f"\nthe canary {canary}")
         if outage:
             click.echo(f"\noutage of our own network since {_short(outage.since)} UTC: no feed is charged for it")
+        if blockages:
+            click.echo("\nblocked until somebody acts")
+            click.echo("\n".join(f"  {blocked(one)}" for one in blockages))
         if ailing:
             click.echo(f"\n{len(ailing)} feeds want a look")
             findings = [(s.feed.name[:40], c, because) for s, found in ailing for c, because in found.items()]
@@ -768,14 +777,11 @@ def _moment(text: str, config: Config, now: datetime) -> datetime:
 @click.option("--channel", default="", help="Only this channel's.")
 @click.option("--weekly", is_flag=True, help="Of the last seven days, with all that was told.")
 @click.option("--dry-run", is_flag=True, help="Only show them, which is what happens without --now too.")
-@click.option(
-    "--show", "name", default="", metavar="ID", help="List all that a digest told: its id, or the beginning of it."
-)
 @click.pass_context
 @_command
-def digest(context: click.Context, at_once: bool, channel: str, weekly: bool, dry_run: bool, name: str) -> None:
+def digest(context: click.Context, at_once: bool, channel: str, weekly: bool, dry_run: bool) -> None:
     """Show what digests would tell now, or make them: what is held, and the last day in counts."""
-    from monitor.digest import Period, compose, listed, render_digest
+    from monitor.digest import Period, compose, render_digest
     from monitor.model import DigestKind
     from monitor.pipeline import rises, tell_digest
     from monitor.rules import load_topics
@@ -784,11 +790,6 @@ def digest(context: click.Context, at_once: bool, channel: str, weekly: bool, dr
     store = _open_store_to_read(config)
     if store is None:
         _fail(_nothing_yet(config))
-    if name:
-        found = store.digests_named(name)
-        members = found[_the_one("digest", name, list(found))]
-        click.echo(listed(members))
-        return
     now = _now()
     kind, days = (DigestKind.WEEKLY, 7) if weekly else (DigestKind.DAILY, 1)
     period = Period(kind, now - timedelta(days=days), now)
@@ -813,6 +814,122 @@ def _schedule(config: Config) -> Schedule:
     from monitor.digest import Schedule
 
     return Schedule.of(config.digest.daily, config.digest.weekly, config.alerts.timezone)
+
+
+# -- the outbox -----------------------------------------------------------------------------------
+
+
+@main.group()
+def outbox() -> None:
+    """What was told, and what waits to be: list, show, try again, drop."""
+
+
+@outbox.command("list")
+@click.option("--state", "states", multiple=True, type=click.Choice([state.value for state in DeliveryState]),
+              help="Only what is in this state; more than one may be named.")  # fmt: skip
+@click.option("--channel", default="", metavar="ID", help="Only what is for this channel.")
+@click.option("--since", metavar="SPAN", help="Only what was made in the last SPAN (3d, 12h).")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="So many at most.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@_command
+def outbox_list(
+    context: click.Context, states: tuple[str, ...], channel: str, since: str | None, limit: int, as_json: bool
+) -> None:
+    """List the outbox, latest first. Times are in UTC."""
+    from monitor.deliveries import HEADERS, listed, listed_data
+
+    config = _config(context)
+    begin = _now() - _duration("--since", since) if since else None
+    store = _open_store_to_read(config)
+    wanted = [DeliveryState(state) for state in states]
+    found = store.latest_deliveries(limit + 1, states=wanted, channel=channel, since=begin) if store else []
+    if as_json:
+        click.echo(json.dumps([listed_data(one) for one in found[:limit]], ensure_ascii=False, indent=2))
+    elif found:
+        click.echo(tabulate(map(listed, found[:limit]), HEADERS, "simple", disable_numparse=True))
+    else:
+        click.echo(f"monitor: {'nothing of the kind' if store else _nothing_yet(config)}", err=True)
+    if len(found) > limit:
+        click.echo(f"monitor: these are the latest {limit}; more: --limit", err=True)
+
+
+@outbox.command("show")
+@click.argument("name", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@_command
+def outbox_show(context: click.Context, name: str, as_json: bool) -> None:
+    """Show all of a delivery: its message, what it tells, its thread, and what became of it when."""
+    from monitor.deliveries import shown, shown_data
+
+    store = _open_store_with_outbox(_config(context))
+    delivery_id = _the_delivery(store, name)
+    delivery = store.delivery(delivery_id)
+    if delivery is None:
+        _fail(f"no delivery {name!r} any more")
+    known = delivery, store.events_of(delivery_id)
+    click.echo(json.dumps(shown_data(*known), ensure_ascii=False, indent=2) if as_json else shown(*known))
+
+
+@outbox.command("retry")
+@click.argument("names", nargs=-1, metavar="ID...")
+@click.option("--dead", is_flag=True, help="All that was refused for good.")
+@click.option("--blocked", is_flag=True, help="All that waits for a person, who has acted.")
+@click.pass_context
+@_command
+def outbox_retry(context: click.Context, names: tuple[str, ...], dead: bool, blocked: bool) -> None:
+    """Try deliveries again now that are dead, blocked, in doubt (it may then come twice) or told to wait. The daemon may run
+    meanwhile: it sends them."""
+    store = _open_store_with_outbox(_config(context))
+    if not (names or dead or blocked):
+        raise click.UsageError("name a delivery, or give --dead or --blocked")
+    states = [*([DeliveryState.DEAD] if dead else []), *([DeliveryState.BLOCKED] if blocked else [])]
+    chosen = [_the_delivery(store, name) for name in names]
+    chosen += [delivery.alert.id for delivery in (store.deliveries(*states) if states else [])]
+    _do_to_each(store, chosen, "to be tried again", lambda one: store.retry_delivery(one, _author(), _now()))
+
+
+@outbox.command("drop")
+@click.argument("names", nargs=-1, required=True, metavar="ID...")
+@click.option("--reason", required=True, help="Why nobody is to be told; it is kept, with your name.")
+@click.pass_context
+@_command
+def outbox_drop(context: click.Context, names: tuple[str, ...], reason: str) -> None:
+    """Let deliveries go unsent. What was to stand in their threads stands by itself. The daemon may run meanwhile."""
+    if not reason.strip():
+        raise click.UsageError("--reason: say why")
+    store = _open_store_with_outbox(_config(context))
+    chosen = [_the_delivery(store, name) for name in names]
+    _do_to_each(store, chosen, "dropped", lambda one: store.drop_delivery(one, reason.strip(), _author(), _now()))
+
+
+def _do_to_each(store: Store, ids: Sequence[str], done: str, change: Callable[[str], bool]) -> None:
+    """Say of each delivery what came of it; exit 1 if one is not what can be changed so."""
+    left = [one for one in dict.fromkeys(ids) if not change(one)]
+    click.echo(f"{len(set(ids)) - len(left)} {done}")
+    for one in left:
+        delivery = store.delivery(one)
+        click.echo(f"monitor: {one} is {delivery.state if delivery else 'gone'}: left as it is", err=True)
+    if left:
+        sys.exit(1)
+
+
+def _the_delivery(store: Store, name: str) -> str:
+    found = store.deliveries_named(name)
+    if len(found) != 1:
+        _fail(
+            f"{name!r} may mean {' or '.join(found)}: name the delivery by its whole id" if found
+            else f"no delivery {name!r}: monitor outbox list shows their ids, of which six characters are enough"
+        )  # fmt: skip
+    return found[0]
+
+
+def _open_store_with_outbox(config: Config) -> Store:
+    store = _open_store_to_read(config)
+    if store is None:
+        _fail(_nothing_yet(config))
+    return store
 
 
 # -- rules ----------------------------------------------------------------------------------------

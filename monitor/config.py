@@ -10,7 +10,7 @@ import ipaddress
 import math
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -30,7 +30,8 @@ from pydantic import (
 
 from monitor import __version__
 from monitor.errors import ConfigError, Problem, ProblemsError
-from monitor.model import WEEKDAYS, FeedbackKind
+from monitor.model import WEEKDAYS, FeedbackKind, Topic
+from monitor.text import sink_of
 from monitor.toml import (
     Channel,
     Count,
@@ -401,6 +402,8 @@ class Alerts(_Section):
     story_window: Annotated[Duration, between("1h", "30d")] = parse_duration("72h")
     #: between two replies in one thread; zero: each by itself, at once
     reply_gap: Annotated[Duration, between("0s", "24h")] = parse_duration("10m")
+    #: between two edits of one message, which say how its story stands
+    edit_gap: Annotated[Duration, between("0s", "24h")] = parse_duration("2m")
     #: zero: no story escalates
     escalate_sources: Annotated[Count, Field(ge=0, le=100)] = 5
     escalate_within: Annotated[Duration, between("1m", "7d")] = parse_duration("1h")
@@ -426,6 +429,10 @@ class Slack(_Section):
     timeout: Annotated[Duration, between("1s", "2m")] = parse_duration("10s")
     #: wait before reading back a doubtful post
     settle: Annotated[Duration, between("0s", "10m")] = parse_duration("60s")
+    #: between two posts in one channel
+    pace: Annotated[Duration, between("0s", "10s")] = parse_duration("1s")
+    #: what becomes of a doubtful post in a channel that may not be read back
+    on_unknown: Literal["resend", "hold"] = "resend"
 
 
 class SinkOptions(_Section):
@@ -756,6 +763,51 @@ def _default_rules(folder: Path) -> Path:
     candidates = (folder / "rules", _PACKAGE / "pack", _PACKAGE.parent / "rules")
     return next((candidate for candidate in candidates if candidate.is_dir()), candidates[0])
 
+
+# -- channels -------------------------------------------------------------------------------------
+
+
+def slack_channels(config: Config, topics: Iterable[Topic]) -> list[str]:
+    """The channels that anything is told in, in order; those of a [[sink]] are none of Slack's."""
+    named = {topic.notify.channel or config.alerts.channel for topic in topics}
+    named |= {config.ops.channel, config.canary.channel}
+    return sorted(channel for channel in named if channel and not sink_of(channel))
+
+
+def channel_problems(config: Config, topics: Sequence[Topic]) -> list[Problem]:
+    """What Slack needs to know of channels and nobody said: each topic's, and each by its id.
+
+    A name is refused because a channel can be renamed: then nothing can be posted, or read back, by it.
+    """
+    advice = 'write its id, as in "C0123456789"; in Slack it stands at the bottom of the channel\'s About'
+    settings = {
+        "alerts.channel": config.alerts.channel,
+        "ops.channel": config.ops.channel,
+        "canary.channel": config.canary.channel,
+    }
+    problems = [
+        Problem("the configuration", None, f"{key}: {quote(channel)} is a channel's name; {advice}")
+        for key, channel in settings.items()
+        if _is_name(channel)
+    ]
+    for topic in topics:
+        channel = topic.notify.channel
+        if _is_name(channel):
+            problems.append(
+                Problem(topic.path, None, f"notify.channel: {quote(channel)} is a channel's name; {advice}")
+            )
+        if not (channel or config.alerts.channel):
+            message = "names no channel: set notify.channel here, or alerts.channel in monitor.toml for all topics"
+            problems.append(Problem(topic.path, None, message))
+    return problems
+
+
+def _is_name(channel: str | None) -> bool:
+    return bool(channel) and not sink_of(channel or "") and not _CHANNEL_ID.fullmatch(channel or "")
+
+
+#: public, private and direct: https://docs.slack.dev/reference/objects/conversation-object/
+_CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{4,}")
 
 # -- secrets --------------------------------------------------------------------------------------
 

@@ -237,7 +237,7 @@ def render_digest(digest: Digest) -> Message:
     """Say it in at most 10 blocks, each at most 2,500 characters and all at most 10,000; what is left out is counted."""
     heading, counts, rising = _heading(digest), _counts(digest), [_rising(spike) for spike in digest.spikes]
     themes, left = _shown(digest)
-    more = [f"and {left} more; all of them: monitor digest --show {digest.id[:8]}"] if left else []
+    more = [f"and {left} more; all of them: monitor outbox show {digest.id[:8]}"] if left else []
     notes = [*more, *([counts] if counts else [])]
     blocks = [
         section(heading),
@@ -251,12 +251,6 @@ def render_digest(digest: Digest) -> Message:
         blocks=tuple(blocks),
         terminal=_terminal(digest, heading, rising),
     )
-
-
-def listed(deliveries: Sequence[Delivery]) -> str:
-    """Say all that a digest told, a line each and its link under it."""
-    lines = (DigestLine(alert, 0, 0, "") for alert in _alerts(deliveries))
-    return terminal.listing("", {"": [(_line(line), phrases.link(line.alert.item.link)) for line in lines]}, [])
 
 
 def _shown(digest: Digest) -> tuple[dict[str, list[str]], int]:
@@ -333,6 +327,6 @@ def _terminal(digest: Digest, heading: str, rising: Sequence[str]) -> str:
     for theme, line in list(ranked)[:TERMINAL_LINES]:
         themes.setdefault(phrases.line(theme), []).append((_line(line), phrases.link(line.alert.item.link)))
     left = len(digest.lines) - TERMINAL_LINES
-    more = [f"and {left} more; all of them: monitor digest --show {digest.id[:8]}"] if left > 0 else []
+    more = [f"and {left} more; all of them: monitor outbox show {digest.id[:8]}"] if left > 0 else []
     counts = _counts(digest)
     return terminal.listing(f"▤ {heading}", themes, [*rising, *more, *([counts] if counts else [])])

@@ -286,6 +286,8 @@ def _state(delivery: Delivery, next_digest: datetime | None) -> str:
         return f"{delivery.state} for {delivery.reason}{by}, {until}"
     if delivery.state is DeliveryState.BATCHED:
         return f"{delivery.state}, told in the message of {delivery.carrier}"
+    if delivery.state is DeliveryState.DROPPED:
+        return f"{delivery.state}: {delivery.reason}"
     return f"{delivery.state} after {delivery.attempt} tr{'y' if delivery.attempt == 1 else 'ies'}"
 
 

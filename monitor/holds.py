@@ -9,7 +9,6 @@ from datetime import datetime
 from monitor.database import Row, as_json, as_text, as_time, chunks, need_time
 from monitor.model import (
     AlertKind,
-    Delivery,
     DeliveryState,
     Digest,
     Hold,
@@ -22,8 +21,9 @@ from monitor.model import (
     Silence,
     Told,
 )
-from monitor.outbox import DELIVERIES, RANK, Outbox, message_json, waits_for_sources
+from monitor.outbox import DELIVERIES, Outbox, message_json, waits_for_sources
 
+_MAY_BE_HELD = (DeliveryState.QUEUED, DeliveryState.BLOCKED)
 _TAKEN = [outcome for outcome in MatchOutcome if outcome.taken]
 
 
@@ -40,13 +40,14 @@ class Holds(Outbox):
         )  # fmt: skip
         return Told(counts["n"], {topic: counts[f"n{n}"] for n, topic in enumerate(topics)}) if counts else Told()
 
-    def hold(self, holds: Mapping[str, Hold], now: datetime) -> None:
-        """Hold alerts whose turn it is: queued ones, and roots that were held for sources."""
+    def hold(self, holds: Mapping[str, Hold], now: datetime) -> list[str]:
+        """Hold alerts whose turn it is: queued or blocked ones, and roots that were held for sources; which ones were."""
+        held = []
         # not durably: what a power cut undoes is held again when its turn comes again
         with self._writing(durably=False):
             for alert_id, hold in holds.items():
                 row = self._one("SELECT state, reason FROM outbox WHERE id = ?", alert_id)
-                if row is None or not (row["state"] == DeliveryState.QUEUED or waits_for_sources(row)):
+                if row is None or not (row["state"] in _MAY_BE_HELD or waits_for_sources(row)):
                     continue
                 if waits_for_sources(row):
                     self._write_sources(alert_id)
@@ -61,6 +62,8 @@ class Holds(Outbox):
                     (DeliveryState.HELD, hold.reason, hold.because, as_text(hold.until), as_text(now), alert_id),
                 )
                 self._write_event(alert_id, row["state"], DeliveryState.HELD, hold.reason, now)
+                held.append(alert_id)
+        return held
 
     def over(self, now: datetime) -> dict[str, int]:
         """How many alerts of each channel were held for quiet hours that are over."""
@@ -104,6 +107,7 @@ class Holds(Outbox):
                     as_text(silence.until), silence.author, silence.comment, as_text(silence.created),
                 ),
             )  # fmt: skip
+            self._want_edits([silence.story], silence.created)
         return int(done.lastrowid or 0)
 
     def remove_silence(self, number: int, now: datetime) -> bool:
@@ -113,6 +117,10 @@ class Holds(Outbox):
                 "UPDATE silences SET removed = ? WHERE id = ? AND removed IS NULL AND until > ?",
                 (as_text(now), number, as_text(now)),
             )
+            if done.rowcount:
+                self._want_edits(
+                    [row["story"] for row in self._rows("SELECT story FROM silences WHERE id = ?", number)], now
+                )
         return done.rowcount > 0
 
     def silences(self, now: datetime | None = None) -> list[Silence]:
@@ -216,22 +224,6 @@ class Holds(Outbox):
             # made before, by a monitor whose database we are no longer
             self._take(digest.id, channel, "", now)
         return digest
-
-    def digests_named(self, name: str) -> dict[str, list[Delivery]]:
-        """The digests that an id, or its beginning, may mean, each with the alerts that it tells."""
-        rows = self._rows(
-            "SELECT id FROM outbox WHERE kind = ? AND id BETWEEN ? AND ?", AlertKind.DIGEST, name, name + "~"
-        )
-        return {
-            row["id"]: [
-                self._delivery(member)
-                for member in self._rows(
-                    f"{DELIVERIES} WHERE o.carrier_id = ? AND o.state = ? ORDER BY {RANK}, o.created, o.rowid",
-                    row["id"], DeliveryState.BATCHED,
-                )
-            ]
-            for row in rows
-        }  # fmt: skip
 
 
 def _silence(row: Row) -> Silence:

@@ -662,6 +662,42 @@ def voices(tellings: Iterable[tuple[Feed, datetime, Relation]]) -> tuple[Voice, 
 
 
 @dataclass(frozen=True, slots=True)
+class Growth:
+    """How far a story has come: what the root that told it says of it when it is rendered anew."""
+
+    #: independent ones
+    sources: int
+    #: their kinds, as far as they are known, in order of appearance
+    kinds: tuple[str, ...]
+    languages: int
+    #: copies included
+    items: int
+    #: when the latest item was published
+    latest: datetime
+    #: it takes no more items
+    closed: bool = False
+    #: who silenced it; empty if nobody did
+    silenced_by: str = ""
+    #: None: for good, or not at all
+    silenced_until: datetime | None = None
+
+    @classmethod
+    def of(
+        cls, story: Story, *, closed: bool = False, silenced_by: str = "", silenced_until: datetime | None = None
+    ) -> Growth:
+        return cls(
+            sources=len(story.independent),
+            kinds=story.kinds,
+            languages=len(story.languages),
+            items=story.items,
+            latest=story.latest,
+            closed=closed,
+            silenced_by=silenced_by,
+            silenced_until=silenced_until,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Telling:
     """An item as it stands in its story."""
 
@@ -762,6 +798,7 @@ class AlertKind(enum.StrEnum):
     REPLY = "reply"
     NOTICE = "notice"  # to ops, about the monitor's own health
     DIGEST = "digest"  # what was held, and the period in counts
+    EDIT = "edit"  # of a root that was sent: how its story stands now
     CANARY = "canary"  # a test that the monitor makes of itself; tells nothing
 
 
@@ -1019,6 +1056,36 @@ class DeliveryState(enum.StrEnum):
     BATCHED = "batched"  # told in another's message: a reply's, or a digest
     BLOCKED = "blocked"  # a person must act
     DEAD = "dead"  # refused for good; a person must look
+    DROPPED = "dropped"  # a person did not want it: dropped by hand, or its message was deleted in the channel
+
+
+#: Told nobody, or nobody any more: what would stand in its thread stands by itself.
+ENDED = (DeliveryState.DEAD, DeliveryState.DROPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class Blockage:
+    """Why nothing goes to a channel until a person acts."""
+
+    #: empty: to no channel at all
+    channel: str
+    #: with what to do about it
+    because: str
+    since: datetime
+    next_probe: datetime
+    #: alerts and notices that wait behind it
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A line in the ledger of what became of a delivery."""
+
+    at: datetime
+    #: empty where there was none, or is none any more
+    before: str
+    after: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -1048,8 +1115,14 @@ class Delivery:
     root_hold: Hold | None = None
     #: the delivery whose message tells this one. A queued one that has it is to go alone: that message was refused
     carrier: str = ""
-    #: replies of the same thread that its message tells, or is to tell, as well; known to who claims and sends it
+    #: other alerts that its message tells as well, or is to tell; known where it is next to be sent
     batch: tuple[Alert, ...] = ()
+    #: how far its message was degraded, since it was refused as it was (`render.degraded`)
+    rung: int = 0
+    #: how often it was sent again though nobody could look whether it stands in the channel
+    repeats: int = 0
+    #: of an edit, known where it is next to be sent
+    growth: Growth | None = None
 
 
 # -- what was sent, read back ---------------------------------------------------------------------

@@ -8,10 +8,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import groupby, islice
 from urllib.parse import quote, urlsplit
 
-from monitor.model import Alert, Escalation, Item, Match, MatchOutcome, Voice
+from monitor.model import Alert, Escalation, Growth, Item, Match, MatchOutcome, Voice
 
 TITLE_LIMIT = 240
 EXCERPT_LIMIT = 240
@@ -20,8 +23,10 @@ QUOTE_LIMIT = 90
 NAME_LIMIT = 80
 TERM_LIMIT = 40
 SHOWN_TOPICS = 3
-SHOWN_TERMS = 4
+SHOWN_TERMS = 3
 SHOWN_SOURCES = 4
+#: `explain` knows an item by six characters of its id or more.
+SHOWN_ID = 8
 
 #: What is told so long after it was published is marked late, so that nobody takes it for this hour's news.
 LATE = timedelta(hours=3)
@@ -30,6 +35,10 @@ RAREST_DECADE = 5.0
 
 #: Control, format (bidi overrides, zero-width, tags) and surrogate characters.
 UNSEEN = frozenset({"Cc", "Cf", "Cs"})
+#: Fillers, which are letters or signs and show nothing.
+BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+#: Combining marks. No script puts more than four on a letter.
+MARKS, HEAP_LIMIT = frozenset({"Mn", "Me"}), 4
 
 #: Not `strftime("%b")`: that follows the machine's locale.
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -76,41 +85,46 @@ LANGUAGES = {
 
 def why(match: Match) -> str:
     """Tell in plain words why a topic took an item; for matches that were taken only."""
-    reasons = []
-    by_score = match.outcome is not MatchOutcome.MATCHED_TERM
-    if by_score and match.nearest:
-        said = f"its part “{clip(line(match.unit), QUOTE_LIMIT)}” " if match.unit else ""
-        reasons.append(f"{said}resembles “{clip(line(match.nearest), QUOTE_LIMIT)}”")
-    if match.terms:
-        reasons.append(f"mentions {_terms(match.words or match.terms)}")
-    if by_score:
-        reasons.append(_rarity(match.score))
-    if match.opinion:
-        reasons.append(clip(line(match.opinion), OPINION_LIMIT))
-    return "; ".join(reason for reason in reasons if reason) or str(match.outcome)
+    rarity = _rarity(match.score) if match.outcome is not MatchOutcome.MATCHED_TERM else ""
+    reasons = (_resembles(match), _mentions(match), rarity, brief(match.opinion, OPINION_LIMIT))
+    return "; ".join(filter(None, reasons)) or str(match.outcome)
+
+
+def _resembles(match: Match) -> str:
+    if match.outcome is MatchOutcome.MATCHED_TERM or not match.nearest:
+        return ""
+    said = f"its part “{brief(match.unit, QUOTE_LIMIT)}” " if match.unit else ""
+    return f"{said}resembles “{brief(match.nearest, QUOTE_LIMIT)}”"
+
+
+def _mentions(match: Match) -> str:
+    """Quote the words that count, each once: several terms may be found as one."""
+    words = [brief(re.sub(r"[*]+$", "…", word), TERM_LIMIT) for word in match.words or match.terms]
+    quoted = [f"“{word}”" for word in {word.casefold(): word for word in words if word}.values()]
+    return f"mentions {', '.join(quoted[:SHOWN_TERMS])}{_more(quoted, SHOWN_TERMS)}" if quoted else ""
 
 
 def title(item: Item) -> str:
-    return clip(line(item.title), TITLE_LIMIT) or "(no title)"
+    return brief(item.title, TITLE_LIMIT) or "(no title)"
 
 
 def formerly(alert: Alert) -> str:
     """Tell what an edit changed: the title, or else what stands under it."""
     if line(alert.formerly) == line(alert.item.title):
-        return "its text was edited by its publisher"
-    return f"edited by its publisher; it read “{clip(line(alert.formerly), QUOTE_LIMIT)}”"
+        return "Its text was edited by its publisher"
+    return f"Edited by its publisher; it read “{brief(alert.formerly, QUOTE_LIMIT)}”"
 
 
 def was(alert: Alert) -> str:
     """The same, among other replies."""
     if line(alert.formerly) == line(alert.item.title):
         return "its text was edited"
-    return f"was “{clip(line(alert.formerly), QUOTE_LIMIT)}”"
+    return f"was “{brief(alert.formerly, QUOTE_LIMIT)}”"
 
 
 def about(alert: Alert, *, dated: bool) -> str:
     """Source and time of one of several replies."""
-    return f"{name(alert.item.source) or 'unknown source'}, {_clock(told_at(alert), alert.created, dated=dated)}"
+    return f"{name(alert.item.source) or 'unknown source'}, {clock(told_at(alert), alert.created, dated=dated)}"
 
 
 def told_at(alert: Alert) -> datetime:
@@ -131,14 +145,14 @@ def _span(span: timedelta) -> str:
     return "hour" if hours == 1 else f"{hours} hours"
 
 
-def is_corroborated(alert: Alert) -> bool:
+def _is_corroborated(alert: Alert) -> bool:
     return alert.corroboration is not None and alert.corroboration.met_by(alert.independent)
 
 
 def mark(alert: Alert) -> str:
     """Say that a root goes out without the sources that it waited for; empty if it has them, or waited for none."""
     needed = alert.corroboration
-    if needed is None or is_corroborated(alert):
+    if needed is None or _is_corroborated(alert):
         return ""
     count = len(alert.independent)
     if count < 2:
@@ -160,10 +174,27 @@ def _topic(alert: Alert, match: Match) -> str:
     return name(alert.titles.get(match.topic, "")) or name(match.topic)
 
 
+def sentence(alert: Alert) -> str:
+    """Give the sentence for which the first topic took the item, in the original; where its title or lead did, its lead."""
+    unit = brief(alert.matches[0].unit, EXCERPT_LIMIT)
+    return f"Further down: “{unit}”" if unit else excerpt(alert.item)
+
+
 def reasons(alert: Alert) -> list[str]:
-    if len(alert.matches) == 1:
-        return [why(alert.matches[0])]
-    return [f"{_topic(alert, match)}: {why(match)}" for match in alert.matches[:SHOWN_TOPICS]]
+    """Say why its first topic took the item, whose sentence is quoted already, and in short why others did."""
+    first, *others = alert.matches[:SHOWN_TOPICS]
+    said = why(replace(first, unit=""))
+    if not others:
+        return [said]
+    return [
+        f"{_topic(alert, first)} — {said}",
+        *(f"{_topic(alert, match)} — {_resembles(match) or _mentions(match) or match.outcome}" for match in others),
+    ]
+
+
+def explain(item: Item) -> str:
+    """Give the command that tells the rest."""
+    return f"monitor explain {line(item.id)[:SHOWN_ID]}"
 
 
 def source(item: Item) -> str:
@@ -173,23 +204,54 @@ def source(item: Item) -> str:
 
 
 def _language(code: str) -> str:
-    primary = line(code).lower().partition("-")[0]
+    primary = name(code).lower().partition("-")[0]
     return "" if primary in ("", "en") else f"in {LANGUAGES.get(primary, primary)}"
 
 
-def sources(alert: Alert) -> str:
-    """Count the story's sources; empty where there is but one."""
-    return f"{len(alert.sources)} sources" if len(alert.sources) > 1 else ""
+def story(alert: Alert, grown: Growth | None) -> str:
+    """Tell who tells the story: all of them counted, once it has grown. Empty where there is but one."""
+    return growth(grown, alert.created) if grown else _sources(alert)
 
 
-def sources_told(alert: Alert) -> str:
-    """Name the story's sources; with kind and country those that a root waited for. Empty where there is but one."""
-    if is_corroborated(alert):
-        names = [_voice(voice) for voice in alert.independent]
-        return f"{len(names)} independent sources: {', '.join(names[:SHOWN_SOURCES])}{_more(names, SHOWN_SOURCES)}"
-    names = [name(source) for source in alert.sources]
-    said = sources(alert)
-    return f"{said} so far: {', '.join(names[:SHOWN_SOURCES])}{_more(names, SHOWN_SOURCES)}" if said else ""
+def _sources(alert: Alert) -> str:
+    """Name the story's sources, with kind and country those that a root waited for."""
+    if _is_corroborated(alert):
+        names, said = [_voice(voice) for voice in alert.independent], "independent sources"
+    else:
+        names, said = [name(source) for source in alert.sources], "sources so far"
+    if len(names) < 2:
+        return ""
+    return f"{len(names)} {said}: {', '.join(names[:SHOWN_SOURCES])}{_more(names, SHOWN_SOURCES)}"
+
+
+def growth(grown: Growth, today: datetime) -> str:
+    """Tell how far a story has come, and whether more of it will be told."""
+    counts = [_count(grown.sources, "independent source")]
+    counts += [_count(grown.languages, "language")] if grown.languages > 1 else []
+    counts += [_count(grown.items, "item"), f"last {clock(grown.latest, today)}"]
+    kinds = [name(kind) for kind in grown.kinds]
+    return " · ".join(
+        filter(
+            None,
+            (
+                ", ".join(counts),
+                f"{', '.join(kinds[:-1])} and {kinds[-1]}" if len(kinds) > 1 else "",
+                "story closed" if grown.closed else "",
+                _silenced(grown, today),
+            ),
+        )
+    )
+
+
+def _silenced(grown: Growth, today: datetime) -> str:
+    if not grown.silenced_by:
+        return ""
+    until = f" until {clock(grown.silenced_until, today)}" if grown.silenced_until else ""
+    return f"silenced by {name(grown.silenced_by) or 'somebody'}{until}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _voice(voice: Voice) -> str:
@@ -202,12 +264,13 @@ def when(alert: Alert, *, dated: bool) -> str:
     seen = alert.item.first_seen
     published = alert.item.published
     if published is None or published > seen:
-        return f"seen {_clock(seen, alert.created, dated=dated)}"
+        return f"seen {clock(seen, alert.created, dated=dated)}"
     late = "late: " if seen - published >= LATE else ""
-    return f"{late}published {_clock(published, alert.created, dated=dated)}, seen {_lateness(seen - published)}"
+    return f"{late}published {clock(published, alert.created, dated=dated)}, seen {_lateness(seen - published)}"
 
 
-def _clock(time: datetime, today: datetime, *, dated: bool) -> str:
+def clock(time: datetime, today: datetime, *, dated: bool = False) -> str:
+    """Tell a time; its date only if it is another day's than `today`, or `dated`."""
     clock = f"{time:%H:%M} UTC"
     if time.date() == today.date() and not dated:
         return clock
@@ -221,8 +284,10 @@ def _lateness(late: timedelta) -> str:
         return "within a minute"
     if minutes < 60:
         return f"{minutes} min later"
-    if minutes < 48 * 60:
+    if minutes < 3 * 60:
         return f"{minutes // 60} h {minutes % 60} min later"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h later"
     return f"{minutes // (24 * 60)} days later"
 
 
@@ -233,11 +298,6 @@ def excerpt(item: Item) -> str:
     rest = text.removeprefix(line(item.title))
     news = text if rest[:1].isalnum() else rest  # "Kim" is no beginning of "Kimchi"
     return clip(news.lstrip(" .:-–—"), EXCERPT_LIMIT)
-
-
-def _terms(terms: tuple[str, ...]) -> str:
-    names = [f"“{clip(line(re.sub(r'[*]+$', '…', term)), TERM_LIMIT)}”" for term in terms]
-    return ", ".join(names[:SHOWN_TERMS]) + _more(names, SHOWN_TERMS)
 
 
 def _rarity(score: float) -> str:
@@ -254,16 +314,30 @@ def _more(names: list[str], shown: int) -> str:
 
 
 def name(text: str) -> str:
-    return clip(line(text), NAME_LIMIT)
+    return brief(text, NAME_LIMIT)
+
+
+def brief(text: str, limit: int) -> str:
+    """Give a text's first line of so many characters."""
+    # cleaned as far as is needed: it may be a whole article, and eight times leaves room for what cleaning takes away
+    reach = 8 * limit
+    return clip(line(text[:reach]) + "…" * (len(text) > reach), limit)
 
 
 def line(text: str) -> str:
-    """Keep what can be seen, on one line."""
-    return " ".join("".join(filter(_seen, text)).split())
+    """Keep what can be seen, on one line; of marks heaped on one letter, which hide the lines above and below, the first."""
+    runs = groupby(filter(_is_seen, text), _is_mark)
+    return " ".join("".join("".join(islice(run, HEAP_LIMIT) if marks else run) for marks, run in runs).split())
 
 
-def _seen(character: str) -> bool:
-    return character.isspace() or unicodedata.category(character) not in UNSEEN
+@lru_cache(4096)
+def _is_seen(character: str) -> bool:
+    return character.isspace() or (unicodedata.category(character) not in UNSEEN and character not in BLANK)
+
+
+@lru_cache(4096)
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character) in MARKS
 
 
 def clip(text: str, limit: int) -> str:
@@ -290,6 +364,6 @@ def link(link: str) -> str:
 
 
 def _link_character(character: str) -> str:
-    if character in '<>|"`\\^{}' or character.isspace() or not _seen(character):
+    if character in '<>|"`\\^{}' or character.isspace() or unicodedata.category(character) in UNSEEN:
         return quote(character, errors="replace")
     return character

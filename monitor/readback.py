@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from monitor.database import Row, as_json, as_text, as_time, chunks, need_time
 from monitor.model import (
+    ENDED,
     Alert,
     AlertKind,
     DeliveryState,
@@ -53,20 +54,20 @@ class ReadBack(Stories):
                 coalesce(p.receipt, (SELECT a.receipt FROM adopted a WHERE a.delivery_id = o.parent_id)) AS thread,
                 p.state AS root_state, (
                     SELECT max(r.sending_at) FROM outbox r
-                    WHERE r.parent_id = o.parent_id AND o.parent_id <> '' AND r.id <> o.id
+                    WHERE r.parent_id = o.parent_id AND o.parent_id <> '' AND r.kind <> 'edit' AND r.id <> o.id
                 ) AS thread_tried
             FROM outbox o LEFT JOIN outbox p ON p.id = o.parent_id AND o.parent_id <> ''
             WHERE o.channel = ? AND o.kind NOT IN ({_NO_MESSAGES})"""
         rows = self._rows(
-            f"{columns} AND (o.updated >= ? OR o.state NOT IN (?, ?, ?))", channel,
-            as_text(since), DeliveryState.SENT, DeliveryState.BATCHED, DeliveryState.DEAD,
+            f"{columns} AND (o.updated >= ? OR o.state NOT IN (?, ?, ?, ?))", channel,
+            as_text(since), DeliveryState.SENT, DeliveryState.BATCHED, *ENDED,
         )  # fmt: skip
         missing = sorted(set(standing) - {row["id"] for row in rows})
         for chunk in chunks(missing):
             rows += self._rows(f"{columns} AND o.id IN ({','.join('?' * len(chunk))})", channel, *chunk)
         waits = any(
             row["state"] == DeliveryState.QUEUED and (row["not_before"] or "") > (as_text(now) or "") for row in rows
-        )
+        ) or self._rows("SELECT 1 FROM blockages WHERE channel IN ('', ?)", channel)
         return [
             Expected(
                 row["id"], DeliveryState(row["state"]), row["receipt"], row["thread"] or "", as_time(row["sending_at"]),
@@ -226,9 +227,9 @@ class ReadBack(Stories):
         if parent is None or parent["kind"] != AlertKind.REPLY:
             return alert.kind, alert.parent
         root = self._one(
-            """SELECT id FROM outbox WHERE story_id = ? AND channel = ? AND kind = ? AND state <> ?
+            """SELECT id FROM outbox WHERE story_id = ? AND channel = ? AND kind = ? AND state NOT IN (?, ?)
                ORDER BY created, rowid LIMIT 1""",
-            alert.story, alert.channel, AlertKind.ROOT, DeliveryState.DEAD,
+            alert.story, alert.channel, AlertKind.ROOT, *ENDED,
         )  # fmt: skip
         return (AlertKind.REPLY, root["id"]) if root else (AlertKind.ROOT, "")
 
@@ -308,7 +309,7 @@ def _free_since(row: Row, reply_gap: timedelta) -> datetime | None:
     """Since when nothing has kept a queued delivery from being sent."""
     if row["state"] != DeliveryState.QUEUED:
         return None
-    if row["parent_id"] and row["root_state"] not in (DeliveryState.SENT, DeliveryState.DEAD):
+    if row["parent_id"] and row["root_state"] not in (DeliveryState.SENT, *ENDED):
         return None
     times = [need_time(row["updated"])]
     times += [need_time(row["not_before"])] if row["not_before"] else []

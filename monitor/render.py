@@ -6,16 +6,20 @@ publisher writes, a message pings nobody, fakes no link and moves no cursor.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 from monitor import phrases, terminal
-from monitor.model import Alert, AlertKind, Item, Message, Notice, Severity
+from monitor.model import Alert, AlertKind, Growth, Item, Message, Notice, Severity
 
 Block: TypeAlias = dict[str, object]
 
 #: Slack refuses a section over 3,000 characters, counted after escaping; the rest is our margin.
 SECTION_LIMIT = 2_500
+#: Slack's own advice is 4,000, and it cuts at 40,000.
+TEXT_LIMIT = 3_500
 #: Longer links are told, not linked: with a headline of `TITLE_LIMIT` ampersands the section must still fit.
 LINK_LIMIT = 1_200
 #: Small blocks; all of a message stays under 10,000 (`msg_blocks_too_long` comes at about 13,200, bolt-js #2509).
@@ -30,24 +34,27 @@ SHOWN_REPLIES, REPLIES_LIMIT = 7, 7_500
 REPLY_LINK_LIMIT = 600
 
 #: mrkdwn has no escape for its own marks, and a zero-width space between them is itself something to strip.
-MARKUP = str.maketrans({"*": "∗", "_": "ˍ", "~": "∼", "`": "'"})
+MARKUP = str.maketrans({"*": "∗", "_": "ˍ", "~": "∼", "`": "'", "|": "│"})
 ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 SIGNS = {Severity.INFO: "⚪", Severity.NOTICE: "🟡", Severity.HIGH: "🟠", Severity.CRITICAL: "🔴"}
 
 
-def render(alert: Alert, batch: Sequence[Alert] = ()) -> Message:
+def render(alert: Alert, batch: Sequence[Alert] = (), growth: Growth | None = None) -> Message:
     """Say all of a root, and of a reply only what its thread does not show yet.
 
     batch: other replies of the same thread, to be told in one message with it, a line each, the latest first.
-    At most 10 blocks, each at most 2,500 characters and all at most 10,000 after escaping; the text at most 3,000.
+    growth: of a root that is rendered anew, how far its story has come since.
+    At most 10 blocks, each at most 2,500 characters and all at most 10,000 after escaping; the text at most 3,500.
     """
     if batch:
         replies = sorted((alert, *batch), key=phrases.told_at, reverse=True)
         return Message(text=_batch_text(replies), blocks=_batch_blocks(replies), terminal=terminal.batch(replies))
     if alert.kind is AlertKind.REPLY:
         return Message(text=_reply_text(alert), blocks=_reply_blocks(alert), terminal=terminal.reply(alert))
-    return Message(text=_root_text(alert), blocks=_root_blocks(alert), terminal=terminal.root(alert))
+    return Message(
+        text=_root_text(alert, growth), blocks=_root_blocks(alert, growth), terminal=terminal.root(alert, growth)
+    )
 
 
 def render_notice(notice: Notice) -> Message:
@@ -56,28 +63,85 @@ def render_notice(notice: Notice) -> Message:
     shown = [f"• {line}" for line in lines]
     parts = [shown[n : n + NOTICE_LINES] for n in range(0, len(shown), NOTICE_LINES)]
     blocks = (section("⚙ The monitor itself"), *(context(*part) for part in parts[:NOTICE_BLOCKS]))
-    text = escape(f"The monitor itself: {'; '.join(lines)}").translate(MARKUP)
+    text = _plain(f"The monitor itself: {'; '.join(lines)}")
     return Message(text=text, blocks=blocks, terminal=terminal.notice(lines))
+
+
+def degraded(message: Message, rung: int) -> Message | None:
+    """Say the same in less, for a channel that refused it; None below the last rung.
+
+    rung: 0 all of it; 1 one section with as many of its lines as fit; 2 the same without blocks, at most 3,500
+        characters; 3 the title and the first link.
+    """
+    lines = [line for block in message.blocks for line in _lines(block)] or [message.text]
+    match rung:
+        case 0:
+            return message
+        case 1:
+            section = markdown(_fitting(lines, SECTION_LIMIT) or _cut(message.text, SECTION_LIMIT))
+            return replace(message, blocks=(section,))
+        case 2:
+            return replace(message, text=_fitting(lines, TEXT_LIMIT) or _cut(message.text, TEXT_LIMIT), blocks=())
+        case 3:
+            links = [f"<{link}>" for line in lines for link in re.findall(r"<([^|>]+)\|", line)]
+            return replace(message, text="\n".join([_cut(message.text, CONTEXT_LIMIT), *links[:1]]), blocks=())
+    return None
+
+
+def doubted(message: Message) -> Message:
+    """Say that this may stand in the channel already, because nobody could look."""
+    blocks = (*message.blocks, context(_MAY_REPEAT)) if message.blocks else ()
+    return replace(message, text=f"{message.text} {_MAY_REPEAT}", blocks=blocks)
+
+
+_MAY_REPEAT = "(may repeat an alert)"
+
+
+def by_itself(message: Message, alert: Alert) -> Message:
+    """Name the story of a reply whose thread is not there; a terminal's reply names it always."""
+    story = phrases.clip(phrases.line(alert.story_title), phrases.TITLE_LIMIT)
+    text = f"{message.text} · {_plain(f'more on “{story}”')}"
+    return replace(message, text=text, blocks=(context(f"More on “{story}”"), *message.blocks))
+
+
+def _lines(block: Mapping[str, Any]) -> list[str]:
+    """All that a block says, as mrkdwn."""
+    texts = block.get("elements") or [block.get("text")]
+    return [
+        text["text"] if text["type"] == "mrkdwn" else text["text"].translate(MARKUP)
+        for text in texts
+        if text and "text" in text
+    ]
+
+
+def _fitting(lines: Sequence[str], limit: int) -> str:
+    """Join the first lines, as many as fit however Slack counts an emoji: a line that is cut may be half a link."""
+    text = "\n".join(lines)
+    while lines and len(text.encode("utf-16-le")) // 2 > limit:
+        lines = lines[:-1]
+        text = "\n".join([*lines, "…"])
+    return text if lines else ""
 
 
 # -- Block Kit: https://docs.slack.dev/reference/block-kit/ ----------------------------------------
 
 
-def _root_blocks(alert: Alert) -> tuple[Block, ...]:
-    excerpt = phrases.excerpt(alert.item)
-    sources, marked = phrases.sources_told(alert), phrases.mark(alert)
+def _root_blocks(alert: Alert, growth: Growth | None) -> tuple[Block, ...]:
+    """In the order in which it is read: what, of which topic, by whom and when, its words, why, and who else tells it."""
+    urgency = f"{SIGNS[alert.severity]} {alert.severity.upper()}"
+    words = phrases.sentence(alert)
     return (
         _headline(alert.item),
-        context(
-            " · ".join(
-                filter(None, (f"{SIGNS[alert.severity]} {alert.severity.upper()}", phrases.topics(alert), marked))
-            )
-        ),
-        *([section(excerpt)] if excerpt else []),
-        context(f"{phrases.source(alert.item)} · {phrases.when(alert, dated=False)}"),
+        context(_joined(urgency, phrases.topics(alert), "" if growth else phrases.mark(alert))),
+        context(_joined(phrases.source(alert.item), phrases.when(alert, dated=False))),
+        *([section(words)] if words else []),
         context("Why: " + "\n".join(phrases.reasons(alert))),
-        *([context(sources)] if sources else []),
+        context(_joined(phrases.story(alert, growth), phrases.explain(alert.item))),
     )
+
+
+def _joined(*parts: str) -> str:
+    return " · ".join(filter(None, parts))
 
 
 def _reply_blocks(alert: Alert) -> tuple[Block, ...]:
@@ -85,7 +149,7 @@ def _reply_blocks(alert: Alert) -> tuple[Block, ...]:
         *([section(phrases.jump(alert.escalation))] if alert.escalation else []),
         _headline(alert.item),
         *([context(phrases.formerly(alert))] if alert.formerly else []),
-        context(f"{phrases.source(alert.item)} · {phrases.when(alert, dated=False)}", phrases.topics(alert)),
+        context(_joined(phrases.source(alert.item), phrases.when(alert, dated=False)), phrases.topics(alert)),
     )
 
 
@@ -108,32 +172,32 @@ def _batch_blocks(replies: Sequence[Alert]) -> tuple[Block, ...]:
 
 
 def _reply_line(alert: Alert) -> str:
-    """A reply in one line of mrkdwn."""
+    """Write a reply in one line of mrkdwn."""
     title = link_to(alert.item, phrases.clip(phrases.title(alert.item), phrases.QUOTE_LIMIT * 2), REPLY_LINK_LIMIT)
     about = f" — {phrases.about(alert, dated=False)}" + (f" ({phrases.was(alert)})" if alert.formerly else "")
-    return f"• {title}{escape(about).translate(MARKUP)}"
+    return f"• {title}{_plain(about)}"
 
 
-def _root_text(alert: Alert) -> str:
-    marked = phrases.mark(alert)
-    return escape(
-        f"{alert.severity.upper()} · {phrases.topics(alert)}: {phrases.title(alert.item)} ({phrases.name(alert.item.source)}"
-        + (f"; {marked})" if marked else ")")
-    ).translate(MARKUP)
+def _root_text(alert: Alert, growth: Growth | None) -> str:
+    so_far = phrases.growth(growth, alert.created) if growth else phrases.mark(alert)
+    about = "; ".join(filter(None, (phrases.name(alert.item.source), so_far)))
+    return _plain(f"{alert.severity.upper()} · {phrases.topics(alert)}: {phrases.title(alert.item)} ({about})")
 
 
 def _reply_text(alert: Alert) -> str:
-    word = "Edited" if alert.formerly else "Update"
-    said = f"{phrases.jump(alert.escalation)}: " if alert.escalation else f"{word}: "
-    return escape(f"{said}{phrases.title(alert.item)} ({phrases.name(alert.item.source)})").translate(MARKUP)
+    said = phrases.jump(alert.escalation) if alert.escalation else "Edited" if alert.formerly else "Update"
+    return _plain(f"{said}: {phrases.title(alert.item)} ({phrases.name(alert.item.source)})")
 
 
 def _batch_text(replies: Sequence[Alert]) -> str:
     jumps = [reply.escalation for reply in replies if reply.escalation]
     said = phrases.jump(jumps[0]) if jumps else f"{len(replies)} updates"
-    return escape(f"{said}: {phrases.title(replies[0].item)} ({phrases.name(replies[0].item.source)})").translate(
-        MARKUP
-    )
+    return _plain(f"{said}: {phrases.title(replies[0].item)} ({phrases.name(replies[0].item.source)})")
+
+
+def _plain(text: str) -> str:
+    """Write words where Slack reads mrkdwn."""
+    return escape(text).translate(MARKUP)
 
 
 def _headline(item: Item) -> Block:
@@ -141,8 +205,8 @@ def _headline(item: Item) -> Block:
 
 
 def link_to(item: Item, title: str, limit: int) -> str:
-    """A title as mrkdwn, linked unless the link is too long."""
-    title = escape(title).translate(MARKUP)
+    """Write a title as mrkdwn, linked unless the link is too long."""
+    title = _plain(title)
     link = phrases.link(item.link).translate(ENTITIES)
     return f"<{link}|{title}>" if link and len(link) <= limit else title
 
@@ -163,7 +227,10 @@ def context(*lines: str) -> Block:
 
 def escape(text: str, limit: int = SECTION_LIMIT) -> str:
     """Escape for Slack and clip the result, never inside an entity."""
-    escaped = text.translate(ENTITIES)
+    return _cut(text.translate(ENTITIES), limit)
+
+
+def _cut(escaped: str, limit: int) -> str:
     if len(escaped) <= limit:
         return escaped
     cut = escaped[: limit - 1]

@@ -317,9 +317,10 @@ def m006_gate(db: Database) -> None:
     -- a digest: which kind, and since when it tells
     ALTER TABLE outbox ADD COLUMN occasion TEXT NOT NULL DEFAULT '';
     ALTER TABLE outbox ADD COLUMN since TEXT;
-    -- whose turn it is: the most severe, then the oldest
+    -- whose turn it is: the most severe, then the oldest; edits after all
     CREATE INDEX outbox_turn ON outbox (
-        state, CASE severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'notice' THEN 2 ELSE 3 END, created
+        state, CASE WHEN kind = 'edit' THEN 4 WHEN severity = 'critical' THEN 0 WHEN severity = 'high' THEN 1
+            WHEN severity = 'notice' THEN 2 ELSE 3 END, created
     );
     CREATE INDEX outbox_held ON outbox (state, reason, not_before);
     CREATE INDEX outbox_paused ON outbox (state, not_before);
@@ -339,6 +340,32 @@ def m006_gate(db: Database) -> None:
         created TEXT NOT NULL,
         removed TEXT
     ) STRICT;
+    """,
+    )
+
+
+@migrations()
+def m007_edits(db: Database) -> None:
+    _run(
+        db,
+        """
+    -- how far its message was degraded
+    ALTER TABLE outbox ADD COLUMN rung INTEGER NOT NULL DEFAULT 0;
+    -- how often it was sent again though the channel could not be read
+    ALTER TABLE outbox ADD COLUMN repeats INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX outbox_tried ON outbox (sending_at) WHERE sending_at IS NOT NULL;
+
+    CREATE TABLE blockages (                    -- what a person must mend before anything goes to a channel
+        channel TEXT PRIMARY KEY,               -- '' is all of them
+        because TEXT NOT NULL,
+        since TEXT NOT NULL,
+        next_probe TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- when it fell silent; NULL while it takes items. What is old is not to be edited all at once
+    ALTER TABLE stories ADD COLUMN closed TEXT;
+    UPDATE stories SET closed = latest
+        WHERE latest < (SELECT strftime('%Y-%m-%dT%H:%M:%S', max(latest), '-3 days') FROM stories);
     """,
     )
 

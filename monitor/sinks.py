@@ -49,6 +49,7 @@ class Sink(Protocol):
 
     def send(self, delivery: Delivery) -> str: ...
     def find(self, delivery: Delivery) -> str | None: ...
+    def edit(self, delivery: Delivery) -> None: ...
 
 
 class Router:
@@ -69,6 +70,9 @@ class Router:
 
     def find(self, delivery: Delivery) -> str | None:
         return self._sink(delivery).find(delivery)
+
+    def edit(self, delivery: Delivery) -> None:
+        self._sink(delivery).edit(delivery)
 
     def _sink(self, delivery: Delivery) -> Sink:
         name = sink_of(delivery.alert.channel)
@@ -118,6 +122,9 @@ class WebhookSink:
     def find(self, delivery: Delivery) -> str | None:
         """Raises: NotAccepted, always: a webhook cannot be read back, and may be told again."""
         raise NotAccepted(f"{self.name}: cannot be read back; sent again under the same key {delivery.alert.id}")
+
+    def edit(self, delivery: Delivery) -> None:
+        """Do nothing: it would be a second message."""
 
     def _headers(self, key: str, body: bytes) -> dict[str, str]:
         timestamp = str(int(self._clock().timestamp()))
@@ -214,6 +221,9 @@ class AppriseSink:
         raise NotAccepted(
             f"{self.name}: cannot be read back; {delivery.alert.id} is sent again, and may be there twice"
         )
+
+    def edit(self, delivery: Delivery) -> None:
+        """Do nothing: it would be a second message."""
 
 
 def _apprise(url: str) -> tuple[Apprise, int]:

@@ -14,6 +14,7 @@ from monitor.errors import StateError
 from monitor.holds import Holds
 from monitor.model import (
     Ailment,
+    AlertKind,
     Condition,
     DeliveryState,
     Explained,
@@ -189,6 +190,7 @@ class Store(Holds):
             self._refuse_overtaken(ruling)
             for record in records:
                 self._write_record(record, model, now)
+            self._want_edits((record.placement.story for record in records), now)
 
     def item_times(self, url: str, count: int) -> list[datetime]:
         """The effective times of a feed's latest items, latest first."""
@@ -207,6 +209,7 @@ class Store(Holds):
             self._refuse_overtaken(ruling if records else None)
             for record in records:
                 self._write_record(record, model, polled.at)
+            self._want_edits((record.placement.story for record in records), polled.at)
             self._connection.executemany(
                 "INSERT INTO identities (key, item_id) VALUES (?, ?) ON CONFLICT (key) DO NOTHING",
                 polled.aliases.items(),
@@ -259,7 +262,8 @@ class Store(Holds):
         item, placement, decision = record.embedded.item, record.placement, record.decision
         self._connection.execute(
             """INSERT INTO stories (id, title, opened, latest) VALUES (?, ?, ?, ?)
-               ON CONFLICT (id) DO UPDATE SET latest = max(latest, excluded.latest), opened = min(opened, excluded.opened)""",
+               ON CONFLICT (id) DO UPDATE SET latest = max(latest, excluded.latest), opened = min(opened, excluded.opened),
+                   closed = NULL""",
             (placement.story, item.title, as_text(item.at), as_text(item.at)),
         )
         is_edit = record.before is not None and record.before.verdict is not Verdict.HELD
@@ -471,7 +475,9 @@ class Store(Holds):
         if story is None:  # a foreign key forbids it
             raise StateError(f"item {row['id']} stands in a story that is not in the database")
         matches = self._rows("SELECT * FROM matches WHERE item_id = ? ORDER BY score DESC", row["id"])
-        told = self._rows(f"{DELIVERIES} WHERE o.item_id = ? ORDER BY o.created", row["id"])
+        told = self._rows(
+            f"{DELIVERIES} WHERE o.item_id = ? AND o.kind <> ? ORDER BY o.created", row["id"], AlertKind.EDIT
+        )
         return Explained(
             item=as_item(row),
             matches=tuple(
@@ -498,7 +504,7 @@ class Store(Holds):
             """SELECT (SELECT count(*) FROM feeds WHERE active = 1) AS feeds, (SELECT count(*) FROM items) AS items,
                       (SELECT count(*) FROM stories) AS stories,
                       (SELECT count(DISTINCT story_id) FROM outbox WHERE state <> ?) AS told,
-                      (SELECT count(*) FROM outbox) AS alerts,
+                      (SELECT count(*) FROM outbox WHERE kind <> 'edit') AS alerts,
                       (SELECT count(DISTINCT item_id) FROM matches WHERE outcome IN (?, ?)) AS matched""",
             DeliveryState.HELD, MatchOutcome.MATCHED, MatchOutcome.MATCHED_TERM,
         )  # fmt: skip

@@ -7,28 +7,30 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from monitor import phrases
-from monitor.model import Alert
+from monitor.model import Alert, Growth
 
 COLUMNS = 100
 
 
-def root(alert: Alert) -> str:
-    sources, marked = phrases.sources(alert), phrases.mark(alert)
+def root(alert: Alert, growth: Growth | None = None) -> str:
+    marked = "" if growth else phrases.mark(alert)
     link = phrases.link(alert.item.link)
     return "\n".join(
         [
             *_wrap(
-                f"● {alert.severity.upper()}  {phrases.topics(alert)}" + (f" · {marked}" if marked else ""), "", "  "
+                " · ".join(filter(None, (f"● {alert.severity.upper()}  {phrases.topics(alert)}", marked))), "", "  "
             ),
             *_wrap(phrases.title(alert.item), indent="  "),
-            *_labelled("text", [phrases.excerpt(alert.item)]),
-            *_labelled("why", phrases.reasons(alert)),
-            *_labelled("from", [phrases.source(alert.item) + (f" · {sources}" if sources else "")]),
-            *(_labelled("also", [phrases.sources_told(alert)]) if phrases.is_corroborated(alert) else []),
+            *_labelled("from", [phrases.source(alert.item)]),
             *_labelled("when", [phrases.when(alert, dated=True)]),
+            *_labelled("text", [phrases.sentence(alert)]),
+            *_labelled("why", phrases.reasons(alert)),
+            *_labelled("also", [phrases.story(alert, growth)]),
             *([f"  link {link}"] if link else []),  # whole however long: a broken link cannot be opened
+            *_labelled("more", [phrases.explain(alert.item)]),
         ]
     )
 
@@ -38,7 +40,7 @@ def reply(alert: Alert) -> str:
     return "\n".join(
         [
             *_wrap(
-                f"↳ in the thread of “{phrases.clip(phrases.line(alert.story_title), phrases.QUOTE_LIMIT)}”",
+                f"↳ in the thread of “{phrases.brief(alert.story_title, phrases.QUOTE_LIMIT)}”",
                 indent="  ",
                 hanging="    ",
             ),
@@ -55,7 +57,7 @@ def reply(alert: Alert) -> str:
 def batch(replies: Sequence[Alert]) -> str:
     """All of them: a terminal has room."""
     jumps = [reply.escalation for reply in replies if reply.escalation]
-    title = phrases.clip(phrases.line(replies[0].story_title), phrases.QUOTE_LIMIT)
+    title = phrases.brief(replies[0].story_title, phrases.QUOTE_LIMIT)
     lines = _wrap(f"↳ {len(replies)} in the thread of “{title}”", indent="  ", hanging="    ")
     lines += _wrap(phrases.jump(jumps[0]), indent="    ") if jumps else []
     for reply in replies:
@@ -91,31 +93,38 @@ def _wrap(text: str, indent: str, hanging: str | None = None) -> list[str]:
     """Break a line at spaces, or beside a wide character, into lines of at most `COLUMNS`."""
     hanging = indent if hanging is None else hanging
     lines = []
-    line = indent
+    line, taken = indent, len(indent)
     for word in _breakable(text, COLUMNS - max(len(indent), len(hanging))):
-        if _columns(line + word.rstrip()) > COLUMNS:
+        if taken + _columns(word.rstrip()) > COLUMNS:
             lines.append(line.rstrip())
-            line = hanging
+            line, taken = hanging, len(hanging)
         line += word
+        taken += _columns(word)
     return [*lines, line.rstrip()] if line.strip() else lines
 
 
 def _breakable(text: str, room: int) -> list[str]:
     """Split into the shortest pieces a line may end after, none wider than `room`; joined, they are the text."""
-    pieces = [""]
+    pieces, taken, before = [""], 0, 0
     for character in text:
-        previous = pieces[-1]
-        wide = _columns(character) == 2 or _columns(previous[-1:]) == 2
-        if previous.endswith(" ") or (wide and character != " ") or _columns(previous + character) > room:
+        columns = _width(character)
+        wide = 2 in (columns, before) and character != " "
+        if wide or pieces[-1].endswith(" ") or taken + columns > room:
             pieces.append(character)
+            taken = columns
         else:
             pieces[-1] += character
+            taken += columns
+        before = columns
     return pieces
 
 
 def _columns(text: str) -> int:
-    """Count the columns that a terminal gives a text: two for a wide character, none for a combining one."""
-    return sum(
-        2 if unicodedata.east_asian_width(character) in "WF" else 0 if unicodedata.combining(character) else 1
-        for character in text
-    )
+    """Count the columns that a terminal gives a text."""
+    return sum(map(_width, text))
+
+
+@lru_cache(4096)
+def _width(character: str) -> int:
+    """Two for a wide character, none for a combining one."""
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 0 if unicodedata.combining(character) else 1

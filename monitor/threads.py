@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from monitor.model import Alert, AlertKind, Delivery, DeliveryState, HoldReason, Telling, Thread, Voice, voices
+from monitor.model import ENDED, Alert, AlertKind, Delivery, DeliveryState, HoldReason, Telling, Thread, Voice, voices
 
 #: Not on the wire, and refused if it ever was: these may still be told elsewhere.
 _WAITING = (DeliveryState.HELD, DeliveryState.QUEUED, DeliveryState.BLOCKED)
@@ -68,7 +68,7 @@ def _places(deliveries: Sequence[Delivery], tellings: Sequence[Telling]) -> Iter
     waiting = {delivery.alert.id for delivery in deliveries if delivery.state in _WAITING}
     for delivery in deliveries:
         alert = delivery.alert
-        if not isinstance(alert, Alert) or delivery.state is DeliveryState.DEAD:
+        if not isinstance(alert, Alert) or delivery.state in ENDED:
             continue
         telling = stand[alert.item.id]
         needed, story = alert.corroboration, telling.placement.story

@@ -211,7 +211,7 @@ def check_channel(value: str) -> str:
         raise ValueError('an address is no channel; give it to a [[sink]] in monitor.toml, and write "name:" here')
     if value and not re.fullmatch(r"#?[^\s#@,:]+|[a-z0-9-]+:[^\s#@,:]*", value):
         slack, named = (
-            'write "#name" or an id such as "C0123456789"',
+            'write its id, such as "C0123456789"',
             'one of a [[sink]] is its name and a colon: "desk:"',
         )
         raise ValueError(f"{quote(value)} is not a channel; {named if ':' in value else slack}")

@@ -99,6 +99,141 @@ def _log() -> Iterator[None]:
     logging.basicConfig(force=True)
 
 
+# -- the outbox -----------------------------------------------------------------------------------
+
+
+def test_outbox_is_listed_latest_first(monitor: Run, store: Store) -> None:
+    delivery_id = commit(store)
+    result = monitor("outbox", "list")
+    [_, _, row] = result.output.splitlines()
+    assert result.exit_code == 0
+    assert row.split()[:4] == [delivery_id[:8], "queued", "root", "C0NEWS"]
+
+
+def test_outbox_is_listed_for_programs(monitor: Run, store: Store) -> None:
+    delivery_id = commit(store)
+    [row] = json.loads(monitor("outbox", "list", "--json").output)
+    assert (row["id"], row["state"], row["error"], row["attempts"]) == (delivery_id, "queued", "", 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["--state", "queued"], 1), (["--state", "dead"], 0), (["--state", "dead", "--state", "queued"], 1),
+        (["--channel", "C0NEWS"], 1), (["--channel", "C0OTHER"], 0), (["--since", "1d"], 0), (["--since", "9999d"], 1),
+    ],
+)  # fmt: skip
+def test_outbox_is_listed_as_far_as_asked(monitor: Run, store: Store, arguments: list[str], found: int) -> None:
+    commit(store)
+    assert len(json.loads(monitor("outbox", "list", "--json", *arguments).output)) == found
+
+
+def test_delivery_is_shown_whole_by_the_beginning_of_its_id(monitor: Run, store: Store) -> None:
+    delivery_id = commit(store)
+    store.claim(delivery_id, make.message(), make.NOW)
+    store.settle(delivery_id, DeliveryState.DEAD, make.NOW, error="slack: invalid_blocks")
+    said = monitor("outbox", "show", delivery_id[:8]).output
+    wanted = [
+        f"Delivery  {delivery_id}", "Is        dead: root to C0NEWS, tried once", "Trouble   slack: invalid_blocks",
+        "Tells     “North Korean troops seen near Kursk, Seoul says”", "  Troops seen near Kursk",
+        "sending → dead: slack: invalid_blocks",
+    ]  # fmt: skip
+    assert [line for line in wanted if line not in said] == []
+
+
+def test_delivery_is_shown_for_programs(monitor: Run, store: Store) -> None:
+    delivery_id = commit(store)
+    store.claim(delivery_id, make.message(), make.NOW)
+    shown = json.loads(monitor("outbox", "show", delivery_id, "--json").output)
+    assert shown["message"]["text"] == "HIGH: Troops seen near Kursk"
+    assert [event["to"] for event in shown["events"]] == ["queued", "sending"]
+    assert [told["alert"] for told in shown["tells"]] == [delivery_id]
+
+
+def test_delivery_that_nobody_knows_is_told_so(monitor: Run, store: Store) -> None:
+    commit(store)
+    result = monitor("outbox", "show", "nonesuch")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("monitor: no delivery 'nonesuch': monitor outbox list shows")
+
+
+@pytest.mark.parametrize("name", ["--dead", "ID"])
+def test_dead_delivery_is_queued_again(monitor: Run, store: Store, name: str) -> None:
+    delivery_id = commit(store)
+    store.settle(delivery_id, DeliveryState.DEAD, make.NOW)
+    result = monitor("outbox", "retry", name if name == "--dead" else delivery_id)
+    assert (result.exit_code, result.output) == (0, "1 to be tried again\n")
+    assert store.outbox_counts() == {"queued": 1}
+
+
+def test_delivery_that_was_sent_is_left_as_it_is(monitor: Run, store: Store) -> None:
+    delivery_id = commit(store)
+    store.settle(delivery_id, DeliveryState.SENT, make.NOW, receipt="ts1")
+    for command in (["retry", delivery_id], ["drop", delivery_id, "--reason", "no"]):
+        result = monitor("outbox", *command)
+        assert (result.exit_code, result.stderr) == (1, f"monitor: {delivery_id} is sent: left as it is\n")
+
+
+def test_delivery_is_dropped_for_a_reason_and_by_somebody(
+    monitor: Run, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USER", "nina")
+    delivery_id = commit(store)
+    assert monitor("outbox", "drop", delivery_id).exit_code == 2
+    assert monitor("outbox", "drop", delivery_id, "--reason", "told by phone").output == "1 dropped\n"
+    [dropped] = store.deliveries()
+    assert (dropped.state, dropped.reason) == (DeliveryState.DROPPED, "told by phone")
+    assert store.events_of(delivery_id)[-1].detail == "nina: told by phone"
+
+
+def test_retry_needs_to_know_what(monitor: Run, store: Store) -> None:
+    commit(store)
+    assert monitor("outbox", "retry").exit_code == 2
+
+
+@pytest.mark.parametrize(("command", "code"), [("list", 0), ("show x", 1), ("retry x", 1), ("drop x --reason y", 1)])
+def test_outbox_that_is_not_there_yet_is_not_made(monitor: Run, home: Path, command: str, code: int) -> None:
+    assert monitor("outbox", *command.split()).exit_code == code
+    assert not (home / "state").exists()
+
+
+def test_status_says_what_is_blocked_and_what_to_do(monitor: Run, store: Store) -> None:
+    commit(store)
+    store.block("C0NEWS", "slack: not_in_channel: the bot is not in the channel; /invite it", None, make.NOW)
+    assert "C0NEWS since 2024-10-29 14:30: slack: not_in_channel" in monitor("status").output
+    [blocked] = json.loads(monitor("status", "--json").output)["blocked"]
+    assert (blocked["channel"], blocked["waiting"]) == ("C0NEWS", 1)
+
+
+NAMED = 'state = "state"\nrules = "rules"\n[alerts]\nchannel = "#alerts"\n[ops]\nchannel = "alerts"\n'
+
+
+def test_channels_that_are_named_are_refused_where_there_is_slack(
+    monitor: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "monitor.toml").write_text(NAMED, encoding="utf-8")
+    assert monitor("check").exit_code == 0
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1-2")
+    for command in ("check", "run"):
+        result = monitor(command)
+        assert result.exit_code == 78
+        assert [line.partition("; ")[0] for line in result.stderr.splitlines()[-2:]] == [
+            'monitor: the configuration: alerts.channel: "#alerts" is a channel\'s name',
+            'the configuration: ops.channel: "alerts" is a channel\'s name',
+        ]
+
+
+def test_topic_whose_channel_is_named_is_refused_where_there_is_slack(
+    monitor: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = home / "rules" / "troops.toml"
+    topic.write_text(f'{TROOPS}\n[notify]\nchannel = "#troops"\n', encoding="utf-8")
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1-2")
+    result = monitor("check")
+    assert result.exit_code == 78
+    assert 'troops.toml: notify.channel: "#troops" is a channel\'s name; write its id' in result.stderr
+
+
 # -- help and usage -------------------------------------------------------------------------------
 
 
@@ -477,6 +612,7 @@ def test_status_before_the_first_run_says_so(monitor: Run) -> None:
 def test_status_before_the_first_run_is_empty_for_programs(monitor: Run) -> None:
     assert json.loads(monitor("status", "--json").stdout) == {
         "totals": {}, "outbox": {}, "held": {}, "verdicts": {}, "failing": [], "conditions": [], "outage": None, "model": "",
+        "blocked": [],
     }  # fmt: skip
 
 
@@ -662,8 +798,8 @@ def test_digest_is_shown_and_made_only_when_asked_to(monitor: Run, store: Store)
     assert monitor("digest", "--now").stdout == "queued for C0NEWS: 1 stories\n"
     [made] = store.deliveries(DeliveryState.QUEUED)
     assert (made.alert.kind, store.held_counts()) == (AlertKind.DIGEST, {})
-    assert make.item().title in monitor("digest", "--show", made.alert.id[:8]).stdout
-    assert monitor("digest", "--show", "f00f00").exit_code == 1
+    assert make.item().title in monitor("outbox", "show", made.alert.id[:8]).stdout
+    assert "daily digest" in monitor("outbox", "list").stdout
     assert monitor("digest").stderr == "monitor: nothing to tell\n"
 
 

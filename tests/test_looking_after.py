@@ -18,7 +18,7 @@ from test_cli import Run, home, monitor
 from world import GAZETTE, TROOPS, TROOPS_RETOLD, WEATHER, WIRE, at_once
 
 from monitor.app import Learning, Monitor, try_channel
-from monitor.config import Config, load
+from monitor.config import Alerts, Config, load
 from monitor.database import Lock
 from monitor.model import DeliveryState
 from monitor.pipeline import Courier, deliver
@@ -195,7 +195,7 @@ def open_nothing():  # type: ignore[no-untyped-def]  # a stream that nobody read
 
 def started(town: Town) -> Monitor:
     learning = Learning(FakeEmbedder(), ordinary(), background())  # type: ignore[arg-type]  # as good as the real one
-    config = Config(state=town.folder)
+    config = Config(state=town.folder, alerts=Alerts(channel=C))
     return Monitor(config, town.store, learning, town.judge, town.collector, town.courier, auditor=town.auditor)
 
 
@@ -214,14 +214,14 @@ def test_first_delivery_after_a_start_reads_back_before_it_sends(town: Town) -> 
         copy = town.keep()
         await town.tell(WIRE, TROOPS)
         await town.tell(GAZETTE, TROOPS_RETOLD)
-        before = town.slack.delivery_ids()
+        before = town.posted()
 
         town.put_back(copy)
         await town.publish(GAZETTE, WEATHER, TROOPS_RETOLD)
         await town.publish(WIRE, WEATHER, TROOPS)
         await started(town).deliver()
 
-        assert town.slack.delivery_ids() == before
+        assert town.posted() == before
         assert town.store.deliveries(DeliveryState.QUEUED) == []
 
     asyncio.run(run())
