@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from monitor.model import Alert, Delivery
-from monitor.render import why
+from monitor.phrases import why
 from monitor.text import is_web
 
 #: Grows when a field changes its meaning or goes; new fields may come at any time.

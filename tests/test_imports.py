@@ -22,8 +22,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "leaf": ({"model", "errors", "text", "toml", "schema", PACKAGE}, set()),
     "step": (
         set(
-            "decode syntax dates language parse recognise background words terms rarity match opinion group decide render "
-            "schedule outage health metrics subscribe opml explain discover "
+            "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
+            "render terminal phrases schedule outage health metrics subscribe opml explain discover "
             "headline rulings stories threads copies space neighbours members payload".split()
         ),
         {"leaf"},
@@ -50,9 +50,10 @@ WITHIN = {
     ("space", "background"), ("space", "words"), ("members", "words"), ("members", "copies"), ("members", "space"),
     ("members", "neighbours"), ("group", "members"), ("group", "copies"), ("group", "space"),
     ("headline", "words"), ("stories", "headline"), ("stories", "explain"), ("rulings", "threads"),
+    ("render", "phrases"), ("render", "terminal"), ("terminal", "phrases"),
     ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"),
     ("judges", "opinion"),  # across: what is asked and answered is not of the pipeline's nouns
-    ("payload", "render"), ("sinks", "payload"),  # across: a document for one kind of sink is no part of a message
+    ("payload", "phrases"), ("sinks", "payload"),  # across: a document for one kind of sink is no part of a message
 }  # fmt: skip
 
 #: What narrower files may know of a layer that is open to their own.
@@ -82,7 +83,7 @@ ONLY = {
         "threads",
     },
     # steps and what they need; no edge
-    "replay": {"app", "pipeline", "language", "match", "render", "model", "text"},
+    "replay": {"app", "pipeline", "language", "match", "phrases", "model", "text"},
     "trial": {"app", "pipeline", "language", "match", "explain", "model", "text"},
     "daemon": {"app"},
     # sets up a world of its own: that is what it is for
