@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -297,10 +297,8 @@ class Outbox(Stories):
         which another of Slack's limits is for, nor do they wait for it.
         """
         paused = self._paused(now)
-        if "" in paused:
-            return None
         closed = {*paused, *self._just_posted(now, pace)}
-        elsewhere = f"AND o.channel NOT IN ({','.join('?' * len(closed))})"
+        elsewhere = _elsewhere(closed)
         # each state is asked for apart: for all at once SQLite would sort all that waits, for each that is sent
         found = [
             self._one(
@@ -344,13 +342,13 @@ class Outbox(Stories):
         row = self._one(
             f"""{DELIVERIES} WHERE o.state = ? AND o.kind = 'edit' AND p.state = ?
                 AND (o.sending_at IS NULL OR o.sending_at <= ? OR o.sending_at > ?)
-                AND o.channel NOT IN ({",".join("?" * len(closed))}) ORDER BY o.created, o.rowid LIMIT 1""",
+                {_elsewhere(closed)} ORDER BY o.created, o.rowid LIMIT 1""",
             DeliveryState.QUEUED, DeliveryState.SENT, as_text(now - edit_gap), as_text(now), *closed,
         )  # fmt: skip
         return self._grown(self._delivery(row), now) if row else None
 
     def _paused(self, now: datetime) -> list[str]:
-        """The channels that are blocked ('': all are), or were told to wait."""
+        """The channels that are blocked ('': all but those of a [[sink]] are), or were told to wait."""
         rows = self._rows(
             """SELECT channel FROM outbox WHERE state = ? AND kind <> 'edit' AND not_before > ?
                UNION SELECT channel FROM blockages WHERE next_probe > ?""",
@@ -443,6 +441,8 @@ class Outbox(Stories):
         tell as well. seen: what the message was made of; False also if a person has moved it, or one of the batch, to another
         thread since, or if it is an edit and its story has grown.
         """
+        if seen is not None and seen.message is not None:
+            batch = ()  # folded when its bytes were frozen
         with self._writing():
             if seen is not None and not self._is_as_seen(seen, batch, now):
                 return False
@@ -453,7 +453,7 @@ class Outbox(Stories):
             )
             if done.rowcount:
                 self._connection.execute(
-                    "UPDATE blockages SET next_probe = ? WHERE channel IN ('', (SELECT channel FROM outbox WHERE id = ?))",
+                    f"UPDATE blockages AS b SET next_probe = ? FROM outbox o WHERE o.id = ? AND {_BLOCKS}",
                     (as_text(now + PROBE_EVERY), delivery_id),
                 )
                 if before is DeliveryState.HELD:
@@ -540,7 +540,10 @@ class Outbox(Stories):
         if row is None or (row["state"] == DeliveryState.DROPPED and state is not DeliveryState.SENT):
             return
         if state is DeliveryState.SENT:
-            self._connection.execute("DELETE FROM blockages WHERE channel IN (?, '')", (row["channel"],))
+            self._connection.execute(
+                f"DELETE FROM blockages AS b WHERE EXISTS (SELECT 1 FROM outbox o WHERE o.id = ? AND {_BLOCKS})",
+                (delivery_id,),
+            )
         if state is DeliveryState.SENT and row["kind"] == AlertKind.EDIT and row["message"] is None:
             state = DeliveryState.QUEUED  # its story grew while it was on the wire
         self._connection.execute(
@@ -678,8 +681,8 @@ class Outbox(Stories):
     def blockages(self) -> list[Blockage]:
         """What is blocked, longest first."""
         rows = self._rows(
-            """SELECT b.*, (SELECT count(*) FROM outbox o WHERE o.state IN (?, ?) AND o.kind <> ?
-                   AND b.channel IN (o.channel, '')) AS waiting FROM blockages b ORDER BY b.since, b.channel""",
+            f"""SELECT b.*, (SELECT count(*) FROM outbox o WHERE o.state IN (?, ?) AND o.kind <> ?
+                   AND {_BLOCKS}) AS waiting FROM blockages b ORDER BY b.since, b.channel""",
             DeliveryState.QUEUED, DeliveryState.BLOCKED, AlertKind.EDIT,
         )  # fmt: skip
         return [
@@ -708,7 +711,8 @@ class Outbox(Stories):
                 (DeliveryState.QUEUED, as_text(now), delivery_id),
             )
             self._connection.execute(
-                "UPDATE blockages SET next_probe = ? WHERE channel IN (?, '')", (as_text(now), row["channel"])
+                f"UPDATE blockages AS b SET next_probe = ? FROM outbox o WHERE o.id = ? AND {_BLOCKS}",
+                (as_text(now), delivery_id),
             )
             self._write_event(delivery_id, row["state"], DeliveryState.QUEUED, f"{author}: try again", now)
         return True
@@ -884,6 +888,15 @@ class Outbox(Stories):
             corroboration=_corroboration(row["corroboration"]),
             escalation=_escalation(row["escalation"]),
         )
+
+
+#: A token's fault is no matter of another sink's channels, which have a colon in them (`text.sink_of`).
+_BLOCKS = "(b.channel = o.channel OR b.channel = '' AND instr(o.channel, ':') = 0)"
+
+
+def _elsewhere(closed: Collection[str]) -> str:
+    others = " AND instr(o.channel, ':') > 0" if "" in closed else ""
+    return f"AND o.channel NOT IN ({','.join('?' * len(closed))}){others}"
 
 
 def edit_of(root_id: str) -> str:
