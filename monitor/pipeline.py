@@ -854,9 +854,6 @@ class Courier:
     settle: timedelta
     #: between two replies in one thread; zero: each is told by itself, at once
     reply_gap: timedelta = timedelta(0)
-    #: what is told when, as the topics are by now
-    gate: Callable[[], Gate] = Gate
-    digests: Schedule = field(default_factory=Schedule)
     #: between two edits of one message
     edit_gap: timedelta = timedelta(0)
     #: between two posts in one channel
@@ -867,6 +864,9 @@ class Courier:
     ops: str = ""
     #: waits for so many seconds
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    #: what is told when, as the topics are by now
+    gate: Callable[[], Gate] = Gate
+    digests: Schedule = field(default_factory=Schedule)
 
 
 async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> int:
