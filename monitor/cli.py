@@ -23,7 +23,7 @@ import click
 from tabulate import tabulate
 
 from monitor import __version__
-from monitor.config import Config, find, load
+from monitor.config import Config, find, load, sink_names
 from monitor.errors import (
     BusyError,
     ConfigError,
@@ -160,8 +160,9 @@ def _say_where_alerts_go(config: Config) -> None:
     from monitor.config import slack_token
 
     if slack_token(config, os.environ) is None:
+        which = "alerts that name no [[sink]]" if config.sink else "alerts"
         click.echo(
-            "monitor: no Slack token: alerts go to this terminal (deploy/README.md says how to change that)", err=True
+            f"monitor: no Slack token: {which} go to this terminal (docs/slack.md says how to change that)", err=True
         )
 
 
@@ -199,7 +200,7 @@ def check(context: click.Context) -> None:
     file = find(context.find_root().obj, os.environ)
     config = _config(context)
     click.echo(f"configuration: {file or 'defaults (no file)'}")
-    topics, problems = check_topics(config.rules)
+    topics, problems = check_topics(config.rules, sink_names(config))
     click.echo(f"topics: {len(topics)} in {config.rules}")
     state = _open_store_to_read(config)
     feeds = state.feeds() if state else []
@@ -548,7 +549,7 @@ def rules_list(context: click.Context, as_json: bool) -> None:
     from monitor.rules import load_topics
 
     config = _config(context)
-    topics, problems = load_topics(config.rules)
+    topics, problems = load_topics(config.rules, sink_names(config))
     if as_json:
         data = [
             {"id": t.id, "title": t.title, "theme": t.theme, "status": t.status, "severity": t.severity,
@@ -574,7 +575,7 @@ def rules_check(context: click.Context) -> None:
     from monitor.rules import check_topics
 
     config = _config(context)
-    topics, problems = check_topics(config.rules)
+    topics, problems = check_topics(config.rules, sink_names(config))
     click.echo(f"{len(topics)} topics are well in {config.rules}")
     _tell(problems)
 

@@ -935,7 +935,7 @@ class Delivery:
     reason: str = ""
     #: the delivery whose message tells this reply. A queued one that has it is to go alone: that message was refused
     carrier: str = ""
-    #: replies of the same thread that its message is to tell as well; known until it is claimed
+    #: replies of the same thread that its message tells, or is to tell, as well; known to who claims and sends it
     batch: tuple[Alert, ...] = ()
 
 

