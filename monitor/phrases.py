@@ -177,20 +177,18 @@ def _topic(alert: Alert, match: Match) -> str:
 
 def sentence(alert: Alert) -> str:
     """Give the sentence for which the first topic took the item, in the original; where its title or lead did, its lead."""
-    unit = brief(alert.matches[0].unit, EXCERPT_LIMIT)
+    unit = "".join(brief(match.unit, EXCERPT_LIMIT) for match in alert.matches[:1])
     return f"Further down: “{unit}”" if unit else excerpt(alert.item)
 
 
 def reasons(alert: Alert) -> list[str]:
     """Say why its first topic took the item, whose sentence is quoted already, and in short why others did."""
-    first, *others = alert.matches[:SHOWN_TOPICS]
-    said = why(replace(first, unit=""))
-    if not others:
-        return [said]
-    return [
-        f"{_topic(alert, first)} — {said}",
-        *(f"{_topic(alert, match)} — {_resembles(match) or _mentions(match) or match.outcome}" for match in others),
-    ]
+    shown = alert.matches[:SHOWN_TOPICS]
+    said = [why(replace(match, unit="")) for match in shown[:1]]
+    said += [_resembles(match) or _mentions(match) or str(match.outcome) for match in shown[1:]]
+    if len(shown) == 1:
+        return said
+    return [f"{_topic(alert, match)} — {reason}" for match, reason in zip(shown, said, strict=True)]
 
 
 def explain(item: Item) -> str:
