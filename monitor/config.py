@@ -802,10 +802,6 @@ def channel_problems(config: Config, topics: Sequence[Topic]) -> list[Problem]:
     return problems
 
 
-def _is_name(channel: str | None) -> bool:
-    return bool(channel) and not sink_of(channel or "") and not _CHANNEL_ID.fullmatch(channel or "")
-
-
 #: public, private and direct: https://docs.slack.dev/reference/objects/conversation-object/
 _CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{4,}")
 

@@ -123,9 +123,6 @@ class WebhookSink:
         """Raises: NotAccepted, always: a webhook cannot be read back, and may be told again."""
         raise NotAccepted(f"{self.name}: cannot be read back; sent again under the same key {delivery.alert.id}")
 
-    def edit(self, delivery: Delivery) -> None:
-        """Do nothing: it would be a second message."""
-
     def _headers(self, key: str, body: bytes) -> dict[str, str]:
         timestamp = str(int(self._clock().timestamp()))
         return {
@@ -221,9 +218,6 @@ class AppriseSink:
         raise NotAccepted(
             f"{self.name}: cannot be read back; {delivery.alert.id} is sent again, and may be there twice"
         )
-
-    def edit(self, delivery: Delivery) -> None:
-        """Do nothing: it would be a second message."""
 
 
 def _apprise(url: str) -> tuple[Apprise, int]:
