@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import random
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +34,7 @@ from monitor.isolate import Isolated
 from monitor.judges import CrossEncoderJudge, EndpointJudge
 from monitor.language import identified
 from monitor.match import Matcher, embedded_items, item_texts, topic_texts
-from monitor.model import EmbeddedItem, Feed, FeedState, Item, PollOutcome, PublisherRules, Topic, Vector
+from monitor.model import EmbeddedItem, Feed, FeedState, Item, Notice, PollOutcome, PublisherRules, Topic, Vector
 from monitor.opinion import Borderline
 from monitor.parse import parse
 from monitor.pipeline import (
@@ -214,8 +215,11 @@ class Monitor:
         collector: Collector,
         courier: Courier,
         pushes: Pushes | None = None,
+        note_trouble: Callable[[str], None] = lambda _words: None,
     ) -> None:
+        """note_trouble: puts what keeps us from our work where `status` finds it; empty for nothing."""
         self.config = config
+        self.note_trouble = note_trouble
         self.judge = judge
         self._store = store
         self._learning = learning
@@ -294,6 +298,13 @@ class Monitor:
         """Send all that may be sent now; how many messages were accepted."""
         return await deliver(self._courier, lambda: not self._stopping)
 
+    async def tell_ops(self, text: str) -> None:
+        """Put a notice to ops into the outbox, if they have a channel."""
+        channel, now = self.config.ops.channel, self._collector.clock()
+        if channel:
+            notice = Notice(str(uuid.uuid5(uuid.NAMESPACE_URL, f"{channel}|{now}|{text}")), channel, text, now)
+            await self._collector.in_store(self._store.queue, notice, now)
+
     def stop_sending(self) -> None:
         """Let the post in flight be the last one."""
         self._stopping = True
@@ -371,7 +382,7 @@ async def open_monitor(
     Raises: BusyError, StateError, ConfigError, EngineError.
     """
     async with AsyncExitStack() as stack:
-        stack.enter_context(Lock(config.state))
+        lock = stack.enter_context(Lock(config.state))
         in_store, in_engine, in_parser, in_sender = (
             _one_thread(stack, name) for name in ("store", "engine", "parser", "sender")
         )
@@ -391,7 +402,7 @@ async def open_monitor(
         judge = Judge(matcher, learning.background, config.alerts.story_window, policy)
         await _embed_again(learning, store, judge.stories.span, in_store, in_engine, clock)
         await in_store(reopen, judge, store, learning.embedder.id)
-        doubts = await in_store(store.doubt_all_sending, clock())
+        doubts = await in_store(store.doubt_all_sending, clock(), settle)
         await in_store(store.unblock_all, clock())
         fetcher = await stack.enter_async_context(Fetcher(_fetch_policy(config, env)))
         pushes = None
@@ -416,7 +427,7 @@ async def open_monitor(
         courier = Courier(sink, store, in_store, in_sender, clock, settle, config.alerts.reply_gap)
         log.info("open", state=str(config.state), topics=len(topics), model=learning.embedder.id, sink=sink.name,
                  open_items=len(judge.stories), doubts=doubts)  # fmt: skip
-        yield Monitor(config, store, learning, judge, collector, courier, pushes)
+        yield Monitor(config, store, learning, judge, collector, courier, pushes, lock.note)
 
 
 @asynccontextmanager

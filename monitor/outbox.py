@@ -110,6 +110,11 @@ class Outbox(Stories):
                 (as_json(story.sources), _voices_json(story.independent), alert_id),
             )
 
+    def queue(self, notice: Notice, now: datetime) -> None:
+        """Queue a notice."""
+        with self._writing():
+            self._write_notice(notice, now)
+
     def _write_notice(self, notice: Notice, now: datetime) -> None:
         done = self._connection.execute(
             """INSERT INTO outbox (id, kind, channel, parent_id, matches, titles, severity, broadcast, sources, created, state,
@@ -396,17 +401,23 @@ class Outbox(Stories):
                 # each by itself: one of them may be why it was refused
                 self._unfold(delivery_id, now, f"{delivery_id} is dead", alone=True)
 
-    def doubt_all_sending(self, now: datetime) -> int:
-        """After a start: whatever was on the wire when the last process ended is now unknown. How many there were."""
+    def doubt_all_sending(self, now: datetime, settle: timedelta = timedelta(0)) -> int:
+        """While nothing is being sent: what is written down as on the wire is now unknown. How many there were.
+
+        The process that sent it has ended, or could not write down what came of it. The settle time begins now: the last
+        byte may have left just before.
+        """
+        rows = self._rows("SELECT id FROM outbox WHERE state = ?", DeliveryState.SENDING)
+        if not rows:
+            return 0
         with self._writing():
-            rows = self._rows("SELECT id FROM outbox WHERE state = ?", DeliveryState.SENDING)
             for row in rows:
                 self._connection.execute(
-                    "UPDATE outbox SET state = ?, updated = ? WHERE id = ?",
-                    (DeliveryState.UNKNOWN, as_text(now), row["id"]),
+                    "UPDATE outbox SET state = ?, not_before = ?, updated = ? WHERE id = ?",
+                    (DeliveryState.UNKNOWN, as_text(now + settle), as_text(now), row["id"]),
                 )
                 self._write_event(
-                    row["id"], DeliveryState.SENDING, DeliveryState.UNKNOWN, "the process ended while sending", now
+                    row["id"], DeliveryState.SENDING, DeliveryState.UNKNOWN, "what came of it was not written down", now
                 )
         return len(rows)
 

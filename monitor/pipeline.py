@@ -179,6 +179,7 @@ class Memory(Protocol):
         plan: Callable[[Sequence[Delivery], Sequence[Telling]], Mapping[str, Thread | None]],
         now: datetime,
     ) -> None: ...
+    def doubt_all_sending(self, now: datetime, settle: timedelta) -> int: ...
     def doubtful(self, now: datetime, settle: timedelta) -> list[Delivery]: ...
 
 
@@ -821,6 +822,8 @@ async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> i
 
     A channel that was told to wait waits; the others go on. `go_on` is asked before each message.
     """
+    # after a full disk: what was posted, and could not be written down
+    await edges.in_store(edges.memory.doubt_all_sending, edges.clock(), edges.settle)
     await _settle_doubts(edges)
     sent = 0
     while go_on() and (delivery := await edges.in_store(edges.memory.next_queued, edges.clock(), edges.reply_gap)):
@@ -849,21 +852,27 @@ async def _send(delivery: Delivery, edges: Courier) -> DeliveryState:
     except SendError as error:
         return await _write_refusal(delivery, error, edges)
     except Exception as error:  # a fault of ours: the post may be out, so it is in doubt like any lost answer
-        await _settle(delivery, DeliveryState.UNKNOWN, edges, error=f"our fault: {error}")
+        fault, settled_at = f"our fault: {error}", _settled_at(edges)
+        await _settle(delivery, DeliveryState.UNKNOWN, edges, error=fault, not_before=settled_at)
         raise
     await _settle(delivery, DeliveryState.SENT, edges, receipt=receipt)
     return DeliveryState.SENT
 
 
+def _settled_at(edges: Courier) -> datetime | None:
+    """When what is in doubt from now on may be read back. Not from the claim on: the last byte may have left just now."""
+    return edges.clock() + edges.settle
+
+
 async def _write_refusal(delivery: Delivery, error: SendError, edges: Courier) -> DeliveryState:
-    now, state, not_before = edges.clock(), DeliveryState.UNKNOWN, None
+    now, state, not_before = edges.clock(), DeliveryState.UNKNOWN, _settled_at(edges)
     if isinstance(error, NotAccepted):
         wait = min(FIRST_WAIT * 2 ** min(delivery.attempt - 1, 10), LONGEST_WAIT)
         state, not_before = DeliveryState.QUEUED, now + max(wait, timedelta(seconds=error.retry_after or 0))
     elif isinstance(error, Misconfigured):
-        state = DeliveryState.BLOCKED
+        state, not_before = DeliveryState.BLOCKED, None
     elif isinstance(error, Unacceptable):
-        state = DeliveryState.DEAD
+        state, not_before = DeliveryState.DEAD, None
     await _settle(delivery, state, edges, error=str(error), not_before=not_before)
     return state
 

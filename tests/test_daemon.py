@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -31,7 +30,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import make
 import pytest
-from fakes import Answer, FakeEmbedder, FakeFetch, FeedServer, background, no_rules, parse_here, usual_pace
+from fakes import Answer, FakeEmbedder, FakeFetch, FeedServer, Systemd, background, no_rules, parse_here, usual_pace
 from home import Clock, Home, at_folder, open_home
 from slack_server import FakeSlack
 
@@ -308,30 +307,6 @@ def test_whenever_it_dies_the_reply_stands_in_the_thread_of_its_root(
 
 
 # -- systemd --------------------------------------------------------------------------------------
-
-
-class Systemd:
-    """Hears what the daemon tells it, in a thread: its socket holds ten words, and then the daemon waits."""
-
-    def __init__(self, address: str) -> None:
-        self._words: list[str] = []
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(address)
-        self._thread = Thread(target=self._listen, daemon=True)
-        self._thread.start()
-
-    def _listen(self) -> None:
-        while word := self._socket.recv(1000).decode():
-            self._words.append(word)
-
-    def heard(self) -> list[str]:
-        """All words so far, in order. Call it once, at the end."""
-        address = self._socket.getsockname()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
-            last.sendto(b"", address)
-        self._thread.join(5)
-        self._socket.close()
-        return self._words
 
 
 def test_systemd_is_told_at_a_path(tmp_path: Path) -> None:
