@@ -38,6 +38,8 @@ from monitor.model import (
     EmbeddedItem,
     Feed,
     Item,
+    Match,
+    MatchOutcome,
     Placement,
     Polled,
     Record,
@@ -55,6 +57,7 @@ T = TypeVar("T")
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FEED = Feed("https://wire.example/rss", "Wire")
+MATCHES = (Match("troops", 4.0, 3.0, MatchOutcome.MATCHED),)
 CHANNELS, REPLIES = 20, 0.35
 #: So many are queued at once, and the next so much later.
 BATCH, BETWEEN = 20, 60.0
@@ -107,6 +110,9 @@ class Channel:
 
     def send(self, delivery: Delivery) -> str:
         return self.post(delivery.alert.id)
+
+    def edit(self, _: Delivery) -> None:
+        self.luck.step()
 
     def post(self, alert: str) -> str:
         self.luck.step()
@@ -215,7 +221,7 @@ def some_alerts(count: int, seed: int) -> list[Alert]:
                 story=root.story if root else item.id,
                 story_title=root.item.title if root else title,
                 item=item,
-                matches=(),
+                matches=MATCHES,
                 titles={},
                 severity=Severity.HIGH,
                 created=at,

@@ -22,13 +22,15 @@ import structlog
 
 from monitor.archive import read_archive
 from monitor.background import Background, Sample, Tongue, tongue
-from monitor.config import Config, opinion_key, slack_token
+from monitor.config import Config, channel_problems, opinion_key, slack_channels, slack_token
 from monitor.config import FeedOptions as ConfiguredFeed
 from monitor.database import FILE, Lock
 from monitor.decide import Policy
+from monitor.digest import Schedule
 from monitor.embed import Embedder, open_embedder
 from monitor.errors import ConfigError, EngineError, OpinionError, Problem
 from monitor.fetch import FeedOptions, Fetcher, FetchPolicy
+from monitor.gate import Gate
 from monitor.health import notice, review
 from monitor.isolate import Isolated
 from monitor.judges import CrossEncoderJudge, EndpointJudge
@@ -57,8 +59,10 @@ from monitor.rules import load_topics
 from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
 from monitor.store import Store
+from monitor.stories import Openness
 from monitor.survey import Surveyor
 from monitor.text import gist, host_of, longest_prefix, text_hash
+from monitor.toml import parse_quiet_hours, parse_zone
 from monitor.words import word_ids
 
 P = ParamSpec("P")
@@ -188,6 +192,13 @@ def open_judge(config: Config, learning: Learning, topics: Sequence[Topic], *, c
 def _policy(config: Config, channel: str) -> Policy:
     alerts = config.alerts
     return Policy(channel, alerts.max_age, alerts.backfill, alerts.escalate_sources, alerts.escalate_within)
+
+
+def _gate(config: Config, topics: Mapping[str, Topic]) -> Gate:
+    """What may go when, by the configuration and these topics."""
+    alerts = config.alerts
+    quiet_hours = parse_quiet_hours(alerts.quiet_hours) if alerts.quiet_hours else None
+    return Gate(parse_zone(alerts.timezone), quiet_hours, alerts.daily_budget, topics)
 
 
 def _vectors_by_state(config: Config, learning: Learning, topics: Sequence[Topic]) -> dict[str, Vector]:
@@ -321,8 +332,10 @@ class Monitor:
         in_store, in_engine, clock = self._collector.in_store, self._collector.in_engine, self._collector.clock
         await in_store(self._store.unblock_all, clock())
         topics, problems = load_topics(self.config.rules)
-        if isinstance(self._courier.sink, SlackSink):
-            problems = [*problems, *_homeless(self.config, topics)]
+        sink = self._courier.sink
+        if isinstance(sink, SlackSink):
+            await _check_slack(sink, slack_channels(self.config, topics), self._courier.in_sender)
+            problems = [*problems, *channel_problems(self.config, topics)]
         if any(not problem.warning for problem in problems):
             return problems
         matcher = await _learn_with_cache(self._learning, topics, self._store, in_store, in_engine, clock)
@@ -332,10 +345,22 @@ class Monitor:
         return problems
 
     async def tidy(self) -> None:
-        """Let go of what no new item can be compared with, and of near misses that nobody will ask about any more."""
+        """Let go of what no new item can be compared with, and of near misses that nobody will ask about any more; and have
+        the messages that opened stories say which of them fell silent."""
         in_store = self._collector.in_store
+        await in_store(self._close_stories)
         await in_store(self.judge.stories.forget)
         await in_store(self._store.forget_misses, self._collector.clock() - MISSES_KEPT)
+
+    def _close_stories(self) -> None:
+        newest = self._store.newest()
+        if newest is None:
+            return
+        topics = self.judge.matcher.topics.values()
+        windows = {topic.id: topic.story.window for topic in topics if topic.story.window}
+        openness = Openness(newest, self.config.alerts.story_window, windows)
+        silent = [timeline.story.id for timeline in self._store.told_and_open() if not openness.is_open(timeline)]
+        self._store.close_stories(silent, self._collector.clock())
 
     async def learn_anew(self) -> None:
         """Learn from the monitor's own recent items what is ordinary now, and the topics against that."""
@@ -391,9 +416,7 @@ async def open_monitor(
         topics = _topics_at_start(config)
         sink, settle, channel = _open_sink(config, env, stream, colour, topics)
         if isinstance(sink, SlackSink):
-            channels = sorted({config.ops.channel, *(topic.notify.channel or channel for topic in topics)} - {""})
-            for problem in await in_sender(sink.check, channels):
-                log.error("slack", problem=problem)
+            await _check_slack(sink, slack_channels(config, topics), in_sender)
         learning = await in_engine(open_learning, config)
         own = await in_store(_own_items, store, learning.embedder.id, clock)
         learning = await in_engine(learning.among, own)
@@ -424,7 +447,21 @@ async def open_monitor(
             note_news=pushes.note_news if pushes else lambda _feed, _now: None,
             asking=await _open_asking(stack, config, env, in_engine),
         )
-        courier = Courier(sink, store, in_store, in_sender, clock, settle, config.alerts.reply_gap)
+        courier = Courier(
+            sink,
+            store,
+            in_store,
+            in_sender,
+            clock,
+            settle,
+            config.alerts.reply_gap,
+            edit_gap=config.alerts.edit_gap,
+            pace=config.slack.pace if isinstance(sink, SlackSink) else timedelta(0),
+            repeats=config.slack.on_unknown == "resend",
+            ops=config.ops.channel,
+            gate=lambda: _gate(config, judge.matcher.topics),
+            digests=Schedule.of(config.digest.daily, config.digest.weekly, config.alerts.timezone),
+        )
         log.info("open", state=str(config.state), topics=len(topics), model=learning.embedder.id, sink=sink.name,
                  open_items=len(judge.stories), doubts=doubts)  # fmt: skip
         yield Monitor(config, store, learning, judge, collector, courier, pushes, lock.note)
@@ -474,18 +511,16 @@ def _open_sink(
     if token is None:
         transcript = config.state / TRANSCRIPT
         return TerminalSink(stream, transcript, colour), timedelta(0), config.alerts.channel or TERMINAL_CHANNEL
-    if homeless := _homeless(config, topics):
-        raise ConfigError(homeless)
+    if problems := channel_problems(config, list(topics)):
+        raise ConfigError(problems)
     sink = SlackSink(token.get_secret_value(), config.slack.base_url, config.slack.timeout.total_seconds())
     return sink, config.slack.settle, config.alerts.channel
 
 
-def _homeless(config: Config, topics: Iterable[Topic]) -> list[Problem]:
-    """Topics whose alerts would have no channel to go to."""
-    if config.alerts.channel:
-        return []
-    message = "names no channel: set notify.channel here, or alerts.channel in monitor.toml for all topics"
-    return [Problem(topic.path, None, message) for topic in topics if not topic.notify.channel]
+async def _check_slack(sink: SlackSink, channels: list[str], in_sender: InThread) -> None:
+    """Say what is in the way of telling these channels; what they are told waits, and the others go on."""
+    for problem in await in_sender(sink.check, channels):
+        log.error("slack", problem=problem)
 
 
 async def _learn_with_cache(

@@ -85,10 +85,12 @@ class _Work:
 
         A coroutine, though it awaits nothing: the scheduler would run a plain function in a thread.
         """
-        if self._trouble:
-            if asyncio.get_running_loop().time() >= self._try_again_at:
-                self.start("try again", self._try_again)
-            return
+        if not self._trouble:
+            self._begin()
+        elif asyncio.get_running_loop().time() >= self._try_again_at:
+            self.start("try again", self._try_again)
+
+    def _begin(self) -> None:
         task = asyncio.get_running_loop().create_task(self._monitor.poll_due())
         self._polls.add(task)
         task.add_done_callback(self._polls.discard)
@@ -143,12 +145,16 @@ class _Work:
             self._monitor.note_trouble(words)
 
     async def _try_again(self) -> None:
-        """Do the work of a tick, in which all is written that could not be; the trouble is over if all of it was.
+        """Do the work of a tick, in which all is written that could not be: if none of it fails, the trouble is over.
 
         Raises: StateError.
         """
-        await self._monitor.deliver()
-        await self._monitor.poll_due()
+        before = self._try_again_at
+        self._begin()
+        # alerts that keep pace may take long, and are as good a sign
+        await asyncio.wait([*self._polls, self._others["deliver"]], timeout=STATE_WAIT)
+        if self._try_again_at > before:
+            return
         over = f"from {self._since} to {datetime.now(UTC):%H:%M} UTC nothing was polled or sent: {self._trouble}"
         await self._monitor.tell_ops(over)
         self._trouble = ""

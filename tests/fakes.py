@@ -342,6 +342,9 @@ class FakeSink:
         #: every call of `send`, and of `find`
         self.tries: list[Delivery] = []
         self.looks: list[Delivery] = []
+        #: every call of `edit`, each of which takes the next word of this script
+        self.edits: list[Delivery] = []
+        self.edit_outcomes: list[SendError | None] = []
         #: the channel cannot be read while this is set
         self.unreadable: SendError | None = None
 
@@ -354,6 +357,11 @@ class FakeSink:
         if isinstance(outcome, Landed):
             raise outcome.error
         return f"ts{len(self.messages)}"
+
+    def edit(self, delivery: Delivery) -> None:
+        self.edits.append(delivery)
+        if self.edit_outcomes and (outcome := self.edit_outcomes.pop(0)):
+            raise outcome
 
     def find(self, delivery: Delivery) -> str | None:
         self.looks.append(delivery)

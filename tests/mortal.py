@@ -148,6 +148,11 @@ class MortalSink:
             self._fault = ""
             self._reaper.tick()
 
+    def edit(self, delivery: Delivery) -> None:
+        self._reaper.tick()
+        self._sink.edit(delivery)
+        self._reaper.tick()
+
     def find(self, delivery: Delivery) -> str | None:
         return self._sink.find(delivery)
 

@@ -26,7 +26,7 @@ import pytest
 from fakes import Answer, FakeFetch, FeedServer, Systemd
 from home import Clock, Home, at_folder, open_home
 from slack_server import FakeSlack
-from world import TROOPS, WEATHER, WIRE
+from world import SHIPS, TROOPS, WEATHER, WIRE
 
 from monitor import daemon
 from monitor.config import Polling
@@ -433,6 +433,22 @@ async def test_held_items_are_told_after_somebody_released_them_in_another_proce
         clock.wait(hours=1)
         await home.poll()
         assert (await home.review(), len(home.sink.messages)) == ([], 3)
+
+
+async def test_root_says_that_its_story_is_over_once_the_news_has_moved_on(tmp_path: Path) -> None:
+    clock, fetch = Clock(), FakeFetch()
+    async with open_home(tmp_path, WIRE, clock=clock, fetch=fetch) as home:
+        for articles, hours in (((WEATHER,), 1), ((TROOPS,), 71), ((TROOPS, WEATHER), 2), ((TROOPS, SHIPS), 1)):
+            fetch.script(WIRE.url, make.rss(*articles, published=clock() - timedelta(minutes=5)))
+            await home.poll()
+            await home.monitor.deliver()
+            clock.wait(hours=hours)
+        assert home.sink.edits == []
+        for _ in range(2):
+            await home.monitor.tidy()
+            await home.monitor.deliver()
+        [edit] = home.sink.edits
+        assert (edit.thread, edit.growth and edit.growth.closed) == ("ts1", True)
 
 
 async def test_restart_tells_nothing_twice(tmp_path: Path) -> None:

@@ -22,15 +22,15 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "leaf": ({"model", "errors", "text", "toml", "schema", PACKAGE}, set()),
     "step": (
         set(
-            "decode syntax dates language parse recognise background words terms rarity match opinion group decide render "
-            "schedule outage health metrics subscribe opml explain discover "
-            "headline rulings stories threads copies space neighbours members".split()
+            "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
+            "render terminal phrases schedule outage health metrics subscribe opml explain discover "
+            "gate digest headline rulings stories deliveries threads copies space neighbours members".split()
         ),
         {"leaf"},
     ),
     "edge": (
         set(
-            "fetch isolate websub embed judges send database story_store outbox store config rules publishers archive "
+            "fetch isolate websub embed judges send database story_store outbox holds store config rules publishers archive "
             "log sample_feeds".split()
         ),
         {"leaf"},
@@ -42,14 +42,17 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
 }
 #: inside one layer
 WITHIN = {
-    ("toml", "errors"), ("__main__", "cli"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
+    ("toml", "errors"), ("toml", "model"), ("__main__", "cli"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"),
-    ("story_store", "database"), ("outbox", "database"), ("outbox", "story_store"), ("store", "database"), ("store", "outbox"),
+    ("story_store", "database"), ("outbox", "database"), ("outbox", "story_store"),
+    ("holds", "database"), ("holds", "outbox"), ("store", "database"), ("store", "outbox"), ("store", "holds"),
+    ("gate", "terms"), ("digest", "render"), ("digest", "phrases"), ("digest", "terminal"),
     ("space", "background"), ("space", "words"), ("members", "words"), ("members", "copies"), ("members", "space"),
     ("members", "neighbours"), ("group", "members"), ("group", "copies"), ("group", "space"),
     ("headline", "words"), ("stories", "headline"), ("stories", "explain"), ("rulings", "threads"),
+    ("render", "phrases"), ("render", "terminal"), ("terminal", "phrases"),
     ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"),
     ("judges", "opinion"),  # across: what is asked and answered is not of the pipeline's nouns
 }  # fmt: skip
@@ -74,13 +77,15 @@ ONLY = {
         "group",
         "space",
         "decide",
+        "digest",
+        "gate",
         "render",
         "schedule",
         "outage",
         "threads",
     },
     # steps and what they need; no edge
-    "replay": {"app", "pipeline", "language", "match", "render", "model", "text"},
+    "replay": {"app", "pipeline", "language", "match", "phrases", "model", "text"},
     "trial": {"app", "pipeline", "language", "match", "explain", "model", "text"},
     "daemon": {"app", "errors"},
     # sets up a world of its own: that is what it is for
