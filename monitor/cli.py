@@ -23,7 +23,7 @@ import click
 from tabulate import tabulate
 
 from monitor import __version__
-from monitor.config import Config, find, load
+from monitor.config import Config, find, load, sink_names
 from monitor.errors import (
     BusyError,
     ConfigError,
@@ -39,6 +39,7 @@ from monitor.model import SOURCE_KINDS, Ailment, DeliveryState, Feed, FeedState,
 
 if TYPE_CHECKING:
     from monitor.app import Learning
+    from monitor.audit import Swept
     from monitor.digest import Schedule
     from monitor.model import EmbeddedItem, Explained, Item, Ruling, Silence, Timeline
     from monitor.pipeline import Judge
@@ -50,6 +51,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 NO_FEEDS = "no feeds yet: monitor feeds import deploy/feeds.opml"
+
+#: What a proposal is tried on: so many items of so long, drawn by chance; and how many lines of what it would change are shown.
+PAST, MOST_OF_THE_PAST, SHOWN_CHANGES = timedelta(days=30), 20_000, 12
 
 EXIT_CODES: dict[type[MonitorError], int] = {
     ConfigError: 78,
@@ -161,8 +165,9 @@ def _say_where_alerts_go(config: Config) -> None:
     from monitor.config import slack_token
 
     if slack_token(config, os.environ) is None:
+        which = "alerts that name no [[sink]]" if config.sink else "alerts"
         click.echo(
-            "monitor: no Slack token: alerts go to this terminal (deploy/README.md says how to change that)", err=True
+            f"monitor: no Slack token: {which} go to this terminal (docs/slack.md says how to change that)", err=True
         )
 
 
@@ -201,7 +206,7 @@ def check(context: click.Context) -> None:
     file = find(context.find_root().obj, os.environ)
     config = _config(context)
     click.echo(f"configuration: {file or 'defaults (no file)'}")
-    topics, problems = check_topics(config.rules)
+    topics, problems = check_topics(config.rules, sink_names(config))
     click.echo(f"topics: {len(topics)} in {config.rules}")
     if slack_token(config, os.environ) is not None and (unclear := channel_problems(config, topics)):
         raise ConfigError(unclear)
@@ -297,6 +302,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     ailing = [(state, found) for state in feeds if (found := conditions(state, _now()))]
     outage = _outage(store) if store else None
     kept_from_work = trouble(config.state)
+    canary = store.flight() if store else None
     blockages = store.blockages() if store else []
     stuck = outbox.get(DeliveryState.BLOCKED, 0) + outbox.get(DeliveryState.DEAD, 0)
     if as_json:
@@ -311,6 +317,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
             "blocked": [blocked_data(one) for one in blockages],
             "model": store.fact("model") if store else "",
             "trouble": kept_from_work,
+            "canary": str(canary) if canary else None,
         }  # fmt: skip
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
     elif store is None:
@@ -319,6 +326,8 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
         rows = [*totals.items(), *((f"outbox: {state}", n) for state, n in outbox.items()),
                 *((f"held: {reason}", n) for reason, n in held.items())]  # fmt: skip
         click.echo(tabulate(rows, tablefmt="plain"))
+        if canary:
+            click.echo(f"\nthe canary {canary}")
         if outage:
             click.echo(f"\noutage of our own network since {_short(outage.since)} UTC: no feed is charged for it")
         if blockages:
@@ -339,6 +348,76 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
         sys.exit(1)
 
 
+@main.command()
+@click.option("--since", default="48h", show_default=True, metavar="SPAN", help="How far back to look.")
+@click.option("--channel", default="", metavar="C", help="Only this channel [default: all that were told of anything].")
+@click.option("--repair", is_flag=True, help="Adopt what is unknown to us, and delete what stands twice.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@_command
+def audit(context: click.Context, since: str, channel: str, repair: bool, as_json: bool) -> None:
+    """Compare the outbox with what stands in the channels; 1 if they disagree. The daemon may run meanwhile, and does the same
+    once an hour, repairs included."""
+    from monitor.app import audit_channels
+
+    config, span = _config(context), _duration("--since", since)
+    if not _open_store_to_read(config):
+        _fail(_nothing_yet(config))
+    swept = asyncio.run(audit_channels(config, os.environ, span, channel, repair=repair))
+    if swept is None:
+        _fail("no Slack token, and so no channel to read back: what the terminal shows stands in transcript.jsonl")
+    left = [(one, f) for one in swept for f in one.compared.findings if f not in one.mended]
+    if as_json:
+        data = [
+            {
+                "channel": one.compared.channel, "due": one.compared.due, "sent": one.compared.sent, "problem": one.problem,
+                "findings": [
+                    {"kind": f.kind, "delivery": f.delivery, "because": f.because, "mended": f in one.mended}
+                    for f in one.compared.findings
+                ],
+            }
+            for one in swept
+        ]  # fmt: skip
+        click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+    else:
+        _show_audit(swept)
+    if left or any(one.problem for one in swept):
+        sys.exit(1)
+
+
+def _show_audit(swept: Sequence[Swept]) -> None:
+    from monitor.sweep import FindingKind
+
+    rows = [
+        (one.compared.channel, one.compared.due, one.compared.sent, *map(one.compared.count, FindingKind), one.problem)
+        for one in swept
+    ]
+    click.echo(tabulate(rows, ["channel", "due", "sent", *FindingKind, ""], "simple"))
+    found = [
+        (one.compared.channel, f.kind, f.delivery, f.because + (" (mended)" if f in one.mended else ""))
+        for one in swept for f in one.compared.findings
+    ]  # fmt: skip
+    if found:
+        click.echo("\n" + tabulate(found, ["channel", "finding", "delivery", "because"], "simple"))
+
+
+@main.command("test-alert")
+@click.argument("channel")
+@click.pass_context
+@_command
+def test_alert(context: click.Context, channel: str) -> None:
+    """Send one message, marked as a test, to a CHANNEL (its ID) the way of every alert, and read it back; 1 if that fails, with
+    what to do about it. The daemon may run meanwhile."""
+    from monitor.app import try_channel
+    from monitor.text import sink_of
+
+    config = _config(context)
+    _say_where_alerts_go(config)
+    problems = asyncio.run(try_channel(config, os.environ, channel, sys.stdout, lambda: asyncio.sleep(0.5)))
+    _tell(problems)
+    click.echo(f"{channel}: posted" + ("" if sink_of(channel) else ", and read back"))
+
+
 def _metrics(store: Store | None) -> str:
     from monitor.metrics import metrics
 
@@ -346,7 +425,14 @@ def _metrics(store: Store | None) -> str:
         return metrics([], 0, {}, {}, {}, outage=False, now=_now())
     stories, outage, held = store.totals().get("stories", 0), _outage(store) is not None, store.held_counts()
     return metrics(
-        store.feeds(), stories, store.verdict_counts(), store.outbox_counts(), held, outage=outage, now=_now()
+        store.feeds(),
+        stories,
+        store.verdict_counts(),
+        store.outbox_counts(),
+        held,
+        outage=outage,
+        canary=store.flight(),
+        now=_now(),
     )
 
 
@@ -869,7 +955,7 @@ def rules_list(context: click.Context, as_json: bool) -> None:
     from monitor.rules import load_topics
 
     config = _config(context)
-    topics, problems = load_topics(config.rules)
+    topics, problems = load_topics(config.rules, sink_names(config))
     if as_json:
         data = [
             {"id": t.id, "title": t.title, "theme": t.theme, "status": t.status, "severity": t.severity,
@@ -895,7 +981,7 @@ def rules_check(context: click.Context) -> None:
     from monitor.rules import check_topics
 
     config = _config(context)
-    topics, problems = check_topics(config.rules)
+    topics, problems = check_topics(config.rules, sink_names(config))
     click.echo(f"{len(topics)} topics are well in {config.rules}")
     _tell(problems)
 
@@ -925,6 +1011,39 @@ def rules_test(context: click.Context, pattern: str) -> None:
     click.echo(f"{len(trials) - len(failed)} passed, {len(failed)} failed")
     if failed:
         sys.exit(1)
+
+
+@rules.command("feedback")
+@click.option("--since", default="30d", show_default=True, metavar="SPAN", help="What people said in the last SPAN.")
+@click.option("--topic", default="", metavar="ID", help="Only proposals for this topic.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@_command
+def rules_feedback(context: click.Context, since: str, topic: str, as_json: bool) -> None:
+    """Make proposals of what people said of alerts by reactions: a negative or an example, its test, and what it would have
+    changed in the last 30 days. Changes nothing."""
+    from monitor.app import learning_of_state, open_learning
+    from monitor.embed import use_all_cores
+    from monitor.feedback import proposals, proposed, proposed_data
+    from monitor.rules import load_rules
+    from monitor.trial import effects
+
+    config, span = _config(context), _duration("--since", since)
+    topics = {one.id: one for one in load_rules(config.rules) if topic in ("", one.id)}
+    store = _open_store_to_read(config)
+    found = list(proposals(store.feedback_on_alerts(_now() - span), topics)) if store else []
+    if not store or not found:
+        click.echo("[]" if as_json else "monitor: nobody said anything that asks for a change", err=not as_json)
+        return
+    use_all_cores()
+    learning = learning_of_state(config, open_learning(config))
+    past = store.ordinary_items(_now() - PAST, MOST_OF_THE_PAST, learning.embedder.id)
+    past.sort(key=lambda one: one[0].at)
+    tried = list(effects(found, past, learning))
+    if as_json:
+        click.echo(json.dumps([proposed_data(*one) for one in tried], ensure_ascii=False, indent=2))
+    else:
+        click.echo("\n\n".join(proposed(*one, SHOWN_CHANGES) for one in tried))
 
 
 # -- feeds ----------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ log = structlog.get_logger()
 TICK = 1.0  # seconds
 TIDY = 3600.0  # seconds
 REVIEW = 60.0  # seconds
+SWEEP = 3600.0  # seconds
 LEARN = 86400.0  # seconds
 #: So long nothing is begun after the database could not be read or written: polls that are not written down stay due.
 STATE_WAIT = 30.0  # seconds
@@ -45,6 +46,8 @@ async def run(monitor: Monitor, env: Mapping[str, str]) -> None:
     scheduler.add_job(work.tick, "interval", seconds=TICK)
     scheduler.add_job(work.tidy, "interval", seconds=TIDY)
     scheduler.add_job(work.review, "interval", seconds=REVIEW)
+    scheduler.add_job(work.sweep, "interval", seconds=SWEEP)
+    scheduler.add_job(work.beat, "interval", seconds=monitor.config.heartbeat.every.total_seconds())
     scheduler.add_job(work.learn, "interval", seconds=LEARN)
     await monitor.spread_out()
     scheduler.start()
@@ -102,9 +105,19 @@ class _Work:
         self.start("tidy", self._monitor.tidy)
 
     async def review(self) -> None:
-        """Begin a look at the feeds' health, and at their hubs."""
+        """Begin a look at the feeds' health, at their hubs, and after the canary."""
         self.start("review", self._monitor.review)
         self.start("subscribe", self._monitor.subscribe)
+        self.start("canary", self._monitor.tend_canary)
+
+    async def sweep(self) -> None:
+        """Begin to read back what stands in the channels. The first time was before the first delivery."""
+        self.start("sweep", self._monitor.sweep)
+
+    async def beat(self) -> None:
+        """Begin to tell the dead-man's switch that all is well; what failed here once is not well."""
+        if not (self.broken or self._trouble):
+            self.start("heartbeat", self._monitor.beat)
 
     async def learn(self) -> None:
         """Begin to learn what is ordinary now."""

@@ -221,6 +221,8 @@ class Holds(Outbox):
                 return None
             self._write_event(digest.id, "", DeliveryState.QUEUED, digest.occasion, now)
             self._fold(digest.id, [delivery.alert.id for delivery in matter.held], now)
+            # made before, by a monitor whose database we are no longer
+            self._take(digest.id, channel, "", now)
         return digest
 
 

@@ -799,6 +799,7 @@ class AlertKind(enum.StrEnum):
     NOTICE = "notice"  # to ops, about the monitor's own health
     DIGEST = "digest"  # what was held, and the period in counts
     EDIT = "edit"  # of a root that was sent: how its story stands now
+    CANARY = "canary"  # a test that the monitor makes of itself; tells nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -862,6 +863,8 @@ class Root:
     held: bool = False
     #: the channel was told, once, of a jump in the story's sources
     escalated: bool = False
+    #: somebody there wants to see its follow-ups in the channel too
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -873,10 +876,7 @@ class Notice:
     #: plain text, one finding a line
     text: str
     created: datetime
-
-    @property
-    def kind(self) -> AlertKind:
-        return AlertKind.NOTICE
+    kind: AlertKind = AlertKind.NOTICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -1123,6 +1123,102 @@ class Delivery:
     repeats: int = 0
     #: of an edit, known where it is next to be sent
     growth: Growth | None = None
+
+
+# -- what was sent, read back ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """A person's emoji under a message."""
+
+    #: as Slack calls it, without colons and skin tone: `+1`
+    name: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A message as it stands in a channel."""
+
+    channel: str
+    #: where it stands, as the sink names it (Slack's `ts`); in one channel later ones are greater
+    receipt: str
+    #: receipt of the message in whose thread it stands; empty for one that stands by itself
+    thread: str = ""
+    #: we wrote it
+    ours: bool = False
+    #: what it says of itself, if it is a delivery's: the delivery, its kind, the alerts that it tells, and their items, its
+    #: own first
+    delivery: str = ""
+    kind: str = ""
+    tells: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
+    #: the beginning of what it says
+    text: str = ""
+    reactions: tuple[Reaction, ...] = ()
+    #: receipt of the latest reply in its thread; empty if it has none
+    latest_reply: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the outbox says of a delivery, as far as a channel can be compared with it."""
+
+    id: str
+    state: DeliveryState
+    #: empty until sent
+    receipt: str = ""
+    #: receipt of its root; empty for what stands by itself
+    thread: str = ""
+    #: when it was last tried; None: never
+    sending_at: datetime | None = None
+    #: since when nothing has kept a queued one from being sent; None: something does, or it is not queued
+    free_since: datetime | None = None
+
+
+class FeedbackKind(enum.StrEnum):
+    """What a person's reaction says of an alert."""
+
+    USEFUL = "useful"
+    WRONG = "wrong"
+    MUTE = "mute"  # no more of this story in this channel
+    MORE = "more"  # show its follow-ups in the channel
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What one person said of one alert."""
+
+    alert: str
+    kind: FeedbackKind
+    user: str
+    #: when we first saw it
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A canary, and how it fared."""
+
+    id: str
+    began: datetime
+    #: when it was read back; None: not yet, or never
+    arrived: datetime | None = None
+    #: why it will not arrive; empty while it may, and once it has
+    failed: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        return self.arrived is not None or bool(self.failed)
+
+    def __str__(self) -> str:
+        if self.failed:
+            return f"failed on {self.began:%Y-%m-%d at %H:%M} UTC: {self.failed}"
+        if self.arrived is None:
+            return f"on its way since {self.began:%H:%M} UTC"
+        seconds = (self.arrived - self.began).total_seconds()
+        return f"arrived on {self.began:%Y-%m-%d at %H:%M} UTC, after {seconds:.0f} s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from monitor.model import (
     DigestKind,
     Escalation,
     Event,
+    Feedback,
     Growth,
     Hold,
     HoldReason,
@@ -46,7 +47,7 @@ from monitor.model import (
     Timeline,
     Voice,
 )
-from monitor.story_store import Stories
+from monitor.readback import ReadBack
 
 #: How often what is blocked is tried, with one message.
 PROBE_EVERY = timedelta(minutes=15)
@@ -54,7 +55,7 @@ PROBE_EVERY = timedelta(minutes=15)
 _EDITS = uuid.UUID("5b7a3a0e-3a55-5d8c-9d0d-4b1f7f0f5c9e")
 
 
-class Outbox(Stories):
+class Outbox(ReadBack):
     """The tables of what is told."""
 
     def roots(self, story_id: str) -> dict[str, Root]:
@@ -82,21 +83,26 @@ class Outbox(Stories):
                 story_id, *ENDED,
             )
         }  # fmt: skip
+        more = self.wanting_more(story_id)
         # the last of a channel wins
         return {
-            row["channel"]: Root(self._alert(row), waits_for_sources(row), row["channel"] in escalated) for row in rows
+            row["channel"]: Root(
+                self._alert(row), waits_for_sources(row), row["channel"] in escalated, row["channel"] in more
+            )
+            for row in rows
         }
 
     def _write_alert(
         self, alert: Alert, now: datetime, state: DeliveryState = DeliveryState.QUEUED, reason: str = ""
     ) -> None:
+        kind, parent = self._standing_thread(alert)
         done = self._connection.execute(
             """INSERT INTO outbox (id, kind, channel, story_id, item_id, parent_id, matches, titles, severity, broadcast,
                    sources, created, state, updated, formerly, not_before, reason, corroboration, independent, escalated,
                    escalation)
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
             (
-                alert.id, alert.kind, alert.channel, alert.story, alert.item.id, alert.parent,
+                alert.id, kind, alert.channel, alert.story, alert.item.id, parent,
                 as_json([match_row(match) for match in alert.matches]), as_json(dict(alert.titles)), alert.severity,
                 int(alert.broadcast), as_json(alert.sources), as_text(alert.created), state, as_text(now), alert.formerly,
                 as_text(alert.deadline), reason, _corroboration_json(alert.corroboration), _voices_json(alert.independent),
@@ -105,6 +111,7 @@ class Outbox(Stories):
         )  # fmt: skip
         if done.rowcount:
             self._write_event(alert.id, "", state, reason, now)
+            self._take_adopted(alert, now)
 
     def _let_out(self, alert_id: str, item: Item, now: datetime) -> None:
         """Queue a root that was held, because of this item, with the sources that its story has by now."""
@@ -125,24 +132,39 @@ class Outbox(Stories):
                 (as_json(story.sources), _voices_json(story.independent), alert_id),
             )
 
-    def queue(self, notice: Notice, now: datetime) -> None:
-        """Queue a notice."""
+    def queue(self, notice: Notice, now: datetime, message: Message | None = None) -> None:
+        """Queue a notice; `message` is what it says, if that is not to be rendered from its text."""
         with self._writing():
-            self._write_notice(notice, now)
+            self._write_notice(notice, now, message)
 
-    def _write_notice(self, notice: Notice, now: datetime) -> None:
+    def _write_notice(self, notice: Notice, now: datetime, message: Message | None = None) -> None:
         done = self._connection.execute(
             """INSERT INTO outbox (id, kind, channel, parent_id, matches, titles, severity, broadcast, sources, created, state,
-                   updated, text)
-               VALUES (?, ?, ?, '', '[]', '{}', ?, 0, '[]', ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
+                   updated, text, message)
+               VALUES (?, ?, ?, '', '[]', '{}', ?, 0, '[]', ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
             (
                 # before the alerts of a burst, which may take hours
                 notice.id, notice.kind, notice.channel, Severity.HIGH, as_text(notice.created), DeliveryState.QUEUED,
-                as_text(now), notice.text,
+                as_text(now), notice.text, message_json(message) if message else None,
             ),
         )  # fmt: skip
         if done.rowcount:
             self._write_event(notice.id, "", DeliveryState.QUEUED, "", now)
+            self._take_adopted(notice, now)
+
+    def withdraw(self, delivery_id: str, now: datetime) -> None:
+        """Take a notice out of the outbox, whatever has come of it."""
+        with self._writing():
+            before = self._one("SELECT state, channel FROM outbox WHERE id = ? AND item_id IS NULL", delivery_id)
+            if before:
+                self._connection.execute("DELETE FROM outbox WHERE id = ?", (delivery_id,))
+                self._write_event(delivery_id, before["state"], "", "withdrawn", now)
+                # what it found blocked, nobody else has met
+                self._connection.execute(
+                    """DELETE FROM blockages WHERE channel = ? AND NOT EXISTS (
+                           SELECT 1 FROM outbox o WHERE o.channel = blockages.channel AND o.state IN (?, ?))""",
+                    (before["channel"], DeliveryState.QUEUED, DeliveryState.BLOCKED),
+                )
 
     def deliveries_of(self, story_ids: Sequence[str]) -> list[Delivery]:
         """What was told, or waits to be told, of the items of these stories, oldest first; without edits."""
@@ -422,8 +444,14 @@ class Outbox(Stories):
     def _with_batch(self, delivery: Delivery) -> Delivery:
         """Add the replies that wait in the same thread; frozen bytes take no more, and what was refused goes alone."""
         alert = delivery.alert
-        if not isinstance(alert, Alert) or not alert.parent or delivery.message or delivery.carrier:
+        if not isinstance(alert, Alert) or not alert.parent or delivery.carrier:
             return delivery
+        if delivery.message:
+            rows = self._rows(
+                f"{DELIVERIES} WHERE o.carrier_id = ? AND o.carrier_id <> '' AND o.state = ? ORDER BY o.created, o.rowid",
+                alert.id, DeliveryState.BATCHED,
+            )  # fmt: skip
+            return replace(delivery, batch=tuple(map(self._alert, rows)))
         rows = self._rows(
             f"""{DELIVERIES} WHERE o.parent_id = ? AND o.parent_id <> '' AND o.kind = ? AND o.id <> ? AND o.state = ?
                 AND o.message IS NULL
@@ -450,6 +478,8 @@ class Outbox(Stories):
         tell as well. seen: what the message was made of; False also if a person has moved it, or one of the batch, to another
         thread since, or if it is an edit and its story has grown.
         """
+        if seen is not None and seen.message is not None:
+            batch = ()  # folded when its bytes were frozen
         with self._writing():
             if seen is not None and not self._is_as_seen(seen, batch, now):
                 return False
@@ -833,12 +863,6 @@ class Outbox(Stories):
         )  # fmt: skip
         return {row["state"]: row["n"] for row in rows}
 
-    def _write_event(self, alert_id: str, before: str, after: str, detail: str, now: datetime) -> None:
-        self._connection.execute(
-            "INSERT INTO events (at, alert_id, from_state, to_state, detail) VALUES (?, ?, ?, ?, ?)",
-            (as_text(now), alert_id, before, after, detail),
-        )
-
     def alerts_of(self, item_id: str) -> list[Alert]:
         """The alerts that told this item, or will, oldest first; those that are dead or dropped told nobody."""
         rows = self._rows(
@@ -846,6 +870,21 @@ class Outbox(Stories):
             item_id, AlertKind.EDIT, *ENDED,
         )  # fmt: skip
         return [self._alert(row) for row in rows]
+
+    def feedback_on_alerts(self, since: datetime) -> list[tuple[Alert, list[Feedback]]]:
+        """What people said, since then, of alerts that have a message to themselves, in the order in which they first did."""
+        said: dict[str, list[Feedback]] = {}
+        for one in self.feedback(since):
+            said.setdefault(one.alert, []).append(one)
+        alerts = [
+            self._one(
+                f"""{DELIVERIES} WHERE o.id = ? AND o.item_id IS NOT NULL
+                    AND NOT EXISTS (SELECT 1 FROM outbox m WHERE m.carrier_id = o.id)""",
+                alert,
+            )
+            for alert in said
+        ]
+        return [(self._alert(row), said[row["id"]]) for row in alerts if row]
 
     def alerted_topics(self) -> list[str]:
         """Topics that some alert names, by their ids' order."""
@@ -857,6 +896,7 @@ class Outbox(Stories):
     def _delivery(self, row: Row) -> Delivery:
         kinds: dict[str, Callable[[Row], Alert | Notice | Digest]] = {
             AlertKind.NOTICE: _notice,
+            AlertKind.CANARY: _notice,
             AlertKind.DIGEST: _digest,
         }
         return Delivery(
@@ -944,7 +984,7 @@ def _digest(row: Row) -> Digest:
 
 
 def _notice(row: Row) -> Notice:
-    return Notice(row["id"], row["channel"], row["text"], need_time(row["created"]))
+    return Notice(row["id"], row["channel"], row["text"], need_time(row["created"]), AlertKind(row["kind"]))
 
 
 def match_row(match: Match) -> Row:

@@ -142,6 +142,8 @@ class Sink(Protocol):
 
     def send(self, delivery: Delivery) -> str: ...
     def edit(self, delivery: Delivery) -> None: ...
+
+    #: NotAccepted: it cannot be told, and a second message does no harm or was declared to
     def find(self, delivery: Delivery) -> str | None: ...
 
 
@@ -203,6 +205,7 @@ class Memory(Protocol):
     ) -> None: ...
     def doubt_all_sending(self, now: datetime, settle: timedelta) -> int: ...
     def doubtful(self, now: datetime, settle: timedelta) -> list[Delivery]: ...
+    def delivery(self, delivery_id: str) -> Delivery | None: ...
     def silences(self, now: datetime) -> list[Silence]: ...
     def told(self, channel: str, since: datetime, topics: Sequence[str]) -> Told: ...
     def hold(self, holds: Mapping[str, Hold], now: datetime) -> list[str]: ...
@@ -918,6 +921,21 @@ async def _send_waiting(edges: Courier, go_on: Callable[[], bool]) -> int:
     return sent
 
 
+async def deliver_this(delivery_id: str, edges: Courier) -> Delivery | None:
+    """Send this one, whatever else waits; how it stands after that, None if there is none."""
+    delivery = await edges.in_store(edges.memory.delivery, delivery_id)
+    if delivery and delivery.state is DeliveryState.QUEUED:
+        message, now = delivery.message or _rendered(delivery), edges.clock()
+        if await edges.in_store(edges.memory.claim, delivery_id, message, now):
+            await _send(
+                replace(
+                    delivery, message=message, state=DeliveryState.SENDING, attempt=delivery.attempt + 1, sending_at=now
+                ),
+                edges,
+            )
+    return await edges.in_store(edges.memory.delivery, delivery_id)
+
+
 def _hold(memory: Memory, gate: Gate, delivery: Delivery, now: datetime) -> bool:
     """Hold what must not go now, of an alert and of what its message would tell beside it; True if anything was held."""
     alert = delivery.alert
@@ -1088,6 +1106,9 @@ async def _settle_doubts(edges: Courier) -> None:
     for delivery in await edges.in_store(edges.memory.doubtful, edges.clock(), edges.settle):
         try:
             receipt = await edges.in_sender(edges.sink.find, delivery)
+        except NotAccepted as error:
+            await _settle(delivery, DeliveryState.QUEUED, edges, error=str(error))
+            continue
         except SendError as error:
             await _write_unread(delivery, error, edges)
             continue

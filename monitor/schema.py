@@ -368,3 +368,35 @@ def m007_edits(db: Database) -> None:
         WHERE latest < (SELECT strftime('%Y-%m-%dT%H:%M:%S', max(latest), '-3 days') FROM stories);
     """,
     )
+
+
+@migrations()
+def m008_sweep(db: Database) -> None:
+    _run(
+        db,
+        """
+    CREATE TABLE adopted (                      -- what a channel shows to be told, and we did not know of
+        channel TEXT NOT NULL,
+        told TEXT NOT NULL,                     -- an alert, or an item
+        delivery_id TEXT NOT NULL,              -- the message that tells it
+        own INTEGER NOT NULL,                   -- 1: it is what this message was made for; 0: it is told beside
+        kind TEXT NOT NULL,                     -- of that message
+        receipt TEXT NOT NULL,
+        thread TEXT NOT NULL,
+        text TEXT NOT NULL,                     -- its beginning
+        at TEXT NOT NULL,                       -- when it was posted
+        taken_by TEXT NOT NULL DEFAULT '',      -- the row of the outbox that it stands for by now
+        PRIMARY KEY (channel, told, delivery_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX adopted_delivery ON adopted (delivery_id);
+
+    CREATE TABLE feedback (                     -- what people's reactions say of alerts
+        alert_id TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        user TEXT NOT NULL,
+        at TEXT NOT NULL,
+        PRIMARY KEY (alert_id, kind, user)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX outbox_channel ON outbox (channel, updated);
+    """,
+    )

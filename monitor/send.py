@@ -6,6 +6,7 @@ again, because only the outbox knows whether a second try would be a second aler
 
 from __future__ import annotations
 
+import html
 import json
 import logging
 import os
@@ -14,7 +15,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -36,7 +37,7 @@ from monitor.errors import (
     Unacceptable,
     Unreadable,
 )
-from monitor.model import Alert, AlertKind, Delivery, Message, Severity
+from monitor.model import Alert, AlertKind, Delivery, Message, Posted, Reaction, Severity
 
 SLACK_URL = "https://slack.com/api/"
 
@@ -46,6 +47,8 @@ EVENT_TYPE = "news_monitor_delivery"
 #: Slack's clock names the messages, ours the tries; no honest pair of clocks is further apart.
 LOOK_BACK = timedelta(seconds=120)
 PAGE = 200
+#: So much of what a message says is enough to know a headline in it, whatever stands before.
+BEGINNING = 700
 
 #: So many alerts are named in a message's metadata, with their items: Slack takes 8,000 characters of it.
 NAMED = 100
@@ -98,6 +101,9 @@ PAYLOAD_CODES = frozenset(
         "edit_window_closed",
     }
 )
+
+#: What the app may do, as deploy/slack-app-manifest.yaml asks for it; docs/slack.md says what is lost without each.
+SCOPES = ("chat:write", "channels:history", "groups:history", "channels:read", "groups:read", "reactions:read")
 
 #: What a person can do about it.
 REMEDIES = {
@@ -195,11 +201,54 @@ class SlackSink:
                 if _delivery_id(message) == delivery.alert.id and not ours.isdisjoint(_author_ids(message)):
                     return str(message["ts"])
         except Exception as error:  # as in send; not to know is the answer that makes the outbox read again
-            code, reason = _error_code(error), failure(error)
-            too_often = isinstance(error, SlackApiError) and isinstance(reason, NotAccepted)
-            unknown = Unreadable if code in UNREADABLE_CODES or too_often else MaybeAccepted
-            raise unknown(str(reason), retry_after=reason.retry_after) from _cause(error)
+            raise _unreadable(error) from _cause(error)
         return None
+
+    def history(self, channel: str, since: datetime) -> list[Posted]:
+        """Return what stands in a channel from a time on, latest first: not what stands only in threads.
+
+        Raises:
+            MaybeAccepted: it cannot be read.
+        """
+        return self._posted(channel, "", since)
+
+    def replies(self, channel: str, thread: str, since: datetime) -> list[Posted]:
+        """Return what stands in a thread from a time on; whether its root is among it depends on Slack.
+
+        Raises:
+            MaybeAccepted: it cannot be read.
+        """
+        try:
+            return self._posted(channel, thread, since)
+        except MaybeAccepted as error:
+            if "thread_not_found" in str(error):  # its root was deleted, and all that stood under it
+                return []
+            raise
+
+    def _posted(self, channel: str, thread: str, since: datetime) -> list[Posted]:
+        try:
+            ours = self._our_ids()
+            return [
+                _posted(channel, message, ours)
+                for message in self._messages(channel, thread, f"{since.timestamp():.6f}")
+            ]
+        except Exception as error:  # as in find
+            raise _unreadable(error) from _cause(error)
+
+    def delete(self, channel: str, receipt: str) -> None:
+        """Delete a message of ours.
+
+        Raises:
+            NotAccepted, MaybeAccepted, Misconfigured
+        """
+        try:
+            self._writer.chat_delete(channel=channel, ts=receipt)
+        except Exception as error:  # as in send
+            if (
+                isinstance(error, SlackApiError) and _code(error.response.data) == "message_not_found"
+            ):  # somebody was faster
+                return
+            raise failure(error) from _cause(error)
 
     def check(self, channels: list[str]) -> list[str]:
         """Return what would keep us from sending to these channels or reading them back, each with what to do about it;
@@ -288,6 +337,14 @@ def failure(error: Exception) -> SendError:
     if isinstance(error, URLError) and (isinstance(error.reason, NEVER_SENT) or _is_handshake(error.reason)):
         return NotAccepted(f"slack: cannot be reached ({_told(error.reason)})")
     return MaybeAccepted(f"slack: no usable answer ({_told(error)})")
+
+
+def _unreadable(error: Exception) -> MaybeAccepted:
+    """Say why a channel could not be read."""
+    code, reason = _error_code(error), failure(error)
+    too_often = isinstance(error, SlackApiError) and isinstance(reason, NotAccepted)
+    unknown = Unreadable if code in UNREADABLE_CODES or too_often else MaybeAccepted
+    return unknown(str(reason), retry_after=reason.retry_after)
 
 
 def _is_handshake(reason: object) -> bool:
@@ -400,10 +457,35 @@ def _is_broadcast(delivery: Delivery) -> bool:
 
 
 def _delivery_id(message: Mapping[str, Any]) -> str:
+    return str(_told_about(message).get("delivery_id", ""))
+
+
+def _told_about(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a message says of the delivery that it is; empty if it is none."""
     metadata = message.get("metadata") or {}
-    if metadata.get("event_type") != EVENT_TYPE:
-        return ""
-    return str((metadata.get("event_payload") or {}).get("delivery_id", ""))
+    return (metadata.get("event_payload") or {}) if metadata.get("event_type") == EVENT_TYPE else {}
+
+
+def _posted(channel: str, message: Mapping[str, Any], ours: frozenset[str]) -> Posted:
+    about, receipt, thread = _told_about(message), str(message["ts"]), str(message.get("thread_ts") or "")
+    return Posted(
+        channel=channel,
+        receipt=receipt,
+        thread="" if thread == receipt else thread,
+        ours=not ours.isdisjoint(_author_ids(message)),
+        delivery=str(about.get("delivery_id", "")),
+        kind=str(about.get("kind", "")),
+        tells=tuple(map(str, about.get("tells") or ())),
+        items=tuple(map(str, about.get("items") or ())),
+        text=html.unescape(str(message.get("text") or ""))[:BEGINNING],
+        reactions=tuple(
+            Reaction(str(reaction.get("name", "")).partition("::")[0], str(user))
+            for reaction in message.get("reactions") or ()
+            for user in reaction.get("users") or ()
+            if user not in ours
+        ),
+        latest_reply=str(message.get("latest_reply") or ""),
+    )
 
 
 def _author_ids(message: Mapping[str, Any]) -> list[Any]:

@@ -1,6 +1,6 @@
 """What the monitor remembers: SQLite through sqlite-utils. Each read and write is a named method that takes and gives
-the nouns of `model`. No decision is made here; all SQL is, in this file and the four that it stands on: `database`
-(connection, transactions, rows), `story_store`, `outbox`, `holds`.
+the nouns of `model`. No decision is made here; all SQL is, in this file and the five that it stands on: `database`
+(connection, transactions, rows), `story_store`, `readback`, `outbox`, `holds`.
 """
 
 from __future__ import annotations
@@ -90,6 +90,10 @@ class Store(Holds):
             as_text(now),
         )
         return [row["url"] for row in rows]
+
+    def polled_since(self, time: datetime) -> bool:
+        """Whether a poll of any feed was written down from then on."""
+        return self._one("SELECT 1 FROM feeds WHERE active = 1 AND last_poll >= ? LIMIT 1", as_text(time)) is not None
 
     def put_off(self, times: Mapping[str, datetime]) -> None:
         """Give feeds the time of their next poll."""

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import make
 from fakes import FakeEmbedder, FakeSink, background, no_rules, ordinary, parse_here, usual_pace
@@ -92,6 +92,7 @@ async def open_home(
     callback: str = "",
     pace_for: Callable[[Feed], Pace] = usual_pace,
     kind: type[Store] = Store,
+    heartbeat: Any = None,
 ) -> AsyncIterator[Home]:
     """Open a monitor whose list has these feeds, beside those that it had.
 
@@ -121,7 +122,14 @@ async def open_home(
         )  # fmt: skip
         courier = Courier(sink, store, in_store, at_once, clock, timedelta(0))
         monitor = Monitor(
-            config, store, Learning(FakeEmbedder(), ordinary(), background()), judge, collector, courier, pushes
+            config,
+            store,
+            Learning(FakeEmbedder(), ordinary(), background()),
+            judge,
+            collector,
+            courier,
+            pushes,
+            heartbeat=heartbeat,
         )
         yield Home(monitor, clock, folder, sink, collector, pushes)
 
