@@ -20,6 +20,7 @@ import struct
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from itertools import count
@@ -30,10 +31,24 @@ import make
 import structlog
 from fakes import FakeEmbedder, FakeFetch, background, no_rules, parse_here, usual_pace
 from slack_server import FakeSlack
-from world import GAZETTE, NOTHING, SHIPS, TOPICS, TROOPS, TROOPS_RETOLD, WIRE, at_once, learn
+from world import (
+    GAZETTE,
+    NOTHING,
+    SHIPS,
+    SHIPS_TOPIC,
+    TOPICS,
+    TROOPS,
+    TROOPS_RETOLD,
+    TROOPS_TOPIC,
+    WIRE,
+    at_once,
+    learn,
+)  # fmt: skip
 
 from monitor.decide import Policy
-from monitor.model import Alert, Delivery
+from monitor.digest import Schedule
+from monitor.gate import Gate
+from monitor.model import Alert, Delivery, DeliveryState, Mode, Notify
 from monitor.pipeline import Collector, Courier, Judge, Sink, collect_all, deliver
 from monitor.send import SlackSink, TerminalSink
 from monitor.store import Store
@@ -43,6 +58,9 @@ SETTLE = timedelta(seconds=60)
 #: When a process delivers, each so long after the one before: at its start, when a doubt has settled, when it was looked at
 #: a second time, after Retry-After.
 ROUNDS = [timedelta(0), SETTLE, timedelta(seconds=10), timedelta(minutes=1)]
+#: Of the two topics one is told at once, the other in a digest, which is due in between.
+GATE = Gate(topics={topic.id: topic for topic in (TROOPS_TOPIC, replace(SHIPS_TOPIC, notify=Notify(mode=Mode.DIGEST)))})
+DIGESTS = Schedule(daily=(make.NOW + timedelta(minutes=1)).time())
 #: A dead process is started again so soon, and so often.
 RESTART, RESTARTS = timedelta(seconds=5), 6
 
@@ -173,8 +191,8 @@ async def live(folder: Path, sink: Sink, clock: SharedClock, channel: str, *, fa
             await poll(store, clock, MortalFetch(reaper), channel, edition=2)
         for wait in ROUNDS:
             clock.set(clock() + wait)
-            await deliver(Courier(mortal, store, at_once, at_once, clock, settle))
-            if set(store.outbox_counts()) == {"sent"}:
+            await deliver(Courier(mortal, store, at_once, at_once, clock, settle, gate=lambda: GATE, digests=DIGESTS))
+            if {row.state for row in store.latest_deliveries(100)} <= {DeliveryState.SENT, DeliveryState.BATCHED}:
                 return True
     return False
 
@@ -233,9 +251,14 @@ def die(fault: str, moment: int, state: Path, channel: str, url: str, clock: Sha
             break
     with closing(Store.open(state)) as store:
         rows = [
-            {"id": d.alert.id, "parent": d.alert.parent, "title": d.alert.item.title, "state": d.state}
-            for d in store.deliveries()
-            if isinstance(d.alert, Alert)
+            {
+                "id": row.alert.id,
+                "kind": row.alert.kind,
+                "parent": row.alert.parent if isinstance(row.alert, Alert) else "",
+                "title": row.alert.item.title if isinstance(row.alert, Alert) else "",
+                "state": row.state,
+            }
+            for row in store.latest_deliveries(100)
         ]
     told = [json.loads(line)["id"] for line in transcript.read_text().splitlines()] if transcript.exists() else []
     say({"fault": fault, "moment": moment, "channel": channel, "outbox": rows, "transcript": told})
