@@ -612,7 +612,7 @@ def test_status_before_the_first_run_says_so(monitor: Run) -> None:
 def test_status_before_the_first_run_is_empty_for_programs(monitor: Run) -> None:
     assert json.loads(monitor("status", "--json").stdout) == {
         "totals": {}, "outbox": {}, "held": {}, "verdicts": {}, "failing": [], "conditions": [], "outage": None, "model": "",
-        "blocked": [], "trouble": "",
+        "blocked": [], "canary": None, "trouble": "",
     }  # fmt: skip
 
 

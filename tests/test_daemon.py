@@ -29,7 +29,7 @@ from slack_server import FakeSlack
 from world import SHIPS, TROOPS, WEATHER, WIRE
 
 from monitor import daemon
-from monitor.config import Polling
+from monitor.config import Config, Heartbeat, Polling
 from monitor.daemon import _watchdog_seconds, notify
 from monitor.database import FILE
 from monitor.errors import FetchError, Problem
@@ -80,6 +80,9 @@ def test_watchdog_is_fed_at_half_its_time(env: dict[str, str], seconds: float) -
 # -- ticks and signals, with a monitor that only counts -------------------------------------------
 
 
+SHORTLY = timedelta(seconds=0.05)
+
+
 @dataclass
 class FakeMonitor:
     """Counts what the daemon asks of it."""
@@ -91,6 +94,7 @@ class FakeMonitor:
     post_takes: float = 0.0
     hub_takes: float = 0.0
     bug: Exception | None = None
+    config: Config = field(default_factory=Config)
 
     async def poll_due(self) -> None:
         self.asked["polls begun"] += 1
@@ -120,6 +124,15 @@ class FakeMonitor:
     async def subscribe(self) -> None:
         self.asked["subscriptions"] += 1
         await asyncio.sleep(self.hub_takes)
+
+    async def tend_canary(self) -> None:
+        self.asked["canaries"] += 1
+
+    async def sweep(self) -> None:
+        self.asked["sweeps"] += 1
+
+    async def beat(self) -> None:
+        self.asked["beats"] += 1
 
     def stop_sending(self) -> None:
         self.asked["stops"] += 1
@@ -195,6 +208,21 @@ async def test_feeds_and_hubs_are_looked_at(tmp_path: Path, monkeypatch: pytest.
     monitor = FakeMonitor()
     await run_for(monitor, 0.2, tmp_path)
     assert min(monitor.asked["reviews"], monitor.asked["subscriptions"]) >= 1
+
+
+async def test_channels_canary_and_heartbeat_are_looked_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "REVIEW", 0.03)
+    monkeypatch.setattr(daemon, "SWEEP", 0.03)
+    monitor = FakeMonitor(config=Config().model_copy(update={"heartbeat": Heartbeat.model_construct(every=SHORTLY)}))
+    await run_for(monitor, 0.2, tmp_path)
+    assert min(monitor.asked[what] for what in ("canaries", "sweeps", "beats")) >= 1
+
+
+async def test_heart_stops_after_a_bug(tmp_path: Path) -> None:
+    heartbeat = Heartbeat.model_construct(every=SHORTLY)
+    monitor = FakeMonitor(bug=ZeroDivisionError("a bug"), config=Config().model_copy(update={"heartbeat": heartbeat}))
+    await run_for(monitor, 0.3, tmp_path)
+    assert monitor.asked["beats"] <= 1
 
 
 async def test_overdue_feeds_are_spread_out_once_before_the_first_poll(tmp_path: Path) -> None:
