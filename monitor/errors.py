@@ -178,7 +178,7 @@ class Unreadable(MaybeAccepted):
 class Misconfigured(SendError):
     """Certainly not accepted until a person acts: token revoked, channel gone, scope missing.
 
-    everywhere: no channel would take anything; else it is this one's matter.
+    everywhere: none of the sink's channels would take anything; else it is this one's matter.
     """
 
     permanent = True

@@ -1067,7 +1067,7 @@ ENDED = (DeliveryState.DEAD, DeliveryState.DROPPED)
 class Blockage:
     """Why nothing goes to a channel until a person acts."""
 
-    #: empty: to no channel at all
+    #: empty: to no channel but those of a [[sink]]
     channel: str
     #: with what to do about it
     because: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -325,10 +325,8 @@ class Outbox(ReadBack):
         which another of Slack's limits is for, nor do they wait for it.
         """
         paused = self._paused(now)
-        if "" in paused:
-            return None
         closed = {*paused, *self._just_posted(now, pace)}
-        elsewhere = f"AND o.channel NOT IN ({','.join('?' * len(closed))})"
+        elsewhere = _elsewhere(closed)
         # each state is asked for apart: for all at once SQLite would sort all that waits, for each that is sent
         found = [
             self._one(
@@ -372,13 +370,13 @@ class Outbox(ReadBack):
         row = self._one(
             f"""{DELIVERIES} WHERE o.state = ? AND o.kind = 'edit' AND p.state = ?
                 AND (o.sending_at IS NULL OR o.sending_at <= ? OR o.sending_at > ?)
-                AND o.channel NOT IN ({",".join("?" * len(closed))}) ORDER BY o.created, o.rowid LIMIT 1""",
+                {_elsewhere(closed)} ORDER BY o.created, o.rowid LIMIT 1""",
             DeliveryState.QUEUED, DeliveryState.SENT, as_text(now - edit_gap), as_text(now), *closed,
         )  # fmt: skip
         return self._grown(self._delivery(row), now) if row else None
 
     def _paused(self, now: datetime) -> list[str]:
-        """The channels that are blocked ('': all are), or were told to wait."""
+        """The channels that are blocked ('': all but those of a [[sink]] are), or were told to wait."""
         rows = self._rows(
             """SELECT channel FROM outbox WHERE state = ? AND kind <> 'edit' AND not_before > ?
                UNION SELECT channel FROM blockages WHERE next_probe > ?""",
@@ -444,14 +442,8 @@ class Outbox(ReadBack):
     def _with_batch(self, delivery: Delivery) -> Delivery:
         """Add the replies that wait in the same thread; frozen bytes take no more, and what was refused goes alone."""
         alert = delivery.alert
-        if not isinstance(alert, Alert) or not alert.parent or delivery.carrier:
+        if not isinstance(alert, Alert) or not alert.parent or delivery.message or delivery.carrier:
             return delivery
-        if delivery.message:
-            rows = self._rows(
-                f"{DELIVERIES} WHERE o.carrier_id = ? AND o.carrier_id <> '' AND o.state = ? ORDER BY o.created, o.rowid",
-                alert.id, DeliveryState.BATCHED,
-            )  # fmt: skip
-            return replace(delivery, batch=tuple(map(self._alert, rows)))
         rows = self._rows(
             f"""{DELIVERIES} WHERE o.parent_id = ? AND o.parent_id <> '' AND o.kind = ? AND o.id <> ? AND o.state = ?
                 AND o.message IS NULL
@@ -490,7 +482,7 @@ class Outbox(ReadBack):
             )
             if done.rowcount:
                 self._connection.execute(
-                    "UPDATE blockages SET next_probe = ? WHERE channel IN ('', (SELECT channel FROM outbox WHERE id = ?))",
+                    f"UPDATE blockages AS b SET next_probe = ? FROM outbox o WHERE o.id = ? AND {_BLOCKS}",
                     (as_text(now + PROBE_EVERY), delivery_id),
                 )
                 if before is DeliveryState.HELD:
@@ -582,7 +574,10 @@ class Outbox(ReadBack):
         if row is None or (row["state"] == DeliveryState.DROPPED and state is not DeliveryState.SENT):
             return
         if state is DeliveryState.SENT:
-            self._connection.execute("DELETE FROM blockages WHERE channel IN (?, '')", (row["channel"],))
+            self._connection.execute(
+                f"DELETE FROM blockages AS b WHERE EXISTS (SELECT 1 FROM outbox o WHERE o.id = ? AND {_BLOCKS})",
+                (delivery_id,),
+            )
         if state is DeliveryState.SENT and row["kind"] == AlertKind.EDIT and row["message"] is None:
             state = DeliveryState.QUEUED  # its story grew while it was on the wire
         self._connection.execute(
@@ -721,8 +716,8 @@ class Outbox(ReadBack):
     def blockages(self) -> list[Blockage]:
         """What is blocked, longest first."""
         rows = self._rows(
-            """SELECT b.*, (SELECT count(*) FROM outbox o WHERE o.state IN (?, ?) AND o.kind <> ?
-                   AND b.channel IN (o.channel, '')) AS waiting FROM blockages b ORDER BY b.since, b.channel""",
+            f"""SELECT b.*, (SELECT count(*) FROM outbox o WHERE o.state IN (?, ?) AND o.kind <> ?
+                   AND {_BLOCKS}) AS waiting FROM blockages b ORDER BY b.since, b.channel""",
             DeliveryState.QUEUED, DeliveryState.BLOCKED, AlertKind.EDIT,
         )  # fmt: skip
         return [
@@ -751,7 +746,8 @@ class Outbox(ReadBack):
                 (DeliveryState.QUEUED, as_text(now), delivery_id),
             )
             self._connection.execute(
-                "UPDATE blockages SET next_probe = ? WHERE channel IN (?, '')", (as_text(now), row["channel"])
+                f"UPDATE blockages AS b SET next_probe = ? FROM outbox o WHERE o.id = ? AND {_BLOCKS}",
+                (as_text(now), delivery_id),
             )
             self._write_event(delivery_id, row["state"], DeliveryState.QUEUED, f"{author}: try again", now)
         return True
@@ -945,6 +941,15 @@ class Outbox(ReadBack):
             corroboration=_corroboration(row["corroboration"]),
             escalation=_escalation(row["escalation"]),
         )
+
+
+#: A token's fault is no matter of another sink's channels, which have a colon in them (`text.sink_of`).
+_BLOCKS = "(b.channel = o.channel OR b.channel = '' AND instr(o.channel, ':') = 0)"
+
+
+def _elsewhere(closed: Collection[str]) -> str:
+    others = " AND instr(o.channel, ':') > 0" if "" in closed else ""
+    return f"AND o.channel NOT IN ({','.join('?' * len(closed))}){others}"
 
 
 def edit_of(root_id: str) -> str:

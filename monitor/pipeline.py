@@ -97,7 +97,7 @@ from monitor.schedule import (
     usual_pause,
 )
 from monitor.space import CompactSpace
-from monitor.text import gist, host_of, text_hash
+from monitor.text import gist, host_of, sink_of, text_hash
 from monitor.threads import rethread
 
 P = ParamSpec("P")
@@ -1089,8 +1089,10 @@ async def _block(delivery: Delivery, error: Misconfigured, edges: Courier) -> No
     """Have nothing more sent that would meet with the same, and tell ops once, where they can be told."""
     now, channel = edges.clock(), "" if error.everywhere else delivery.alert.channel
     notice = None
-    if edges.ops and channel and channel != edges.ops:
-        text = f"{channel} is blocked: {error}\nWhat is for it waits, is tried every 15 min, and goes out once this is mended"
+    reached = sink_of(edges.ops) or channel  # with its own token gone, Slack cannot be told of it
+    if edges.ops and reached and channel != edges.ops:
+        rest = "What is for it waits, is tried every 15 min, and goes out once this is mended"
+        text = f"{channel or 'every channel'} is blocked: {error}\n{rest}"
         id_ = str(uuid.uuid5(_BLOCKED, f"{channel}|{now.isoformat()}|{error}"))
         notice = Notice(id_, edges.ops, text, now)
     if await edges.in_store(edges.memory.block, channel, str(error), notice, now):

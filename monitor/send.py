@@ -105,6 +105,7 @@ PAYLOAD_CODES = frozenset(
 #: What the app may do, as deploy/slack-app-manifest.yaml asks for it; docs/slack.md says what is lost without each.
 SCOPES = ("chat:write", "channels:history", "groups:history", "channels:read", "groups:read", "reactions:read")
 
+CONFIGURATION_CODES = TOKEN_CODES | CHANNEL_CODES
 #: What a person can do about it.
 REMEDIES = {
     "invalid_auth": "Slack does not know this token; copy the bot token (xoxb-…) from the app's page again",

@@ -119,12 +119,12 @@ class WebhookSink:
             raise NotAccepted(f"{self.name}: no usable answer ({_told(error)})") from None
         return delivery.alert.id
 
+    def edit(self, delivery: Delivery) -> None:
+        """Do nothing: it would be a second message."""
+
     def find(self, delivery: Delivery) -> str | None:
         """Raises: NotAccepted, always: a webhook cannot be read back, and may be told again."""
         raise NotAccepted(f"{self.name}: cannot be read back; sent again under the same key {delivery.alert.id}")
-
-    def edit(self, delivery: Delivery) -> None:
-        """Do nothing: it would be a second message."""
 
     def _headers(self, key: str, body: bytes) -> dict[str, str]:
         timestamp = str(int(self._clock().timestamp()))
@@ -216,14 +216,14 @@ class AppriseSink:
             raise NotAccepted(f"{self.name}: Apprise says no, and not why")
         raise Misconfigured(f"{self.name}: Apprise said no {delivery.attempt} times; is its address still good?")
 
+    def edit(self, delivery: Delivery) -> None:
+        """Do nothing: it would be a second message."""
+
     def find(self, delivery: Delivery) -> str | None:
         """Raises: NotAccepted, always: nothing can be read back, and may be told again."""
         raise NotAccepted(
             f"{self.name}: cannot be read back; {delivery.alert.id} is sent again, and may be there twice"
         )
-
-    def edit(self, delivery: Delivery) -> None:
-        """Do nothing: it would be a second message."""
 
 
 def _apprise(url: str) -> tuple[Apprise, int]:

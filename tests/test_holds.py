@@ -102,8 +102,8 @@ class Desk:
             lambda: self.now,
             timedelta(0),
             GAP,
-            lambda: self.gate,
-            self.schedule,
+            gate=lambda: self.gate,
+            digests=self.schedule,
         )
         asyncio.run(deliver(courier))
         return [told(delivery) for delivery in self.sink.messages[before:]]

@@ -430,6 +430,19 @@ async def test_token_that_was_revoked_blocks_every_channel_with_one_call() -> No
     assert (len(world.sink.tries), Counter(states(world))) == (4, {"sent": 2})
 
 
+async def test_token_that_was_revoked_is_no_matter_of_another_sink_s_channel() -> None:
+    world = World((TROOPS_TOPIC, replace(SHIPS_TOPIC, notify=Notify(channel="desk:"))), sink=FakeSink(REVOKED))
+    world.ops = "desk:"
+    await world.know()
+    await world.publish(WIRE, TROOPS)
+    await world.deliver()
+    await world.publish(WIRE, TROOPS, SHIPS)
+    await world.deliver()
+    assert [m.alert.channel for m in world.sink.messages] == ["desk:", "desk:"]
+    [blockage] = world.store.blockages()
+    assert (blockage.channel, blockage.waiting) == ("", 1)
+
+
 async def test_restart_or_reload_probes_at_once_and_tells_ops_nothing_new() -> None:
     world = await with_two_channels(NOT_INVITED, None, NOT_INVITED)
     await world.publish(WIRE, TROOPS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
 import subprocess
@@ -50,6 +51,7 @@ from monitor.model import (
     Validators,
     Verdict,
 )
+from monitor.outbox import match_row
 from monitor.parse import parse
 from monitor.pipeline import Courier, deliver
 from monitor.schema import migrations
@@ -1438,6 +1440,7 @@ def test_migrations_are_applied_once(tmp_path: Path) -> None:
 SPINE_RSS = make.rss(("Troops seen near Kursk", "Seoul told lawmakers."), ("Weather", "Rain."), published=NOW)
 #: as the first release had them
 _LATER_STATES = (DeliveryState.HELD, DeliveryState.BATCHED, DeliveryState.DROPPED)
+SPINE_MATCHES = json.dumps([match_row(make.match(topic="t"))])
 SPINE_STATES = [state for state in DeliveryState if state not in _LATER_STATES]
 SPINE_TABLES = ("feeds", "stories", "items", "vectors", "matches", "outbox", "events", "facts")
 
@@ -1470,8 +1473,22 @@ def spine(folder: Path) -> Path:
             message = None if state is DeliveryState.QUEUED else '{"text": "t", "blocks": [], "terminal": "t"}'
             connection.execute(
                 """INSERT INTO outbox
-                   VALUES (?, 'root', ?, ?, ?, '', '[]', '{"t": "T"}', 'high', 0, '["Wire"]', ?, ?, ?, NULL, ?, ?, ?, ?, ?)""",
-                (f"alert-{state}", f"C{n}", story, story, then, state, n, then, message, f"ts{n}", f"error {n}", then),
+                   VALUES (?, 'root', ?, ?, ?, '', ?, '{"t": "T"}', 'high', 0, '["Wire"]', ?, ?, ?, NULL, ?, ?, ?, ?, ?)""",
+                (
+                    f"alert-{state}",
+                    f"C{n}",
+                    story,
+                    story,
+                    SPINE_MATCHES,
+                    then,
+                    state,
+                    n,
+                    then,
+                    message,
+                    f"ts{n}",
+                    f"error {n}",
+                    then,
+                ),
             )
         connection.execute("INSERT INTO vectors VALUES ('aa', 'bag@1', x'003c', ?)", (then,))
         connection.execute("INSERT INTO events VALUES (7, ?, 'alert-sent', '', 'queued', '')", (then,))
