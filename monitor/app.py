@@ -269,9 +269,13 @@ class Monitor:
         auditor: Auditor | None = None,
         aviary: Aviary | None = None,
         heartbeat: Heartbeat | None = None,
+        note_trouble: Callable[[str], None] = lambda _words: None,
     ) -> None:
-        """auditor: None where channels cannot be read back. aviary, heartbeat: None where nobody wants one."""
+        """auditor: None where channels cannot be read back. aviary, heartbeat: None where nobody wants one. note_trouble: puts
+        what keeps us from our work where `status` finds it; empty for nothing.
+        """
         self.config = config
+        self.note_trouble = note_trouble
         self.judge = judge
         self._store = store
         self._learning = learning
@@ -367,16 +371,24 @@ class Monitor:
                 await asyncio.wait_for(self.sweep(), FIRST_SWEEP)
             except TimeoutError:
                 log.error("sweep", problem=f"not done in {FIRST_SWEEP:g} s: what we do not remember may be told again")
+            # not before: what cannot be written down now is to be swept the next time
+            self._swept = True
         return await deliver(self._courier, lambda: not self._stopping)
+
+    async def tell_ops(self, text: str) -> None:
+        """Put a notice to ops into the outbox, if they have a channel."""
+        channel, now = self.config.ops.channel, self._collector.clock()
+        if channel:
+            notice = Notice(str(uuid.uuid5(uuid.NAMESPACE_URL, f"{channel}|{now}|{text}")), channel, text, now)
+            await self._collector.in_store(self._store.queue, notice, now)
 
     async def sweep(self) -> None:
         """Read back what stands in the channels, and mend what can be mended."""
-        first, self._swept = not self._swept, True
         if self._auditor is None:
             return
         for channel in await self.channels(self._auditor.clock() - SPAN):
             if not self._stopping:
-                await sweep(channel, self._auditor, first=first)
+                await sweep(channel, self._auditor, first=not self._swept)
 
     async def tend_canary(self) -> None:
         """See to the daily canary, if there is to be one."""
@@ -501,7 +513,7 @@ async def open_monitor(
     Raises: BusyError, StateError, ConfigError, EngineError.
     """
     async with AsyncExitStack() as stack:
-        stack.enter_context(Lock(config.state))
+        lock = stack.enter_context(Lock(config.state))
         in_store, in_engine, in_parser, in_sender = (
             _one_thread(stack, name) for name in ("store", "engine", "parser", "sender")
         )
@@ -519,7 +531,7 @@ async def open_monitor(
         judge = Judge(matcher, learning.background, config.alerts.story_window, policy)
         await _embed_again(learning, store, judge.stories.span, in_store, in_engine, clock)
         await in_store(reopen, judge, store, learning.embedder.id)
-        doubts = await in_store(store.doubt_all_sending, clock())
+        doubts = await in_store(store.doubt_all_sending, clock(), settle)
         await in_store(store.unblock_all, clock())
         fetcher = await stack.enter_async_context(Fetcher(_fetch_policy(config, env)))
         pushes = None
@@ -567,6 +579,7 @@ async def open_monitor(
         monitor = Monitor(
             config, store, learning, judge, collector, courier, pushes, auditor,
             _aviary(config, lambda: monitor.learning, store, sink, in_store, in_engine, in_sender, clock), heartbeat,
+            lock.note,
         )  # fmt: skip
         yield monitor
 

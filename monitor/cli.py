@@ -284,7 +284,8 @@ def _embedded(store: Store, learning: Learning, item: Item) -> EmbeddedItem:
 @click.pass_context
 @_command
 def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
-    """Show feeds, items, stories and the outbox; 1 if an alert is stuck."""
+    """Show feeds, items, stories and the outbox; 1 if an alert is stuck, or the monitor cannot work."""
+    from monitor.database import trouble
     from monitor.deliveries import blocked, blocked_data
     from monitor.health import conditions
 
@@ -300,6 +301,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     failing = [state for state in feeds if state.last_error]
     ailing = [(state, found) for state in feeds if (found := conditions(state, _now()))]
     outage = _outage(store) if store else None
+    kept_from_work = trouble(config.state)
     canary = store.flight() if store else None
     blockages = store.blockages() if store else []
     stuck = outbox.get(DeliveryState.BLOCKED, 0) + outbox.get(DeliveryState.DEAD, 0)
@@ -314,6 +316,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
             "outage": _iso(outage.since) if outage else None,
             "blocked": [blocked_data(one) for one in blockages],
             "model": store.fact("model") if store else "",
+            "trouble": kept_from_work,
             "canary": str(canary) if canary else None,
         }  # fmt: skip
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
@@ -339,6 +342,9 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
             click.echo(_feed_table(failing))
     if stuck:
         click.echo(f"monitor: {stuck} alerts are stuck", err=True)
+    if kept_from_work:
+        click.echo(f"monitor: {kept_from_work}", err=True)
+    if stuck or kept_from_work:
         sys.exit(1)
 
 

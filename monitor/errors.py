@@ -77,7 +77,7 @@ class RulesError(ProblemsError):
 
 
 class StateError(MonitorError):
-    """The database cannot be opened, read or written."""
+    """The database cannot be opened, read or written: permanently if it is damaged; a disk may have room again."""
 
 
 class BusyError(MonitorError):

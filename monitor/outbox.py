@@ -260,7 +260,8 @@ class Outbox(ReadBack):
             stories = [
                 row["story_id"]
                 for row in self._rows(
-                    """SELECT story_id FROM outbox WHERE id = ? OR carrier_id = ?
+                    """SELECT story_id FROM outbox WHERE id = ? UNION
+                       SELECT story_id FROM outbox WHERE carrier_id = ? AND carrier_id <> ''
                        UNION SELECT p.story_id FROM outbox o JOIN outbox p ON p.id = o.parent_id WHERE o.id = ?""",
                     alert_id, alert_id, alert_id,
                 )
@@ -406,7 +407,7 @@ class Outbox(ReadBack):
 
     def _told_by(self, carrier: str) -> list[Row]:
         return self._rows(
-            f"{DELIVERIES} WHERE o.carrier_id = ? AND o.state = ? ORDER BY o.created, o.rowid",
+            f"{DELIVERIES} WHERE o.carrier_id = ? AND o.carrier_id <> '' AND o.state = ? ORDER BY o.created, o.rowid",
             carrier, DeliveryState.BATCHED,
         )  # fmt: skip
 
@@ -444,7 +445,8 @@ class Outbox(ReadBack):
         if not isinstance(alert, Alert) or not alert.parent or delivery.message or delivery.carrier:
             return delivery
         rows = self._rows(
-            f"""{DELIVERIES} WHERE o.parent_id = ? AND o.kind = ? AND o.id <> ? AND o.state = ? AND o.message IS NULL
+            f"""{DELIVERIES} WHERE o.parent_id = ? AND o.parent_id <> '' AND o.kind = ? AND o.id <> ? AND o.state = ?
+                AND o.message IS NULL
                 AND o.carrier_id = '' ORDER BY o.created, o.rowid""",
             alert.parent, AlertKind.REPLY, alert.id, DeliveryState.QUEUED,
         )  # fmt: skip
@@ -495,12 +497,12 @@ class Outbox(ReadBack):
         if seen.growth and self._grown(seen, now) != seen:
             return False
         parent = seen.alert.parent if isinstance(seen.alert, Alert) else ""
-        marks = ",".join("?" * len(batch))
+        marks = ",?" * len(batch)
         row = self._one(
-            f"""SELECT count(*) AS n FROM outbox WHERE parent_id = ? AND (
-                    id = ? AND kind = ? AND (message IS NULL) = ?
-                    OR id IN ({marks}) AND state = ? AND message IS NULL)""",
-            parent, seen.alert.id, seen.alert.kind, seen.message is None, *batch, DeliveryState.QUEUED,
+            # by id alone: as an alternative to another condition it would mean reading the whole table
+            f"""SELECT count(*) AS n FROM outbox WHERE id IN (?{marks}) AND parent_id = ?
+                AND CASE id WHEN ? THEN kind = ? AND (message IS NULL) = ? ELSE state = ? AND message IS NULL END""",
+            seen.alert.id, *batch, parent, seen.alert.id, seen.alert.kind, seen.message is None, DeliveryState.QUEUED,
         )  # fmt: skip
         return row is not None and row["n"] == 1 + len(batch)
 
@@ -520,7 +522,8 @@ class Outbox(ReadBack):
             self._write_event(alert_id, before["state"], DeliveryState.BATCHED, f"told by {carrier}", now)
         self._connection.execute(
             """UPDATE outbox SET broadcast = 1
-               WHERE id = ? AND kind = ? AND EXISTS (SELECT 1 FROM outbox m WHERE m.carrier_id = ? AND m.broadcast = 1)""",
+               WHERE id = ? AND kind = ? AND EXISTS (SELECT 1 FROM outbox m WHERE m.carrier_id = ?
+                   AND m.carrier_id <> '' AND m.broadcast = 1)""",
             (carrier, AlertKind.REPLY, carrier),
         )
 
@@ -531,7 +534,11 @@ class Outbox(ReadBack):
         """
         carried = self._one("SELECT kind FROM outbox WHERE id = ?", carrier)
         after = DeliveryState.HELD if carried and carried["kind"] == AlertKind.DIGEST else DeliveryState.QUEUED
-        rows = self._rows("SELECT id FROM outbox WHERE carrier_id = ? AND state = ?", carrier, DeliveryState.BATCHED)
+        rows = self._rows(
+            "SELECT id FROM outbox WHERE carrier_id = ? AND carrier_id <> '' AND state = ?",
+            carrier,
+            DeliveryState.BATCHED,
+        )
         for row in rows:
             self._connection.execute(
                 "UPDATE outbox SET state = ?, carrier_id = CASE WHEN ? THEN carrier_id ELSE '' END, updated = ? WHERE id = ?",
@@ -644,7 +651,8 @@ class Outbox(ReadBack):
         """Have the roots that were sent of these stories say how these stand now."""
         for story_id in dict.fromkeys(story_ids):
             for row in self._rows(
-                "SELECT id FROM outbox WHERE story_id = ? AND kind = ? AND state = ?",
+                # + keeps SQLite from reading all that was ever sent
+                "SELECT id FROM outbox WHERE story_id = ? AND kind = ? AND +state = ?",
                 story_id, AlertKind.ROOT, DeliveryState.SENT,
             ):  # fmt: skip
                 self._want_edit(row["id"], now)
@@ -784,15 +792,23 @@ class Outbox(ReadBack):
         rows = self._rows("SELECT * FROM events WHERE alert_id = ? ORDER BY id", delivery_id)
         return [Event(need_time(row["at"]), row["from_state"], row["to_state"], row["detail"]) for row in rows]
 
-    def doubt_all_sending(self, now: datetime) -> int:
-        """After a start: whatever was on the wire when the last process ended is now unknown, and edits are queued again. How
-        many there were."""
+    def doubt_all_sending(self, now: datetime, settle: timedelta = timedelta(0)) -> int:
+        """While nothing is being sent: what is written down as on the wire is now unknown, and edits are queued again. How
+        many there were.
+
+        The process that sent it has ended, or could not write down what came of it. The settle time begins now: the last
+        byte may have left just before.
+        """
+        rows = self._rows("SELECT id, kind FROM outbox WHERE state = ?", DeliveryState.SENDING)
+        if not rows:
+            return 0
+        why = "what came of it was not written down"
         with self._writing():
-            rows = self._rows("SELECT id, kind FROM outbox WHERE state = ?", DeliveryState.SENDING)
             for row in rows:
-                # to edit a second time does no harm
-                state = DeliveryState.QUEUED if row["kind"] == AlertKind.EDIT else DeliveryState.UNKNOWN
-                self._settle(row["id"], state, now, error="the process ended while sending")
+                if row["kind"] == AlertKind.EDIT:  # to edit a second time does no harm
+                    self._settle(row["id"], DeliveryState.QUEUED, now, error=why)
+                else:
+                    self._settle(row["id"], DeliveryState.UNKNOWN, now, error=why, not_before=now + settle)
         return len(rows)
 
     def unblock_all(self, now: datetime) -> int:

@@ -203,6 +203,7 @@ class Memory(Protocol):
         plan: Callable[[Sequence[Delivery], Sequence[Telling]], Mapping[str, Thread | None]],
         now: datetime,
     ) -> None: ...
+    def doubt_all_sending(self, now: datetime, settle: timedelta) -> int: ...
     def doubtful(self, now: datetime, settle: timedelta) -> list[Delivery]: ...
     def delivery(self, delivery_id: str) -> Delivery | None: ...
     def silences(self, now: datetime) -> list[Silence]: ...
@@ -875,6 +876,8 @@ async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> i
     A channel that was told to wait, or is blocked, waits; the others go on. `go_on` is asked before each message. Digests that
     are due are made once nothing may go now: then all that is to be held is.
     """
+    # after a full disk: what was posted, and could not be written down
+    await edges.in_store(edges.memory.doubt_all_sending, edges.clock(), edges.settle)
     sent = 0
     while True:
         await _settle_doubts(edges)
@@ -1027,12 +1030,16 @@ async def _send(delivery: Delivery, edges: Courier) -> DeliveryState:
     except SendError as error:
         return await _write_refusal(delivery, error, edges)
     except Exception as error:  # a fault of ours: the post may be out, so it is in doubt like any lost answer
-        await _settle(
-            delivery, DeliveryState.QUEUED if is_edit else DeliveryState.UNKNOWN, edges, error=f"our fault: {error}"
-        )
+        fault, state = f"our fault: {error}", DeliveryState.QUEUED if is_edit else DeliveryState.UNKNOWN
+        await _settle(delivery, state, edges, error=fault, not_before=None if is_edit else _settled_at(edges))
         raise
     await _settle(delivery, DeliveryState.SENT, edges, receipt=receipt or "")
     return DeliveryState.SENT
+
+
+def _settled_at(edges: Courier) -> datetime:
+    """When what is in doubt from now on may be read back. Not from the claim on: the last byte may have left just now."""
+    return edges.clock() + edges.settle
 
 
 async def _write_refusal(delivery: Delivery, error: SendError, edges: Courier) -> DeliveryState:
@@ -1053,7 +1060,7 @@ async def _write_refusal(delivery: Delivery, error: SendError, edges: Courier) -
         await _settle(delivery, DeliveryState.BLOCKED, edges, error=str(error))
         await _block(delivery, error, edges)
         return DeliveryState.BLOCKED
-    await _settle(delivery, DeliveryState.UNKNOWN, edges, error=str(error))
+    await _settle(delivery, DeliveryState.UNKNOWN, edges, error=str(error), not_before=_settled_at(edges))
     return DeliveryState.UNKNOWN
 
 

@@ -91,6 +91,7 @@ async def open_home(
     polling: Polling = Polling(),  # noqa: B008 - frozen
     callback: str = "",
     pace_for: Callable[[Feed], Pace] = usual_pace,
+    kind: type[Store] = Store,
     heartbeat: Any = None,
 ) -> AsyncIterator[Home]:
     """Open a monitor whose list has these feeds, beside those that it had.
@@ -100,7 +101,7 @@ async def open_home(
     clock, sink, config = clock or Clock(), FakeSink(), Config(state=folder, polling=polling, ops=Ops(channel=OPS))
     async with AsyncExitStack() as stack:
         in_store = in_thread(stack.enter_context(ThreadPoolExecutor(1)))
-        store = Store.open(folder)
+        store = kind.open(folder)
         stack.push_async_callback(in_store, store.close)
         for feed in feeds:
             await in_store(store.add_feed, feed, clock())

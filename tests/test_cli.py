@@ -612,7 +612,7 @@ def test_status_before_the_first_run_says_so(monitor: Run) -> None:
 def test_status_before_the_first_run_is_empty_for_programs(monitor: Run) -> None:
     assert json.loads(monitor("status", "--json").stdout) == {
         "totals": {}, "outbox": {}, "held": {}, "verdicts": {}, "failing": [], "conditions": [], "outage": None, "model": "",
-        "blocked": [], "canary": None,
+        "blocked": [], "canary": None, "trouble": "",
     }  # fmt: skip
 
 
@@ -654,6 +654,16 @@ def test_status_tells_an_outage_of_our_own(monitor: Run, store: Store) -> None:
     assert json.loads(monitor("status", "--json").stdout)["outage"] == "2024-10-29T14:30:00+00:00"
     store.commit_review([replace(outage, absent_since=make.NOW)], None, make.NOW)
     assert json.loads(monitor("status", "--json").stdout)["outage"] is None
+
+
+def test_status_ends_with_1_while_the_monitor_cannot_work(monitor: Run, store: Store, home: Path) -> None:  # noqa: ARG001
+    with Lock(home / "state") as lock:
+        lock.note("since 14:20 UTC nothing is polled or sent: the database cannot be written")
+        result = monitor("status")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "monitor: since 14:20 UTC nothing is polled or sent: the database cannot be written\n",
+    )
 
 
 def test_status_is_well_though_feeds_are_not(monitor: Run, store: Store) -> None:

@@ -91,7 +91,7 @@ ONLY = {
     # steps and what they need; no edge
     "replay": {"app", "pipeline", "language", "match", "phrases", "model", "text"},
     "trial": {"app", "pipeline", "language", "match", "explain", "feedback", "model", "text"},
-    "daemon": {"app"},
+    "daemon": {"app", "errors"},
     # sets up a world of its own: that is what it is for
     "demo": {"app", "config", "database", "errors", "model", "sample_feeds", "store"},
 }

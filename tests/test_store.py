@@ -1293,7 +1293,7 @@ def test_events_tell_all_that_became_of_an_alert(tmp_path: Path) -> None:
     assert rows(tmp_path / FILE, "SELECT from_state, to_state, detail FROM events ORDER BY id") == [
         ("", "queued", ""),
         ("queued", "sending", ""),
-        ("sending", "unknown", "the process ended while sending"),
+        ("sending", "unknown", "what came of it was not written down"),
         ("unknown", "blocked", "not_in_channel"),
         ("blocked", "queued", "a person may have acted"),
         ("queued", "sending", ""),
@@ -1673,9 +1673,10 @@ def test_damaged_database_is_an_error_of_ours(tmp_path: Path) -> None:
     half = len(content) // 2
     (tmp_path / FILE).write_bytes(content[:half] + b"\xff" * half)
     store = Store.open(tmp_path)
-    with pytest.raises(StateError, match="cannot be read"):
+    with pytest.raises(StateError, match="cannot be read") as told:
         store.recent_items(minutes(60))
     store.close()
+    assert told.value.permanent
 
 
 # -- the lock -------------------------------------------------------------------------------------
