@@ -788,11 +788,11 @@ def channel_problems(config: Config, topics: Sequence[Topic]) -> list[Problem]:
     problems = [
         Problem("the configuration", None, f"{key}: {quote(channel)} is a channel's name; {advice}")
         for key, channel in settings.items()
-        if _is_name(channel)
+        if channel and not (sink_of(channel) or _CHANNEL_ID.fullmatch(channel))
     ]
     for topic in topics:
         channel = topic.notify.channel
-        if _is_name(channel):
+        if channel and not (sink_of(channel) or _CHANNEL_ID.fullmatch(channel)):
             problems.append(
                 Problem(topic.path, None, f"notify.channel: {quote(channel)} is a channel's name; {advice}")
             )

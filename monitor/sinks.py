@@ -119,6 +119,9 @@ class WebhookSink:
             raise NotAccepted(f"{self.name}: no usable answer ({_told(error)})") from None
         return delivery.alert.id
 
+    def edit(self, delivery: Delivery) -> None:
+        """Do nothing: it would be a second message."""
+
     def find(self, delivery: Delivery) -> str | None:
         """Raises: NotAccepted, always: a webhook cannot be read back, and may be told again."""
         raise NotAccepted(f"{self.name}: cannot be read back; sent again under the same key {delivery.alert.id}")
@@ -212,6 +215,9 @@ class AppriseSink:
         if delivery.attempt < APPRISE_TRIES:
             raise NotAccepted(f"{self.name}: Apprise says no, and not why")
         raise Misconfigured(f"{self.name}: Apprise said no {delivery.attempt} times; is its address still good?")
+
+    def edit(self, delivery: Delivery) -> None:
+        """Do nothing: it would be a second message."""
 
     def find(self, delivery: Delivery) -> str | None:
         """Raises: NotAccepted, always: nothing can be read back, and may be told again."""
