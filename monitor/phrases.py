@@ -176,12 +176,15 @@ def _topic(alert: Alert, match: Match) -> str:
 
 def sentence(alert: Alert) -> str:
     """Give the sentence for which the first topic took the item, in the original; where its title or lead did, its lead."""
-    unit = brief(alert.matches[0].unit, EXCERPT_LIMIT)
+    # what waits in the outbox of an old release may name no match
+    unit = brief(alert.matches[0].unit, EXCERPT_LIMIT) if alert.matches else ""
     return f"Further down: “{unit}”" if unit else excerpt(alert.item)
 
 
 def reasons(alert: Alert) -> list[str]:
     """Say why its first topic took the item, whose sentence is quoted already, and in short why others did."""
+    if not alert.matches:
+        return []
     first, *others = alert.matches[:SHOWN_TOPICS]
     said = why(replace(first, unit=""))
     if not others:
