@@ -902,7 +902,11 @@ async def _send_waiting(edges: Courier, go_on: Callable[[], bool]) -> int:
     ):
         if await edges.in_store(_hold, memory, edges.gate(), delivery, edges.clock()):
             continue
-        message = delivery.message or _rendered(delivery)
+        delivery, message = _rendered_if_possible(delivery)
+        if message is None:
+            state = DeliveryState.DROPPED if delivery.alert.kind is AlertKind.EDIT else DeliveryState.DEAD
+            await _settle(delivery, state, edges, error="our fault: it cannot be rendered, the log has why")
+            continue
         now = edges.clock()
         # what was frozen tells what it told
         batch = [] if delivery.message else [alert.id for alert in delivery.batch]
@@ -919,6 +923,19 @@ async def _send_waiting(edges: Courier, go_on: Callable[[], bool]) -> int:
             state = await _send(claimed, edges)
             sent += state is DeliveryState.SENT and delivery.alert.kind is not AlertKind.EDIT
     return sent
+
+
+def _rendered_if_possible(delivery: Delivery) -> tuple[Delivery, Message | None]:
+    """Render a delivery; by itself where it cannot be with what it tells beside it, and not at all where neither can.
+
+    What is wrong with one text must not hold up all that waits behind it.
+    """
+    for one in (delivery, replace(delivery, batch=())):
+        try:
+            return one, delivery.message or _rendered(one)
+        except Exception:  # a fault of ours, and loud
+            log.exception("cannot be rendered", id=delivery.alert.id, beside=len(one.batch))
+    return delivery, None
 
 
 async def deliver_this(delivery_id: str, edges: Courier) -> Delivery | None:

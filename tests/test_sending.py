@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from slack_server import FakeSlack
 from world import GAZETTE, SHIPS, SHIPS_TOPIC, TROOPS, TROOPS_AGAIN, TROOPS_RETOLD, TROOPS_TOPIC, WIRE, World
 
+from monitor import pipeline
 from monitor.errors import MaybeAccepted, Misconfigured, NotAccepted, RootGone, SendError, Unacceptable, Unreadable
 from monitor.model import Alert, AlertKind, DeliveryState, Message, Notify, Placement, Relation, Topic
 from monitor.outbox import edit_of
@@ -772,3 +773,42 @@ def test_check_names_the_scope_that_one_channel_needs(slack: FakeSlack) -> None:
     slack.scopes, slack.private = slack.scopes - {"groups:history"}, {"C0SECRET"}
     [problem] = SlackSink(slack.token, slack.url).check(["C0NEWS", "C0SECRET"])
     assert (problem.partition(":")[0], problem.rpartition(" ")[2]) == ("C0SECRET", "groups:history")
+
+
+# -- what we cannot put in words ------------------------------------------------------------------
+
+
+def stumble(monkeypatch: pytest.MonkeyPatch, title: str) -> None:
+    """Let our rendering fail on a title: the faults that we know of are mended."""
+
+    def render(alert: Alert, batch: Sequence[Alert] = ()) -> Message:
+        if title in [one.item.title for one in (alert, *batch)]:
+            raise ZeroDivisionError(title)
+        return rendered(alert, batch)
+
+    rendered = pipeline.render
+    monkeypatch.setattr(pipeline, "render", render)
+
+
+async def test_alert_that_cannot_be_rendered_is_dead_and_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    stumble(monkeypatch, TROOPS[0])
+    world = await with_two_channels()
+    await world.publish(WIRE, TROOPS, SHIPS)
+    await world.deliver()
+    assert world.told() == [f"root: {SHIPS[0]}"]
+    assert sorted(states(world)) == ["dead", "sent"]
+
+
+async def test_reply_that_cannot_be_rendered_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    stumble(monkeypatch, TROOPS_AGAIN[0])
+    world = await with_two_channels()
+    world.reply_gap = timedelta(minutes=10)
+    await world.publish(WIRE, TROOPS)
+    await world.deliver()
+    await world.publish(GAZETTE, TROOPS_RETOLD)
+    await world.publish(WIRE, TROOPS_AGAIN)
+    for _ in range(3):
+        await world.deliver()
+        world.wait(minutes=10)
+    assert world.told() == [f"root: {TROOPS[0]}", f"reply: {TROOPS_RETOLD[0]}"]
+    assert sorted(states(world)) == ["dead", "sent", "sent"]
