@@ -21,12 +21,12 @@ import structlog
 
 from monitor.archive import read_archive
 from monitor.background import Background, Sample, Tongue, tongue
-from monitor.config import Config, opinion_key, slack_token
+from monitor.config import Config, SinkOptions, opinion_key, sink_names, sink_secrets, slack_token
 from monitor.config import FeedOptions as ConfiguredFeed
 from monitor.database import FILE, Lock
 from monitor.decide import Policy
 from monitor.embed import Embedder, open_embedder
-from monitor.errors import ConfigError, EngineError, OpinionError, Problem
+from monitor.errors import ConfigError, EngineError, Misconfigured, OpinionError, Problem
 from monitor.fetch import FeedOptions, Fetcher, FetchPolicy
 from monitor.health import notice, review
 from monitor.isolate import Isolated
@@ -55,9 +55,10 @@ from monitor.push import Pushes, open_pushes
 from monitor.rules import load_topics
 from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
+from monitor.sinks import AppriseSink, Router, WebhookSink
 from monitor.store import Store
 from monitor.survey import Surveyor
-from monitor.text import gist, host_of, longest_prefix, text_hash
+from monitor.text import gist, host_of, longest_prefix, sink_of, text_hash
 from monitor.words import word_ids
 
 P = ParamSpec("P")
@@ -309,8 +310,8 @@ class Monitor:
         """
         in_store, in_engine, clock = self._collector.in_store, self._collector.in_engine, self._collector.clock
         await in_store(self._store.unblock_all, clock())
-        topics, problems = load_topics(self.config.rules)
-        if isinstance(self._courier.sink, SlackSink):
+        topics, problems = load_topics(self.config.rules, sink_names(self.config))
+        if _slack(self._courier.sink):
             problems = [*problems, *_homeless(self.config, topics)]
         if any(not problem.warning for problem in problems):
             return problems
@@ -378,10 +379,10 @@ async def open_monitor(
         store = await in_store(Store.open, config.state)
         stack.push_async_callback(in_store, store.close)
         topics = _topics_at_start(config)
-        sink, settle, channel = _open_sink(config, env, stream, colour, topics)
-        if isinstance(sink, SlackSink):
+        sink, settle, channel = _open_sink(config, env, stream, colour, topics, clock)
+        if slack := _slack(sink):
             channels = sorted({config.ops.channel, *(topic.notify.channel or channel for topic in topics)} - {""})
-            for problem in await in_sender(sink.check, channels):
+            for problem in await in_sender(slack.check, [channel for channel in channels if not sink_of(channel)]):
                 log.error("slack", problem=problem)
         learning = await in_engine(open_learning, config)
         own = await in_store(_own_items, store, learning.embedder.id, clock)
@@ -449,24 +450,40 @@ def _one_thread(stack: AsyncExitStack, name: str) -> InThread:
 
 def _topics_at_start(config: Config) -> list[Topic]:
     """The good topics: one bad file must not keep the others from watching."""
-    topics, problems = load_topics(config.rules)
+    topics, problems = load_topics(config.rules, sink_names(config))
     for problem in problems:
         (log.warning if problem.warning else log.error)("rules", problem=str(problem))
     return topics
 
 
 def _open_sink(
-    config: Config, env: Mapping[str, str], stream: TextIO, colour: bool, topics: Iterable[Topic]
-) -> tuple[Sink, timedelta, str]:
-    """The sink, how long its doubts take to settle, and the channel of topics that name none."""
-    token = slack_token(config, env)
+    config: Config, env: Mapping[str, str], stream: TextIO, colour: bool, topics: Iterable[Topic], clock: Clock
+) -> tuple[Router, timedelta, str]:
+    """The sinks, how long their doubts take to settle, and the channel of topics that name none."""
+    token, named = slack_token(config, env), {one.name: _open_named(one, env, clock) for one in config.sink}
     if token is None:
-        transcript = config.state / TRANSCRIPT
-        return TerminalSink(stream, transcript, colour), timedelta(0), config.alerts.channel or TERMINAL_CHANNEL
+        terminal = TerminalSink(stream, config.state / TRANSCRIPT, colour)
+        return Router(terminal, named), timedelta(0), config.alerts.channel or TERMINAL_CHANNEL
     if homeless := _homeless(config, topics):
         raise ConfigError(homeless)
     sink = SlackSink(token.get_secret_value(), config.slack.base_url, config.slack.timeout.total_seconds())
-    return sink, config.slack.settle, config.alerts.channel
+    return Router(sink, named), config.slack.settle, config.alerts.channel
+
+
+def _open_named(options: SinkOptions, env: Mapping[str, str], clock: Clock) -> Sink:
+    url, secret = sink_secrets(options, env)
+    if options.kind == "webhook":
+        return WebhookSink(options.name, url.get_secret_value(), secret.get_secret_value(), clock)
+    try:
+        return AppriseSink(options.name, url.get_secret_value())
+    except Misconfigured as error:
+        raise ConfigError([Problem(options.url, None, str(error))]) from None
+
+
+def _slack(sink: Sink) -> SlackSink | None:
+    """Slack, if that is where alerts go that name no other sink."""
+    main = sink.main if isinstance(sink, Router) else sink
+    return main if isinstance(main, SlackSink) else None
 
 
 def _homeless(config: Config, topics: Iterable[Topic]) -> list[Problem]:

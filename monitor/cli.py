@@ -36,7 +36,7 @@ from monitor.command import (
     tell,
     utc_now,
 )
-from monitor.config import Config, find
+from monitor.config import Config, find, sink_names
 from monitor.errors import Problem, RulingError
 from monitor.log import set_up as set_up_log
 from monitor.model import SOURCE_KINDS, Ailment, DeliveryState, Feed, FeedState
@@ -126,8 +126,9 @@ def _say_where_alerts_go(config: Config) -> None:
     from monitor.config import slack_token
 
     if slack_token(config, os.environ) is None:
+        which = "alerts that name no [[sink]]" if config.sink else "alerts"
         click.echo(
-            "monitor: no Slack token: alerts go to this terminal (deploy/README.md says how to change that)", err=True
+            f"monitor: no Slack token: {which} go to this terminal (docs/slack.md says how to change that)", err=True
         )
 
 
@@ -165,7 +166,7 @@ def check(context: click.Context) -> None:
     file = find(context.find_root().obj, os.environ)
     config = read_config(context)
     click.echo(f"configuration: {file or 'defaults (no file)'}")
-    topics, problems = check_topics(config.rules)
+    topics, problems = check_topics(config.rules, sink_names(config))
     click.echo(f"topics: {len(topics)} in {config.rules}")
     state = open_store_to_read(config)
     feeds = state.feeds() if state else []

@@ -5,6 +5,7 @@ Sees the environment only as the mapping it is given; never holds a secret in Co
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import math
 import re
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
@@ -24,6 +25,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 
 from monitor import __version__
@@ -44,6 +46,7 @@ from monitor.toml import (
     quote,
     read,
     secrets_in,
+    unknown_sink,
 )
 
 SYSTEM_FILE = Path("/etc/news-monitor/monitor.toml")
@@ -60,6 +63,8 @@ _CLIENT_HEADERS = frozenset({
     "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "keep-alive", "proxy-authorization",
     "proxy-connection", "range", "te", "trailer", "transfer-encoding", "upgrade",
 })  # fmt: skip
+#: what a value is that is taken from the environment
+_VARIABLE = re.compile(r"\$[A-Za-z_]\w*", re.ASCII)
 #: not Cookie: it is as often a consent as a session
 _SECRET_HEADER = re.compile(r"(?:.+[-_])?(?:authorization|api-?key|key|token|secret|password)", re.IGNORECASE)
 
@@ -222,9 +227,42 @@ def _header_name(name: str) -> str:
 def _header(value: str) -> str:
     if not value.isprintable() or not value.isascii():
         raise ValueError("it goes into an HTTP header: write it in printable ASCII")
-    if value.startswith("$") and not re.fullmatch(r"\$[A-Za-z_]\w*", value):
+    if value.startswith("$") and not _VARIABLE.fullmatch(value):
         raise ValueError('what begins with "$" is the name of an environment variable and nothing more: "$FEED_KEY"')
     return value
+
+
+def _sink_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", value):
+        raise ValueError(f'{quote(value)} is not a name for a sink; small letters, digits and -, as in "desk"')
+    return value
+
+
+def _sink_secret(value: str) -> str:
+    # not repeated: somebody will put the secret itself here
+    if value and not _VARIABLE.fullmatch(value):
+        raise ValueError(
+            'it is taken from an environment variable: "$NAME"; the secret itself does not belong in this file'
+        )
+    return value
+
+
+def _webhook_url(value: str) -> str:
+    parts = _address(value)
+    if parts is None or parts.fragment:  # not repeated: a key may be in it
+        raise ValueError('not the address of a webhook; write one as in "https://desk.example/alerts", or "$NAME"')
+    if parts.scheme == "http" and not _is_private(parts.hostname or ""):
+        raise ValueError(
+            "the news would travel in the clear: use https (http is for localhost and private addresses only)"
+        )
+    return value
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return host == "localhost"
 
 
 _File = Annotated[Path, BeforeValidator(_path)]
@@ -334,6 +372,32 @@ class Slack(_Section):
     settle: Annotated[Duration, between("0s", "10m")] = parse_duration("60s")
 
 
+class SinkOptions(_Section):
+    """Where alerts go beside Slack: a channel "name:", with or without more, is this one's."""
+
+    name: Annotated[Word, AfterValidator(_sink_name)]
+    kind: Literal["apprise", "webhook"]
+    #: "$NAME" is taken from the environment; of a webhook it may be the address itself
+    url: Word
+    #: a webhook's key, always "$NAME"; empty for Apprise
+    secret: Annotated[Word, AfterValidator(_sink_secret)] = ""
+
+    @model_validator(mode="after")
+    def _by_kind(self) -> Self:
+        if self.kind == "apprise" and not _VARIABLE.fullmatch(self.url):
+            raise ValueError(
+                'the url of Apprise carries its keys: put it into an environment variable, and write url = "$NAME"'
+            )
+        if self.kind == "apprise" and self.secret:
+            raise ValueError("a secret is for webhooks; what Apprise needs stands in its url")
+        if self.kind == "webhook":
+            if not self.secret:
+                raise ValueError('a webhook is signed: write secret = "$NAME"')
+            if not _VARIABLE.fullmatch(self.url):
+                _webhook_url(self.url)
+        return self
+
+
 class Ops(_Section):
     #: empty: what is wrong with feeds stands in the log and in `status` only
     channel: Channel = ""
@@ -362,6 +426,7 @@ class Config(_Section):
     opinion: Opinion = Opinion()
     alerts: Alerts = Alerts()
     slack: Slack = Slack()
+    sink: tuple[SinkOptions, ...] = ()
     ops: Ops = Ops()
     log: Log = Log()
     background: Background = Background()
@@ -408,7 +473,7 @@ def check(source: Source) -> Config:
     """
     problems = secrets_in(source) + _secret_headers(source) + _same_feeds(source)
     config, refused, refusals = _validate(source)
-    problems += refusals
+    problems += refusals + _sink_problems(source, config)
     problems += [
         source.problem(keys[0], message) for keys, message in _cross_checks(config) if not refused.intersection(keys)
     ]
@@ -447,7 +512,7 @@ def _secret_headers(source: Source) -> list[Problem]:
     )
     return [
         source.problem(("feed", place, "headers", name), f"feed.headers.{name}: {message}")
-        for place, table in _feeds(source)
+        for place, table in _tables(source, "feed")
         if isinstance(headers := table.get("headers"), dict)
         for name, value in headers.items()
         if _SECRET_HEADER.fullmatch(name.strip()) and isinstance(value, str) and not value.strip().startswith("$")
@@ -458,7 +523,7 @@ def _same_feeds(source: Source) -> list[Problem]:
     """Refuse each [[feed]] whose address has one: of the two, one would hold, and nobody would know which."""
     problems = []
     first: dict[str, int] = {}
-    for place, table in _feeds(source):
+    for place, table in _tables(source, "feed"):
         with suppress(ValidationError):  # what is no address is refused as such
             url = FeedOptions.model_validate({"url": table.get("url")}).url
             if url in first:
@@ -469,9 +534,26 @@ def _same_feeds(source: Source) -> list[Problem]:
     return problems
 
 
-def _feeds(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each [[feed]], even if something in it is refused, with its place."""
-    tables = source.data.get("feed")
+def _sink_problems(source: Source, config: Config) -> list[Problem]:
+    """Refuse a name that two [[sink]] have, and a channel that names none of them."""
+    problems = []
+    first: dict[str, int | None] = {}
+    for place, table in _tables(source, "sink"):
+        name = table.get("name")
+        if isinstance(name, str) and (name := name.strip()) in first:
+            message = f"sink.name: the [[sink]] in line {first[name]} is called so already"
+            problems.append(source.problem(("sink", place, "name"), message))
+        elif isinstance(name, str):
+            first[name] = source.line(("sink", place))
+    for section, channel in (("alerts", config.alerts.channel), ("ops", config.ops.channel)):
+        if said := unknown_sink(channel, first):
+            problems.append(source.problem((section, "channel"), f"{section}.channel: {said}"))
+    return problems
+
+
+def _tables(source: Source, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each [[name]], even if something in it is refused, with its place."""
+    tables = source.data.get(name)
     for place, table in enumerate(tables if isinstance(tables, list) else ()):
         if isinstance(table, dict):
             yield place, table
@@ -617,6 +699,46 @@ def opinion_key(config: Config, env: Mapping[str, str]) -> SecretStr | None:
     if not re.fullmatch(r"[!-~]+", key):
         raise _refused(f"${name}", "not a key: one is a single word of printable ASCII, without Bearer before it")
     return SecretStr(key)
+
+
+def sink_names(config: Config) -> list[str]:
+    return [sink.name for sink in config.sink]
+
+
+def sink_secrets(options: SinkOptions, env: Mapping[str, str]) -> tuple[SecretStr, SecretStr]:
+    """Return the address of a sink, and its secret, empty for Apprise.
+
+    Raises: ConfigError if a variable that should hold one does not; what it holds is not repeated.
+    """
+    url, secret = (_from_environment(value, env, options.name) for value in (options.url, options.secret))
+    if options.kind == "webhook":
+        try:
+            _webhook_url(url)
+        except ValueError as error:
+            raise _refused(options.url, str(error)) from None
+        if not _is_signing_key(secret):
+            raise _refused(
+                options.secret,
+                "not a webhook's secret: one is whsec_ and 24 to 64 bytes in base64; make one with: "
+                'echo "whsec_$(openssl rand -base64 32)"',
+            )
+    return SecretStr(url), SecretStr(secret)
+
+
+def _from_environment(value: str, env: Mapping[str, str], sink: str) -> str:
+    if not value.startswith("$"):
+        return value
+    if not env.get(value[1:], "").strip():
+        raise _refused(value, f"not set, or empty; the [[sink]] {sink} says that it holds its address or its secret")
+    return env[value[1:]].strip()
+
+
+def _is_signing_key(secret: str) -> bool:
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        return False
+    return secret.startswith("whsec_") and 24 <= len(key) <= 64
 
 
 def _read_secret(file: Path) -> str:

@@ -644,6 +644,42 @@ def voices(tellings: Iterable[tuple[Feed, datetime, Relation]]) -> tuple[Voice, 
 
 
 @dataclass(frozen=True, slots=True)
+class Growth:
+    """How far a story has come: what the root that told it says of it when it is rendered anew."""
+
+    #: independent ones
+    sources: int
+    #: their kinds, as far as they are known, in order of appearance
+    kinds: tuple[str, ...]
+    languages: int
+    #: copies included
+    items: int
+    #: when the latest item was published
+    latest: datetime
+    #: it takes no more items
+    closed: bool = False
+    #: who silenced it; empty if nobody did
+    silenced_by: str = ""
+    #: None: for good, or not at all
+    silenced_until: datetime | None = None
+
+    @classmethod
+    def of(
+        cls, story: Story, *, closed: bool = False, silenced_by: str = "", silenced_until: datetime | None = None
+    ) -> Growth:
+        return cls(
+            sources=len(story.independent),
+            kinds=story.kinds,
+            languages=len(story.languages),
+            items=story.items,
+            latest=story.latest,
+            closed=closed,
+            silenced_by=silenced_by,
+            silenced_until=silenced_until,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Telling:
     """An item as it stands in its story."""
 
@@ -899,7 +935,7 @@ class Delivery:
     reason: str = ""
     #: the delivery whose message tells this reply. A queued one that has it is to go alone: that message was refused
     carrier: str = ""
-    #: replies of the same thread that its message is to tell as well; known until it is claimed
+    #: replies of the same thread that its message tells, or is to tell, as well; known to who claims and sends it
     batch: tuple[Alert, ...] = ()
 
 

@@ -280,7 +280,7 @@ class Outbox(Stories):
         delivery = self._delivery(row)
         if delivery.state is DeliveryState.HELD:
             return replace(delivery, alert=self._as_of_now(delivery.alert))
-        return self._with_batch(delivery) if reply_gap else delivery
+        return self._with_batch(delivery) if reply_gap or delivery.message else delivery
 
     def _as_of_now(self, alert: Alert | Notice) -> Alert | Notice:
         """A held root with the sources that its story has by now."""
@@ -292,8 +292,14 @@ class Outbox(Stories):
     def _with_batch(self, delivery: Delivery) -> Delivery:
         """Add the replies that wait in the same thread; frozen bytes take no more, and what was refused goes alone."""
         alert = delivery.alert
-        if not isinstance(alert, Alert) or not alert.parent or delivery.message or delivery.carrier:
+        if not isinstance(alert, Alert) or not alert.parent or delivery.carrier:
             return delivery
+        if delivery.message:
+            rows = self._rows(
+                f"{DELIVERIES} WHERE o.carrier_id = ? AND o.state = ? ORDER BY o.created, o.rowid",
+                alert.id, DeliveryState.BATCHED,
+            )  # fmt: skip
+            return replace(delivery, batch=tuple(map(self._alert, rows)))
         rows = self._rows(
             f"""{DELIVERIES} WHERE o.parent_id = ? AND o.id <> ? AND o.state = ? AND o.message IS NULL AND o.carrier_id = ''
                 ORDER BY o.created, o.rowid""",
@@ -318,6 +324,8 @@ class Outbox(Stories):
         before: QUEUED, or HELD where its time has come. batch: the replies that the message tells as well. seen: what the
         message was made of; False also if a person has moved it, or one of the batch, to another thread since.
         """
+        if seen is not None and seen.message is not None:
+            batch = ()  # folded when its bytes were frozen
         with self._writing():
             if seen is not None and not self._is_as_seen(seen, batch):
                 return False

@@ -127,6 +127,8 @@ class Sink(Protocol):
     name: str
 
     def send(self, delivery: Delivery) -> str: ...
+
+    #: NotAccepted: it cannot be told, and a second message does no harm or was declared to
     def find(self, delivery: Delivery) -> str | None: ...
 
 
@@ -873,6 +875,9 @@ async def _settle_doubts(edges: Courier) -> None:
     for delivery in await edges.in_store(edges.memory.doubtful, edges.clock(), edges.settle):
         try:
             receipt = await edges.in_sender(edges.sink.find, delivery)
+        except NotAccepted as error:
+            await _settle(delivery, DeliveryState.QUEUED, edges, error=str(error))
+            continue
         except SendError as error:
             later = edges.clock() + max(UNREADABLE_WAIT, timedelta(seconds=error.retry_after or 0))
             await _settle(

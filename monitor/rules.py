@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal, Self
@@ -44,6 +44,7 @@ from monitor.toml import (
     quote,
     read,
     secrets_in,
+    unknown_sink,
     validate,
 )
 
@@ -70,20 +71,23 @@ def load_rules(folder: Path) -> list[Topic]:
     return topics
 
 
-def load_topics(folder: Path) -> tuple[list[Topic], list[Problem]]:
-    """Return the topics that can be used, and what is wrong with the other files; warnings refuse nothing."""
-    loaded, problems = _load(folder)
+def load_topics(folder: Path, sinks: Collection[str] | None = None) -> tuple[list[Topic], list[Problem]]:
+    """Return the topics that can be used, and what is wrong with the other files; warnings refuse nothing.
+
+    sinks: names that channels may have before a colon; None: any.
+    """
+    loaded, problems = _load(folder, sinks)
     return [topic for topic, _ in loaded], problems
 
 
-def check_topics(folder: Path) -> tuple[list[Topic], list[Problem]]:
+def check_topics(folder: Path, sinks: Collection[str] | None = None) -> tuple[list[Topic], list[Problem]]:
     """Like `load_topics`, with the advice of `lint` after the problems."""
-    loaded, problems = _load(folder)
+    loaded, problems = _load(folder, sinks)
     topics = [topic for topic, _ in loaded]
     return topics, problems + lint(topics, {topic.id: source for topic, source in loaded})
 
 
-def _load(folder: Path) -> tuple[list[tuple[Topic, Source]], list[Problem]]:
+def _load(folder: Path, sinks: Collection[str] | None) -> tuple[list[tuple[Topic, Source]], list[Problem]]:
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix == ".toml")
     except OSError as error:
@@ -93,14 +97,14 @@ def _load(folder: Path) -> tuple[list[tuple[Topic, Source]], list[Problem]]:
     for path in paths:
         if path.name[0] in "_.":  # drafts, and what editors leave behind while a file is open
             continue
-        topic, source, found = _load_file(path)
+        topic, source, found = _load_file(path, sinks)
         problems += found
         if topic and source:
             loaded.append((topic, source))
     return loaded, problems
 
 
-def _load_file(path: Path) -> tuple[Topic | None, Source | None, list[Problem]]:
+def _load_file(path: Path, sinks: Collection[str] | None) -> tuple[Topic | None, Source | None, list[Problem]]:
     problems = _name_problems(path)
     try:
         source = read(path)
@@ -108,6 +112,8 @@ def _load_file(path: Path) -> tuple[Topic | None, Source | None, list[Problem]]:
         file = validate(_TopicFile, source)
     except ProblemsError as error:
         return None, None, in_file_order(problems + error.problems)
+    if sinks is not None and (said := unknown_sink(file.notify.channel, sinks)):
+        problems.append(source.problem(("notify", "channel"), f"notify.channel: {said}"))
     if problems:
         return None, None, problems
     return _topic(file, source, path.stem), source, _not_acted_on(file, source)

@@ -9,6 +9,7 @@ import click
 from tabulate import tabulate
 
 from monitor.command import command, learn, read_config, tell
+from monitor.config import sink_names
 from monitor.errors import Problem
 from monitor.model import TopicStatus
 
@@ -27,7 +28,7 @@ def rules_list(context: click.Context, as_json: bool) -> None:
     from monitor.rules import load_topics
 
     config = read_config(context)
-    topics, problems = load_topics(config.rules)
+    topics, problems = load_topics(config.rules, sink_names(config))
     if as_json:
         data = [
             {"id": t.id, "title": t.title, "theme": t.theme, "status": t.status, "severity": t.severity,
@@ -53,7 +54,7 @@ def rules_check(context: click.Context) -> None:
     from monitor.rules import check_topics
 
     config = read_config(context)
-    topics, problems = check_topics(config.rules)
+    topics, problems = check_topics(config.rules, sink_names(config))
     click.echo(f"{len(topics)} topics are well in {config.rules}")
     tell(problems)
 

