@@ -166,7 +166,7 @@ def check(context: click.Context) -> None:
     file = find(context.find_root().obj, os.environ)
     config = read_config(context)
     click.echo(f"configuration: {file or 'defaults (no file)'}")
-    topics, problems = check_topics(config.rules, sink_names(config))
+    topics, problems = check_topics(config.rules, sink_names(config), config.rules_policy.asked())
     click.echo(f"topics: {len(topics)} in {config.rules}")
     state = open_store_to_read(config)
     feeds = state.feeds() if state else []

@@ -29,7 +29,7 @@ from pydantic import (
 )
 
 from monitor import __version__
-from monitor.errors import ConfigError, Problem, ProblemsError
+from monitor.errors import ConfigError, Level, Problem, ProblemsError
 from monitor.toml import (
     Channel,
     Count,
@@ -409,6 +409,20 @@ class Log(_Section):
     format: Literal["auto", "json", "text"] = "auto"
 
 
+_Asked = Literal["off", "advice", "warning", "error"]
+
+
+class RulesPolicy(_Section):
+    """What topic files are to have, and how bad it is if one does not."""
+
+    tests: _Asked = "warning"
+    owner: _Asked = "off"
+    theme: _Asked = "off"
+
+    def asked(self) -> dict[str, Level]:
+        return {key: Level(level) for key, level in self if level != "off"}
+
+
 class Background(_Section):
     #: None means the shipped statistics
     file: _OptionalFile = None
@@ -429,6 +443,7 @@ class Config(_Section):
     sink: tuple[SinkOptions, ...] = ()
     ops: Ops = Ops()
     log: Log = Log()
+    rules_policy: RulesPolicy = RulesPolicy()
     background: Background = Background()
 
 

@@ -40,7 +40,7 @@ from monitor.config import Polling
 from monitor.daemon import _watchdog_seconds, notify
 from monitor.database import FILE
 from monitor.decide import Policy
-from monitor.errors import FetchError, Problem
+from monitor.errors import FetchError, Level, Problem
 from monitor.match import Matcher, topic_texts
 from monitor.model import Alert, Delivery, Feed, Terms
 from monitor.pipeline import Collector, Courier, Judge, Sink, collect_all, deliver
@@ -521,7 +521,7 @@ async def test_sighup_reads_the_rules_again(tmp_path: Path) -> None:
 #: what is wrong with the rules -> systemd's status line
 RELOADS = [
     ([], "STATUS=running"),
-    ([Problem("a.toml", 1, "no tests", warning=True)], "STATUS=running"),
+    ([Problem("a.toml", 1, "no tests", Level.WARNING)], "STATUS=running"),
     ([Problem("a.toml", 1, "unknown key")], "STATUS=rules kept, a topic file is wrong"),
 ]
 

@@ -24,7 +24,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         set(
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
             "render terminal phrases schedule outage health metrics subscribe opml explain discover "
-            "headline rulings stories threads copies space neighbours members payload".split()
+            "headline rulings stories threads copies space neighbours members payload report".split()
         ),
         {"leaf"},
     ),
@@ -37,7 +37,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "pipeline": ({"pipeline", "checkup", "survey"}, {"step", "leaf"}),
     "app": ({"app", "push"}, {"pipeline", "step", "edge", "leaf"}),
-    "top": ({"daemon", "replay", "trial", "demo"}, {"app", "pipeline", "step", "edge", "leaf"}),
+    "top": ({"daemon", "replay", "trial", "vet", "demo"}, {"app", "pipeline", "step", "edge", "leaf"}),
     "command": ({"cli", "rules_cli", "command", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
 }
 #: inside one layer
