@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from monitor.store import Store
     from monitor.toml import Source
 
-#: Of the state so many items are looked at: enough to tell what stands in one of a thousand, in two seconds.
+#: Of the state so many items are looked at: enough to tell what stands in one of a thousand, in four seconds.
 PAST_ITEMS = 20_000
 
 

@@ -249,5 +249,5 @@ def _groups(topic: Topic, seen: _Seen) -> _Found:
             )
             yield keys, said, Level.ADVICE
         if escaped := sorted(shown - scripts):
-            said = f"no term in {' and '.join(escaped)}, which examples are in; items in it pass unasked, name it there too"
+            said = f"no term in {' and '.join(escaped)}, which examples are in; they pass unasked, name it too if you can whole"
             yield keys, said, Level.ADVICE

@@ -183,7 +183,10 @@ def test_bad_configuration_ends_with_78(monitor: Run, home: Path, words: tuple[s
 def test_bad_configuration_is_told_with_all_problems(monitor: Run, home: Path) -> None:
     (home / "monitor.toml").write_text('sate = 1\n[polling]\ninterval = "1s"\n', encoding="utf-8")
     told = monitor("check").stderr.splitlines()
-    assert [line.removeprefix("monitor: ").partition(": ")[0] for line in told] == ["monitor.toml:1:1", "monitor.toml:3:12"]
+    assert [line.removeprefix("monitor: ").partition(": ")[0] for line in told] == [
+        "monitor.toml:1:1",
+        "monitor.toml:3:12",
+    ]
 
 
 def test_bad_configuration_puts_nothing_on_stdout(monitor: Run, home: Path) -> None:

@@ -207,7 +207,7 @@ def test_script_that_escapes_a_group_is_advice(tmp_path: Path) -> None:
     read = files(tmp_path, grain=russian + '[terms]\nrequire = [["odesa", "одес*"], ["wheat", "grain"]]\n')
     [one] = said(vet.by_archive(read, []))
     assert one.partition(": ")[2] == (
-        "advice: terms.require: no term in Cyrillic, which examples are in; items in it pass unasked, name it there too"
+        "advice: terms.require: no term in Cyrillic, which examples are in; they pass unasked, name it too if you can whole"
     )
 
 
