@@ -55,6 +55,7 @@ from monitor.toml import (
     format_duration,
     in_file_order,
     json_schema,
+    parse_quiet_hours,
     quote,
     read_text,
     salvage,
@@ -142,7 +143,7 @@ def _load_file(path: Path, sinks: Collection[str] | None) -> tuple[Topic | None,
         problems.append(source.problem(("notify", "channel"), f"notify.channel: {said}"))
     if problems:
         return None, None, in_file_order(problems)
-    return _topic(file, source, path.stem), source, _not_acted_on(file, source)
+    return _topic(file, source, path.stem), source, []
 
 
 def _text(path: Path) -> str:
@@ -161,22 +162,6 @@ def _name_problems(path: Path) -> list[Problem]:
     better = re.sub(r"[^\w]+", "-", path.stem).strip("-") or "my-topic"
     message = f"a file's name is its topic's id: letters, digits, - and _, as in \"{better}.toml\""
     return [Problem(str(path), None, message)]
-
-
-def _not_acted_on(file: _TopicFile, source: Source) -> list[Problem]:
-    notify = file.notify
-    given = {
-        "mode": notify.mode is not Mode.INSTANT,
-        "daily_budget": notify.daily_budget is not None,
-        "quiet_hours": notify.quiet_hours is not None,
-    }
-    return in_file_order(
-        [
-            source.problem(("notify", key), f"notify.{key}: accepted, not yet acted on", Level.WARNING)
-            for key, is_given in given.items()
-            if is_given
-        ]
-    )
 
 
 # -- the file -------------------------------------------------------------------------------------
@@ -209,8 +194,7 @@ def _language(value: str) -> str:
 
 
 def _quiet_hours(value: str) -> str:
-    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d( [A-Za-z_]+(/[A-Za-z_]+)*)?", value):
-        raise ValueError(f'{quote(value)} are no hours; write "22:00-07:00", or "22:00-07:00 Europe/Berlin"')
+    parse_quiet_hours(value)
     return value
 
 
@@ -424,7 +408,7 @@ def _topic(file: _TopicFile, source: Source, topic_id: str) -> Topic:
             mode=file.notify.mode,
             followups=file.notify.followups,
             daily_budget=file.notify.daily_budget,
-            quiet_hours=file.notify.quiet_hours,
+            quiet_hours=parse_quiet_hours(file.notify.quiet_hours) if file.notify.quiet_hours else None,
         ),
         tests=tuple(
             TopicTest(test.title, test.expect == "alert", test.text, test.lang, source.line(("tests", place)))
@@ -485,7 +469,7 @@ def as_data(topic: Topic) -> dict[str, Any]:
             "mode": notify.mode.value,
             "followups": notify.followups.value,
             "daily_budget": notify.daily_budget,
-            "quiet_hours": notify.quiet_hours,
+            "quiet_hours": str(notify.quiet_hours) if notify.quiet_hours else None,
         },
         "tests": [
             {"title": test.title, "expect": "alert" if test.alert else "silent", "text": test.text, "lang": test.lang}

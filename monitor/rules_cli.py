@@ -7,13 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from tabulate import tabulate
 
-from monitor.command import command, fail, learn, open_store_to_read, read_config, tell, utc_now
+from monitor.command import command, fail, learn, open_store_to_read, read_config, read_duration, tell, utc_now
 from monitor.config import Config, sink_names, slack_token
 from monitor.errors import Level, Problem, ProblemsError
 from monitor.model import Topic, TopicStatus
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
     from monitor.store import Store
     from monitor.toml import Source
 
+#: What a proposal is tried on: so many items of so long, drawn by chance; and how many lines of what it would change are shown.
+PAST, MOST_OF_THE_PAST, SHOWN_CHANGES = timedelta(days=30), 20_000, 12
 #: Of the state so many items are looked at: enough to tell what stands in one of a thousand, in four seconds.
 PAST_ITEMS = 20_000
 
 
 @click.group()
 def rules() -> None:
-    """The topics: list, check, test, show; their schema."""
+    """The topics: list, show, check, test; their schema, and what reactions ask of them."""
 
 
 @rules.command("list")
@@ -241,3 +244,36 @@ def rules_test(context: click.Context, pattern: str) -> None:
     click.echo(f"{len(trials) - len(failed)} passed, {len(failed)} failed")
     if failed:
         sys.exit(1)
+
+
+@rules.command("feedback")
+@click.option("--since", default="30d", show_default=True, metavar="SPAN", help="What people said in the last SPAN.")
+@click.option("--topic", default="", metavar="ID", help="Only proposals for this topic.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@command
+def rules_feedback(context: click.Context, since: str, topic: str, as_json: bool) -> None:
+    """Make proposals of what people said of alerts by reactions: a negative or an example, its test, and what it would have
+    changed in the last 30 days. Changes nothing."""
+    from monitor.app import learning_of_state, open_learning
+    from monitor.embed import use_all_cores
+    from monitor.feedback import proposals, proposed, proposed_data
+    from monitor.rules import load_rules
+    from monitor.trial import effects
+
+    config, span = read_config(context), read_duration("--since", since)
+    topics = {one.id: one for one in load_rules(config.rules) if topic in ("", one.id)}
+    store = open_store_to_read(config)
+    found = list(proposals(store.feedback_on_alerts(utc_now() - span), topics)) if store else []
+    if not store or not found:
+        click.echo("[]" if as_json else "monitor: nobody said anything that asks for a change", err=not as_json)
+        return
+    use_all_cores()
+    learning = learning_of_state(config, open_learning(config))
+    past = store.ordinary_items(utc_now() - PAST, MOST_OF_THE_PAST, learning.embedder.id)
+    past.sort(key=lambda one: one[0].at)
+    tried = list(effects(found, past, learning))
+    if as_json:
+        click.echo(json.dumps([proposed_data(*one) for one in tried], ensure_ascii=False, indent=2))
+    else:
+        click.echo("\n\n".join(proposed(*one, SHOWN_CHANGES) for one in tried))

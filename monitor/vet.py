@@ -6,7 +6,6 @@ Takes topics with their files, gives problems; changes nothing and refuses nothi
 from __future__ import annotations
 
 import itertools
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from monitor.background import Background
+from monitor.config import CHANNEL_ID
 from monitor.errors import Level, Problem
 from monitor.explain import judgement
 from monitor.language import identified
@@ -40,8 +40,6 @@ ENOUGH_FOR_A_SHARE = 200
 #: ... and of fewer not that something never stands in them.
 ENOUGH_FOR_NEVER = 1000
 
-#: public, private and direct: https://docs.slack.dev/reference/objects/conversation-object/
-_CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{4,}")
 _ANY_TIME = datetime(2024, 1, 1, tzinfo=UTC)
 
 #: where, what, how bad
@@ -110,7 +108,7 @@ def _channel(topic: Topic, slack: bool, fallback: str) -> _Found:
         if slack and not fallback:
             said = "there is none to send to; write one here, or alerts.channel in monitor.toml for all topics"
             yield ("notify", "channel"), said, Level.ERROR
-    elif not sink_of(channel) and not _CHANNEL_ID.fullmatch(channel):
+    elif not sink_of(channel) and not CHANNEL_ID.fullmatch(channel):
         said = (
             f'{quote(channel)} is a channel\'s name, and Slack wants its id; write that, as in "C0123456789": it stands at '
             "the bottom of the channel's About"

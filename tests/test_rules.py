@@ -49,7 +49,7 @@ from monitor.toml import dump
 
 ROOT = Path(__file__).parents[1]
 BAD = sorted((Path(__file__).parent / "data" / "rules").glob("*.toml"))
-ADVICE = ("lint-", "warning-")  # files that load all the same
+ADVICE = "lint-"  # files that load all the same
 
 KEYS = ["title", "description", "examples", "noise", "severity", "terms", "always", "require", "scope", "max_age", "story",
         "corroboration", "sources", "notify", "daily_budget", "tests", "expect", "story_tests", "steps", "at"]  # fmt: skip

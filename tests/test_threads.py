@@ -84,10 +84,15 @@ class Desk:
         delivery = self.store.next_queued(self.now, GAP)
         if delivery is None:
             return
-        batch = [alert.id for alert in delivery.batch]
+        # what was frozen tells what it told
+        batch = [] if delivery.message else [alert.id for alert in delivery.batch]
         # the message names what it tells
         message = delivery.message or make.message(text=",".join([delivery.alert.id, *batch]))
         assert self.store.claim(delivery.alert.id, message, self.now, before=delivery.state, batch=batch, seen=delivery)
+        if delivery.alert.kind is AlertKind.EDIT:
+            # of what was told already
+            self.store.settle(delivery.alert.id, DeliveryState.SENT, self.now)
+            return
         if taken_out is not None:
             self.split(0, taken_out)
         self.settle(delivery, end)
