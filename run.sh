@@ -52,7 +52,7 @@ case "${1:-}" in
         .venv/bin/ruff format --check .
         .venv/bin/ruff check .
         .venv/bin/mypy
-        .venv/bin/monitor rules check
+        .venv/bin/monitor rules check --fast --strict
         ;;
     bench) setup; shift; exec .venv/bin/python bench/start_line.py "$@" ;;
     run) setup; shift; exec .venv/bin/monitor run "$@" ;;

@@ -8,7 +8,6 @@ runs, so that the quick ones are quick.
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import json
 import os
@@ -17,52 +16,43 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import click
 from tabulate import tabulate
 
 from monitor import __version__
-from monitor.config import Config, find, load, sink_names
-from monitor.errors import (
-    BusyError,
-    ConfigError,
-    EngineError,
-    MonitorError,
-    Problem,
-    RulesError,
-    RulingError,
-    StateError,
+from monitor.command import (
+    command,
+    embed_text,
+    fail,
+    iso,
+    learn,
+    nothing_yet,
+    open_store,
+    open_store_to_read,
+    read_config,
+    read_duration,
+    short,
+    tell,
+    utc_now,
 )
+from monitor.config import Config, find, sink_names
+from monitor.errors import ConfigError, Problem, RulingError
 from monitor.log import set_up as set_up_log
-from monitor.model import SOURCE_KINDS, Ailment, DeliveryState, Feed, FeedState, TopicStatus
+from monitor.model import SOURCE_KINDS, Ailment, DeliveryState, Feed, FeedState
+from monitor.rules_cli import rules
 
 if TYPE_CHECKING:
     from monitor.app import Learning
     from monitor.audit import Swept
     from monitor.digest import Schedule
     from monitor.model import EmbeddedItem, Explained, Item, Ruling, Silence, Timeline
-    from monitor.pipeline import Judge
     from monitor.store import Store
     from monitor.stories import Openness
     from monitor.survey import Surveyed
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 NO_FEEDS = "no feeds yet: monitor feeds import deploy/feeds.opml"
-
-#: What a proposal is tried on: so many items of so long, drawn by chance; and how many lines of what it would change are shown.
-PAST, MOST_OF_THE_PAST, SHOWN_CHANGES = timedelta(days=30), 20_000, 12
-
-EXIT_CODES: dict[type[MonitorError], int] = {
-    ConfigError: 78,
-    RulesError: 1,
-    RulingError: 1,
-    StateError: 69,
-    EngineError: 69,
-    BusyError: 75,
-}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -77,24 +67,7 @@ def main(context: click.Context, config_file: Path | None) -> None:
     context.obj = config_file
 
 
-def _command(function: Callable[P, T]) -> Callable[P, T]:
-    """Turn what we raise on purpose into a message and an exit code."""
-
-    @functools.wraps(function)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return function(*args, **kwargs)
-        except MonitorError as error:
-            click.echo(f"monitor: {error}", err=True)
-            sys.exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1))
-
-    return guarded
-
-
-def _config(context: click.Context) -> Config:
-    config = load(context.find_root().obj, os.environ)
-    set_up_log(config.log.level, config.log.format)
-    return config
+main.add_command(rules)
 
 
 # -- the daemon -----------------------------------------------------------------------------------
@@ -102,13 +75,13 @@ def _config(context: click.Context) -> Config:
 
 @main.command()
 @click.pass_context
-@_command
+@command
 def run(context: click.Context) -> None:
     """Run the daemon: poll, match, alert, until stopped. SIGHUP reads the rules again."""
     from monitor import daemon
     from monitor.app import open_monitor
 
-    config = _config(context)
+    config = read_config(context)
     _say_where_alerts_go(config)
 
     async def work() -> None:
@@ -126,14 +99,14 @@ def run(context: click.Context) -> None:
     help="First judge again what was seen within SPAN (2d, 12h) and told nobody: a topic may be new, or changed.",
 )
 @click.pass_context
-@_command
+@command
 def once(context: click.Context, every: bool, backfill: str | None) -> None:
     """Poll the feeds that are due, deliver what waits, and exit: 1 if an alert could not be delivered."""
     from monitor.app import open_monitor
     from monitor.store import Store
 
-    config = _config(context)
-    span = _duration("--backfill", backfill) if backfill else None
+    config = read_config(context)
+    span = read_duration("--backfill", backfill) if backfill else None
     _say_where_alerts_go(config)
 
     async def work() -> dict[str, int]:
@@ -150,15 +123,6 @@ def once(context: click.Context, every: bool, backfill: str | None) -> None:
         told = ", ".join(f"{n} {state}" for state, n in waiting.items())
         click.echo(f"monitor: not everything is delivered: {told}", err=True)
         sys.exit(1)
-
-
-def _duration(option: str, text: str) -> timedelta:
-    from monitor.toml import parse_duration
-
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise click.UsageError(f"{option}: {error}") from error
 
 
 def _say_where_alerts_go(config: Config) -> None:
@@ -178,7 +142,7 @@ def _say_where_alerts_go(config: Config) -> None:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Of the feed server; 0: any."
 )
-@_command
+@command
 def demo(state: Path, serve: bool, port: int) -> None:
     """Run the monitor on its sample feeds, served on this machine, and show what an analyst would get."""
     from monitor import demo as show
@@ -197,23 +161,23 @@ def demo(state: Path, serve: bool, port: int) -> None:
 
 @main.command()
 @click.pass_context
-@_command
+@command
 def check(context: click.Context) -> None:
     """Check the configuration, the topic files and the feed list: 78 for the first, 1 for the others."""
     from monitor.config import channel_problems, slack_token
     from monitor.rules import check_topics
 
     file = find(context.find_root().obj, os.environ)
-    config = _config(context)
+    config = read_config(context)
     click.echo(f"configuration: {file or 'defaults (no file)'}")
-    topics, problems = check_topics(config.rules, sink_names(config))
+    topics, problems = check_topics(config.rules, sink_names(config), config.rules_policy.asked())
     click.echo(f"topics: {len(topics)} in {config.rules}")
     if slack_token(config, os.environ) is not None and (unclear := channel_problems(config, topics)):
         raise ConfigError(unclear)
-    state = _open_store_to_read(config)
+    state = open_store_to_read(config)
     feeds = state.feeds() if state else []
     click.echo(f"feeds: {len(feeds)}" + ("" if feeds else " (add some: monitor feeds import deploy/feeds.opml)"))
-    _tell(problems)
+    tell(problems)
     if not topics:
         click.echo(f"monitor: no topic in {config.rules}: nothing would ever alert", err=True)
         sys.exit(1)
@@ -226,7 +190,7 @@ def check(context: click.Context) -> None:
 @click.option("--title", default="", help="The headline over --text.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-@_command
+@command
 def explain(
     context: click.Context, item: str | None, other: str | None, text: str | None, title: str, as_json: bool
 ) -> None:
@@ -236,24 +200,24 @@ def explain(
 
     if (item is None) == (text is None):
         raise click.UsageError("give an item's id or link, or --text")
-    config = _config(context)
+    config = read_config(context)
     if text is not None:
-        learning, judge = _learn(config)
-        embedded = _embed_text(learning, title, text)
+        learning, judge = learn(config)
+        embedded = embed_text(learning, title, text)
         matches = judge.matcher.judge(embedded, every=True)
         click.echo(json.dumps(words.as_data(matches), ensure_ascii=False, indent=2) if as_json
                    else words.explain_text(embedded.item.title, matches))  # fmt: skip
         return
-    store = _open_store_to_read(config)
+    store = open_store_to_read(config)
     known = store.explain(item or "") if store else None
     if store is None or known is None:
-        _fail(f"no item {item!r} was seen; for any text at all: monitor explain --text …")
+        fail(f"no item {item!r} was seen; for any text at all: monitor explain --text …")
     if other is not None:
         _explain_pair(config, store, known, other, as_json)
         return
     click.echo(
         json.dumps(words.explained_data(known), ensure_ascii=False, indent=2) if as_json
-        else words.explain(known, _schedule(config).next(_now()))
+        else words.explain(known, _schedule(config).next(utc_now()))
     )  # fmt: skip
 
 
@@ -262,10 +226,10 @@ def _explain_pair(config: Config, store: Store, one: Explained, name: str, as_js
 
     other, timeline = store.explain(name), store.timeline(one.story.id)
     if other is None or timeline is None:
-        _fail(f"no item {name!r} was seen")
+        fail(f"no item {name!r} was seen")
     if other.item.id == one.item.id:
-        _fail(f"{name!r} is that same item, “{one.item.title}”")
-    learning, judge = _learn(config)
+        fail(f"{name!r} is that same item, “{one.item.title}”")
+    learning, judge = learn(config)
     compared = judge.compare(*(_embedded(store, learning, known.item) for known in (one, other)))
     click.echo(
         json.dumps(words.pair_data(one, other, timeline, compared), ensure_ascii=False, indent=2) if as_json
@@ -282,15 +246,15 @@ def _embedded(store: Store, learning: Learning, item: Item) -> EmbeddedItem:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--metrics", "as_metrics", is_flag=True, help="For a scraper: OpenMetrics text.")
 @click.pass_context
-@_command
+@command
 def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     """Show feeds, items, stories and the outbox; 1 if an alert is stuck, or the monitor cannot work."""
     from monitor.database import trouble
     from monitor.deliveries import blocked, blocked_data
     from monitor.health import conditions
 
-    config = _config(context)
-    store = _open_store_to_read(config)
+    config = read_config(context)
+    store = open_store_to_read(config)
     if as_metrics:
         click.echo(_metrics(store), nl=False)
         return
@@ -299,7 +263,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     held = store.held_counts() if store else {}
     feeds = store.feeds() if store else []
     failing = [state for state in feeds if state.last_error]
-    ailing = [(state, found) for state in feeds if (found := conditions(state, _now()))]
+    ailing = [(state, found) for state in feeds if (found := conditions(state, utc_now()))]
     outage = _outage(store) if store else None
     kept_from_work = trouble(config.state)
     canary = store.flight() if store else None
@@ -313,7 +277,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
                 {"feed": s.feed.url, "condition": condition, "because": because}
                 for s, found in ailing for condition, because in found.items()
             ],
-            "outage": _iso(outage.since) if outage else None,
+            "outage": iso(outage.since) if outage else None,
             "blocked": [blocked_data(one) for one in blockages],
             "model": store.fact("model") if store else "",
             "trouble": kept_from_work,
@@ -321,7 +285,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
         }  # fmt: skip
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
     elif store is None:
-        click.echo(_nothing_yet(config))
+        click.echo(nothing_yet(config))
     else:
         rows = [*totals.items(), *((f"outbox: {state}", n) for state, n in outbox.items()),
                 *((f"held: {reason}", n) for reason, n in held.items())]  # fmt: skip
@@ -329,7 +293,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
         if canary:
             click.echo(f"\nthe canary {canary}")
         if outage:
-            click.echo(f"\noutage of our own network since {_short(outage.since)} UTC: no feed is charged for it")
+            click.echo(f"\noutage of our own network since {short(outage.since)} UTC: no feed is charged for it")
         if blockages:
             click.echo("\nblocked until somebody acts")
             click.echo("\n".join(f"  {blocked(one)}" for one in blockages))
@@ -354,18 +318,18 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
 @click.option("--repair", is_flag=True, help="Adopt what is unknown to us, and delete what stands twice.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-@_command
+@command
 def audit(context: click.Context, since: str, channel: str, repair: bool, as_json: bool) -> None:
     """Compare the outbox with what stands in the channels; 1 if they disagree. The daemon may run meanwhile, and does the same
     once an hour, repairs included."""
     from monitor.app import audit_channels
 
-    config, span = _config(context), _duration("--since", since)
-    if not _open_store_to_read(config):
-        _fail(_nothing_yet(config))
+    config, span = read_config(context), read_duration("--since", since)
+    if not open_store_to_read(config):
+        fail(nothing_yet(config))
     swept = asyncio.run(audit_channels(config, os.environ, span, channel, repair=repair))
     if swept is None:
-        _fail("no Slack token, and so no channel to read back: what the terminal shows stands in transcript.jsonl")
+        fail("no Slack token, and so no channel to read back: what the terminal shows stands in transcript.jsonl")
     left = [(one, f) for one in swept for f in one.compared.findings if f not in one.mended]
     if as_json:
         data = [
@@ -404,17 +368,17 @@ def _show_audit(swept: Sequence[Swept]) -> None:
 @main.command("test-alert")
 @click.argument("channel")
 @click.pass_context
-@_command
+@command
 def test_alert(context: click.Context, channel: str) -> None:
     """Send one message, marked as a test, to a CHANNEL (its ID) the way of every alert, and read it back; 1 if that fails, with
     what to do about it. The daemon may run meanwhile."""
     from monitor.app import try_channel
     from monitor.text import sink_of
 
-    config = _config(context)
+    config = read_config(context)
     _say_where_alerts_go(config)
     problems = asyncio.run(try_channel(config, os.environ, channel, sys.stdout, lambda: asyncio.sleep(0.5)))
-    _tell(problems)
+    tell(problems)
     click.echo(f"{channel}: posted" + ("" if sink_of(channel) else ", and read back"))
 
 
@@ -422,7 +386,7 @@ def _metrics(store: Store | None) -> str:
     from monitor.metrics import metrics
 
     if store is None:
-        return metrics([], 0, {}, {}, {}, outage=False, now=_now())
+        return metrics([], 0, {}, {}, {}, outage=False, now=utc_now())
     stories, outage, held = store.totals().get("stories", 0), _outage(store) is not None, store.held_counts()
     return metrics(
         store.feeds(),
@@ -432,7 +396,7 @@ def _metrics(store: Store | None) -> str:
         held,
         outage=outage,
         canary=store.flight(),
-        now=_now(),
+        now=utc_now(),
     )
 
 
@@ -451,7 +415,7 @@ def _outage(store: Store) -> Ailment | None:
 @click.option("--background", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Ordinary items, in the same form, to learn from what is rare.")  # fmt: skip
 @click.pass_context
-@_command
+@command
 def replay(
     context: click.Context, items: Path, folder: Path | None, stories: Literal["all", "matched", "none"],
     scores: bool, background: Path | None,
@@ -463,7 +427,7 @@ def replay(
     from monitor.replay import replay as replayed
     from monitor.rules import load_rules
 
-    config = _config(context)
+    config = read_config(context)
     use_all_cores()
     topics = load_rules(folder or config.rules)
     archive, problems = read_archive(items, now())
@@ -498,7 +462,7 @@ def stories() -> None:
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="So many at most.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-@_command
+@command
 def stories_list(
     context: click.Context, since: str | None, topic: str, only_open: bool, min_sources: int, every: bool, limit: int,
     as_json: bool,
@@ -506,9 +470,9 @@ def stories_list(
     """List the stories of which a topic took an item, latest first. Times are in UTC."""
     from monitor.stories import listed, listed_data
 
-    config = _config(context)
-    begin = _now() - _duration("--since", since) if since else None
-    store = _open_store_to_read(config)
+    config = read_config(context)
+    begin = utc_now() - read_duration("--since", since) if since else None
+    store = open_store_to_read(config)
     openness = _openness(config, store) if store else None
     found: Iterator[Timeline] = iter(())
     if store and openness:
@@ -522,7 +486,7 @@ def stories_list(
     elif chosen:
         click.echo("\n\n".join(listed(*one) for one in chosen))
     else:
-        click.echo(f"monitor: {'no such story' if store else _nothing_yet(config)}", err=True)
+        click.echo(f"monitor: {'no such story' if store else nothing_yet(config)}", err=True)
     if next(found, None):
         click.echo(f"monitor: these are the latest {limit}; more: --limit", err=True)
 
@@ -531,12 +495,12 @@ def stories_list(
 @click.argument("name", metavar="STORY|ITEM")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-@_command
+@command
 def stories_show(context: click.Context, name: str, as_json: bool) -> None:
     """Show a STORY (its id, or the id or link of an ITEM in it): who tells it, who was told, and what stands in it and why."""
     from monitor.stories import shown, shown_data
 
-    config = _config(context)
+    config = read_config(context)
     store = _open_store_with_stories(config)
     story = _the_story(store, name)
     timeline, openness = store.timeline(story), _openness(config, store)
@@ -549,7 +513,7 @@ def stories_show(context: click.Context, name: str, as_json: bool) -> None:
 @stories.command("merge")
 @click.argument("names", nargs=-1, required=True, metavar="STORY STORY...")
 @click.pass_context
-@_command
+@command
 def stories_merge(context: click.Context, names: tuple[str, ...]) -> None:
     """Make stories one: the first one named. Their roots become its updates; a channel that knows several of them goes on in
     the oldest thread. The daemon may run meanwhile."""
@@ -557,9 +521,9 @@ def stories_merge(context: click.Context, names: tuple[str, ...]) -> None:
 
     if len(names) < 2:
         raise click.UsageError("name two stories or more")
-    store = _open_store_with_stories(_config(context))
+    store = _open_store_with_stories(read_config(context))
     found = [_the_story(store, name) for name in names]
-    ruling = store.rule(found, lambda timelines, deliveries: merge(timelines, deliveries, _author()), _now())
+    ruling = store.rule(found, lambda timelines, deliveries: merge(timelines, deliveries, _author()), utc_now())
     click.echo(f"{' and '.join(ruling.stories)} are one story now: {ruling.story} ({_moved(ruling)})")
 
 
@@ -567,19 +531,19 @@ def stories_merge(context: click.Context, names: tuple[str, ...]) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="ITEM...")
 @click.option("--alone", is_flag=True, help="Leave the copies of these items where they are.")
 @click.pass_context
-@_command
+@command
 def stories_split(context: click.Context, names: tuple[str, ...], alone: bool) -> None:
     """Take ITEMs, and their copies, out of their story into one of their own. An alert that opened a thread goes with its
     item; what was replied stays where it stands. The daemon may run meanwhile."""
     from monitor.rulings import split
 
-    store = _open_store_with_stories(_config(context))
+    store = _open_store_with_stories(read_config(context))
     found = dict(_the_item(store, name) for name in names)
     if len(set(found.values())) > 1:
         raise RulingError(
             f"they stand in several stories, {', '.join(sorted(set(found.values())))}: split one at a time"
         )
-    story, now = next(iter(found.values())), _now()
+    story, now = next(iter(found.values())), utc_now()
     ruling = store.rule(
         [story],
         lambda timelines, deliveries: split(timelines[0], list(found), deliveries, _author(), now, alone=alone),
@@ -623,14 +587,10 @@ def _openness(config: Config, store: Store) -> Openness | None:
 
 
 def _open_store_with_stories(config: Config) -> Store:
-    store = _open_store_to_read(config)
+    store = open_store_to_read(config)
     if store is None:
-        raise RulingError(_nothing_yet(config))
+        raise RulingError(nothing_yet(config))
     return store
-
-
-def _nothing_yet(config: Config) -> str:
-    return f"nothing yet in {config.state}: `monitor run` or `monitor once` begins"
 
 
 def _author() -> str:
@@ -660,7 +620,7 @@ def silence() -> None:
 @click.option("--comment", default="", help="Why; shown to whoever wonders.")
 @click.option("--author", default="", help="Who [default: $USER].")
 @click.pass_context
-@_command
+@command
 def silence_add(
     context: click.Context, topic: str, story_name: str, source: str, channel: str, words: tuple[str, ...],
     span: str | None, until: str | None, comment: str, author: str,
@@ -672,32 +632,32 @@ def silence_add(
         raise click.UsageError("say what to silence: --topic, --story, --source, --channel or --words")
     if (span is None) == (until is None):
         raise click.UsageError("say for how long: --for SPAN, or --until TIME")
-    config = _config(context)
-    now = _now()
-    end = now + _duration("--for", span) if span else _moment(until or "", config, now)
+    config = read_config(context)
+    now = utc_now()
+    end = now + read_duration("--for", span) if span else _moment(until or "", config, now)
     if end <= now:
-        raise click.UsageError(f"--until: {_short(end)} UTC is over")
-    store = _open_store(config)
+        raise click.UsageError(f"--until: {short(end)} UTC is over")
+    store = open_store(config)
     topic, source, channel = _known(config, store, topic, source, channel)
     one = Silence(
         end, author or _author(), comment, now, topic, _the_story(store, story_name) if story_name else "", source, channel,
         tuple(word.strip() for word in words),
     )  # fmt: skip
-    click.echo(f"silence {store.add_silence(one)} holds {_silenced(one)} until {_short(end)} UTC")
+    click.echo(f"silence {store.add_silence(one)} holds {_silenced(one)} until {short(end)} UTC")
 
 
 @silence.command("list")
 @click.option("--all", "every", is_flag=True, help="Also those that are over.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-@_command
+@command
 def silence_list(context: click.Context, every: bool, as_json: bool) -> None:
     """List the silences in force. Times are in UTC."""
-    store = _open_store_to_read(_config(context))
-    found = store.silences(None if every else _now()) if store else []
+    store = open_store_to_read(read_config(context))
+    found = store.silences(None if every else utc_now()) if store else []
     if as_json:
         data = [
-            {**asdict(s), "until": _iso(s.until), "created": _iso(s.created), "removed": _iso(s.removed)} for s in found
+            {**asdict(s), "until": iso(s.until), "created": iso(s.created), "removed": iso(s.removed)} for s in found
         ]
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
     elif found:
@@ -705,10 +665,10 @@ def silence_list(context: click.Context, every: bool, as_json: bool) -> None:
             (
                 s.id,
                 _silenced(s),
-                _short(s.until),
+                short(s.until),
                 s.author,
                 s.comment,
-                f"removed {_short(s.removed)}" if s.removed else "",
+                f"removed {short(s.removed)}" if s.removed else "",
             )
             for s in found
         ]
@@ -720,12 +680,12 @@ def silence_list(context: click.Context, every: bool, as_json: bool) -> None:
 @silence.command("remove")
 @click.argument("number", type=int)
 @click.pass_context
-@_command
+@command
 def silence_remove(context: click.Context, number: int) -> None:
     """End a silence, by its number, before its time. What it held is told by the channel's next digest."""
-    store = _open_store_to_read(_config(context))
-    if store is None or not store.remove_silence(number, _now()):
-        _fail(f"no silence {number} is in force: monitor silence list shows those that are")
+    store = open_store_to_read(read_config(context))
+    if store is None or not store.remove_silence(number, utc_now()):
+        fail(f"no silence {number} is in force: monitor silence list shows those that are")
     click.echo(f"silence {number} is over; what it held is told by the next digest")
 
 
@@ -784,7 +744,7 @@ def _moment(text: str, config: Config, now: datetime) -> datetime:
 @click.option("--weekly", is_flag=True, help="Of the last seven days, with all that was told.")
 @click.option("--dry-run", is_flag=True, help="Only show them, which is what happens without --now too.")
 @click.pass_context
-@_command
+@command
 def digest(context: click.Context, at_once: bool, channel: str, weekly: bool, dry_run: bool) -> None:
     """Show what digests would tell now, or make them: what is held, and the last day in counts."""
     from monitor.digest import Period, compose, render_digest
@@ -792,11 +752,11 @@ def digest(context: click.Context, at_once: bool, channel: str, weekly: bool, dr
     from monitor.pipeline import rises, tell_digest
     from monitor.rules import load_topics
 
-    config = _config(context)
-    store = _open_store_to_read(config)
+    config = read_config(context)
+    store = open_store_to_read(config)
     if store is None:
-        _fail(_nothing_yet(config))
-    now = _now()
+        fail(nothing_yet(config))
+    now = utc_now()
     kind, days = (DigestKind.WEEKLY, 7) if weekly else (DigestKind.DAILY, 1)
     period = Period(kind, now - timedelta(days=days), now)
     topics = {topic.id: topic for topic in load_topics(config.rules)[0]}
@@ -838,16 +798,16 @@ def outbox() -> None:
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="So many at most.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-@_command
+@command
 def outbox_list(
     context: click.Context, states: tuple[str, ...], channel: str, since: str | None, limit: int, as_json: bool
 ) -> None:
     """List the outbox, latest first. Times are in UTC."""
     from monitor.deliveries import HEADERS, listed, listed_data
 
-    config = _config(context)
-    begin = _now() - _duration("--since", since) if since else None
-    store = _open_store_to_read(config)
+    config = read_config(context)
+    begin = utc_now() - read_duration("--since", since) if since else None
+    store = open_store_to_read(config)
     wanted = [DeliveryState(state) for state in states]
     found = store.latest_deliveries(limit + 1, states=wanted, channel=channel, since=begin) if store else []
     if as_json:
@@ -855,7 +815,7 @@ def outbox_list(
     elif found:
         click.echo(tabulate(map(listed, found[:limit]), HEADERS, "simple", disable_numparse=True))
     else:
-        click.echo(f"monitor: {'nothing of the kind' if store else _nothing_yet(config)}", err=True)
+        click.echo(f"monitor: {'nothing of the kind' if store else nothing_yet(config)}", err=True)
     if len(found) > limit:
         click.echo(f"monitor: these are the latest {limit}; more: --limit", err=True)
 
@@ -864,16 +824,16 @@ def outbox_list(
 @click.argument("name", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-@_command
+@command
 def outbox_show(context: click.Context, name: str, as_json: bool) -> None:
     """Show all of a delivery: its message, what it tells, its thread, and what became of it when."""
     from monitor.deliveries import shown, shown_data
 
-    store = _open_store_with_outbox(_config(context))
+    store = _open_store_with_outbox(read_config(context))
     delivery_id = _the_delivery(store, name)
     delivery = store.delivery(delivery_id)
     if delivery is None:
-        _fail(f"no delivery {name!r} any more")
+        fail(f"no delivery {name!r} any more")
     known = delivery, store.events_of(delivery_id)
     click.echo(json.dumps(shown_data(*known), ensure_ascii=False, indent=2) if as_json else shown(*known))
 
@@ -883,31 +843,31 @@ def outbox_show(context: click.Context, name: str, as_json: bool) -> None:
 @click.option("--dead", is_flag=True, help="All that was refused for good.")
 @click.option("--blocked", is_flag=True, help="All that waits for a person, who has acted.")
 @click.pass_context
-@_command
+@command
 def outbox_retry(context: click.Context, names: tuple[str, ...], dead: bool, blocked: bool) -> None:
     """Try deliveries again now that are dead, blocked, in doubt (it may then come twice) or told to wait. The daemon may run
     meanwhile: it sends them."""
-    store = _open_store_with_outbox(_config(context))
+    store = _open_store_with_outbox(read_config(context))
     if not (names or dead or blocked):
         raise click.UsageError("name a delivery, or give --dead or --blocked")
     states = [*([DeliveryState.DEAD] if dead else []), *([DeliveryState.BLOCKED] if blocked else [])]
     chosen = [_the_delivery(store, name) for name in names]
     chosen += [delivery.alert.id for delivery in (store.deliveries(*states) if states else [])]
-    _do_to_each(store, chosen, "to be tried again", lambda one: store.retry_delivery(one, _author(), _now()))
+    _do_to_each(store, chosen, "to be tried again", lambda one: store.retry_delivery(one, _author(), utc_now()))
 
 
 @outbox.command("drop")
 @click.argument("names", nargs=-1, required=True, metavar="ID...")
 @click.option("--reason", required=True, help="Why nobody is to be told; it is kept, with your name.")
 @click.pass_context
-@_command
+@command
 def outbox_drop(context: click.Context, names: tuple[str, ...], reason: str) -> None:
     """Let deliveries go unsent. What was to stand in their threads stands by itself. The daemon may run meanwhile."""
     if not reason.strip():
         raise click.UsageError("--reason: say why")
-    store = _open_store_with_outbox(_config(context))
+    store = _open_store_with_outbox(read_config(context))
     chosen = [_the_delivery(store, name) for name in names]
-    _do_to_each(store, chosen, "dropped", lambda one: store.drop_delivery(one, reason.strip(), _author(), _now()))
+    _do_to_each(store, chosen, "dropped", lambda one: store.drop_delivery(one, reason.strip(), _author(), utc_now()))
 
 
 def _do_to_each(store: Store, ids: Sequence[str], done: str, change: Callable[[str], bool]) -> None:
@@ -924,7 +884,7 @@ def _do_to_each(store: Store, ids: Sequence[str], done: str, change: Callable[[s
 def _the_delivery(store: Store, name: str) -> str:
     found = store.deliveries_named(name)
     if len(found) != 1:
-        _fail(
+        fail(
             f"{name!r} may mean {' or '.join(found)}: name the delivery by its whole id" if found
             else f"no delivery {name!r}: monitor outbox list shows their ids, of which six characters are enough"
         )  # fmt: skip
@@ -932,118 +892,10 @@ def _the_delivery(store: Store, name: str) -> str:
 
 
 def _open_store_with_outbox(config: Config) -> Store:
-    store = _open_store_to_read(config)
+    store = open_store_to_read(config)
     if store is None:
-        _fail(_nothing_yet(config))
+        fail(nothing_yet(config))
     return store
-
-
-# -- rules ----------------------------------------------------------------------------------------
-
-
-@main.group()
-def rules() -> None:
-    """The topics: list, check, test."""
-
-
-@rules.command("list")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.pass_context
-@_command
-def rules_list(context: click.Context, as_json: bool) -> None:
-    """List the topics."""
-    from monitor.rules import load_topics
-
-    config = _config(context)
-    topics, problems = load_topics(config.rules, sink_names(config))
-    if as_json:
-        data = [
-            {"id": t.id, "title": t.title, "theme": t.theme, "status": t.status, "severity": t.severity,
-             "noise": f"1/{round(1 / t.noise)}", "owner": t.owner, "tests": len(t.tests), "file": t.path}
-            for t in topics
-        ]  # fmt: skip
-        click.echo(json.dumps(data, ensure_ascii=False, indent=2))
-    else:
-        rows = [
-            (t.id, t.title, t.theme, t.status if t.status is not TopicStatus.ACTIVE else "", t.severity,
-             f"1/{round(1 / t.noise)}", len(t.examples), len(t.tests))
-            for t in topics
-        ]  # fmt: skip
-        click.echo(tabulate(rows, ["id", "title", "theme", "", "severity", "noise", "examples", "tests"], "simple"))
-    _tell([problem for problem in problems if not problem.warning])
-
-
-@rules.command("check")
-@click.pass_context
-@_command
-def rules_check(context: click.Context) -> None:
-    """Check every topic file; every problem at once, with its line."""
-    from monitor.rules import check_topics
-
-    config = _config(context)
-    topics, problems = check_topics(config.rules, sink_names(config))
-    click.echo(f"{len(topics)} topics are well in {config.rules}")
-    _tell(problems)
-
-
-@rules.command("test")
-@click.option("--run", "pattern", default="", help="Only topics whose id matches this regular expression.")
-@click.pass_context
-@_command
-def rules_test(context: click.Context, pattern: str) -> None:
-    """Run the tests inside the topic files; 1 if one fails."""
-    import re
-
-    from monitor.rules import load_rules
-    from monitor.trial import run_tests
-
-    config = _config(context)
-    try:
-        wanted = re.compile(pattern)
-    except re.error as error:
-        raise click.UsageError(f"--run: {error}") from error
-    topics = [topic for topic in load_rules(config.rules) if wanted.search(topic.id)]
-    learning, judge = _learn(config, topics)
-    trials = list(run_tests(topics, learning, judge))
-    failed = [trial for trial in trials if not trial.passed]
-    for trial in failed:
-        click.echo(f"{Problem(trial.topic.path, trial.line, f'“{trial.name}”: {trial.because}')}")
-    click.echo(f"{len(trials) - len(failed)} passed, {len(failed)} failed")
-    if failed:
-        sys.exit(1)
-
-
-@rules.command("feedback")
-@click.option("--since", default="30d", show_default=True, metavar="SPAN", help="What people said in the last SPAN.")
-@click.option("--topic", default="", metavar="ID", help="Only proposals for this topic.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.pass_context
-@_command
-def rules_feedback(context: click.Context, since: str, topic: str, as_json: bool) -> None:
-    """Make proposals of what people said of alerts by reactions: a negative or an example, its test, and what it would have
-    changed in the last 30 days. Changes nothing."""
-    from monitor.app import learning_of_state, open_learning
-    from monitor.embed import use_all_cores
-    from monitor.feedback import proposals, proposed, proposed_data
-    from monitor.rules import load_rules
-    from monitor.trial import effects
-
-    config, span = _config(context), _duration("--since", since)
-    topics = {one.id: one for one in load_rules(config.rules) if topic in ("", one.id)}
-    store = _open_store_to_read(config)
-    found = list(proposals(store.feedback_on_alerts(_now() - span), topics)) if store else []
-    if not store or not found:
-        click.echo("[]" if as_json else "monitor: nobody said anything that asks for a change", err=not as_json)
-        return
-    use_all_cores()
-    learning = learning_of_state(config, open_learning(config))
-    past = store.ordinary_items(_now() - PAST, MOST_OF_THE_PAST, learning.embedder.id)
-    past.sort(key=lambda one: one[0].at)
-    tried = list(effects(found, past, learning))
-    if as_json:
-        click.echo(json.dumps([proposed_data(*one) for one in tried], ensure_ascii=False, indent=2))
-    else:
-        click.echo("\n\n".join(proposed(*one, SHOWN_CHANGES) for one in tried))
 
 
 # -- feeds ----------------------------------------------------------------------------------------
@@ -1057,15 +909,15 @@ def feeds() -> None:
 @feeds.command("list")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-@_command
+@command
 def feeds_list(context: click.Context, as_json: bool) -> None:
     """List the feeds and how their last polls went."""
-    store = _open_store_to_read(_config(context))
+    store = open_store_to_read(read_config(context))
     states = store.feeds() if store else []
     if as_json:
         data = [
-            {**asdict(s.feed), "last_poll": _iso(s.last_poll), "last_success": _iso(s.last_success),
-             "next_poll": _iso(s.next_poll), "pause": s.pause and s.pause.total_seconds(), "newest": _iso(s.rhythm.newest),
+            {**asdict(s.feed), "last_poll": iso(s.last_poll), "last_success": iso(s.last_success),
+             "next_poll": iso(s.next_poll), "pause": s.pause and s.pause.total_seconds(), "newest": iso(s.rhythm.newest),
              "moved_to": s.moved_to, "held": s.held, "failures": s.failures, "last_error": s.last_error, "items": s.items}
             for s in states
         ]  # fmt: skip
@@ -1081,24 +933,24 @@ def feeds_list(context: click.Context, as_json: bool) -> None:
 @click.option("--country", default="")
 @click.option("--language", default="", help="ISO 639-1, e.g. uk.")
 @click.pass_context
-@_command
+@command
 def feeds_add(context: click.Context, url: str, title: str, kind: str, country: str, language: str) -> None:
     """Add a feed, or correct what the list says of it."""
     if not url.startswith(("http://", "https://")):
         raise click.UsageError(f"{url!r} is no address of a feed: it must begin with http:// or https://")
     if kind and kind not in SOURCE_KINDS:
         raise click.UsageError(f"--kind must be one of: {', '.join(SOURCE_KINDS)}")
-    new = _open_store(_config(context)).add_feed(Feed(url, title, kind, country, language), _now())
+    new = open_store(read_config(context)).add_feed(Feed(url, title, kind, country, language), utc_now())
     click.echo(f"{'added' if new else 'corrected'}: {title or url}")
 
 
 @feeds.command("remove")
 @click.argument("url")
 @click.pass_context
-@_command
+@command
 def feeds_remove(context: click.Context, url: str) -> None:
     """Take a feed off the list; the items it brought stay."""
-    if not _open_store(_config(context)).remove_feed(url):
+    if not open_store(read_config(context)).remove_feed(url):
         click.echo(f"monitor: {url} is not on the list", err=True)
         sys.exit(1)
     click.echo(f"removed: {url}")
@@ -1107,10 +959,10 @@ def feeds_remove(context: click.Context, url: str) -> None:
 @feeds.command("release")
 @click.argument("url")
 @click.pass_context
-@_command
+@command
 def feeds_release(context: click.Context, url: str) -> None:
     """Judge what the storm breaker holds of a feed: at its next poll, which is now."""
-    held = _open_store(_config(context)).release(url, _now())
+    held = open_store(read_config(context)).release(url, utc_now())
     if not held:
         click.echo(f"monitor: nothing of {url} is held", err=True)
         sys.exit(1)
@@ -1120,10 +972,10 @@ def feeds_release(context: click.Context, url: str) -> None:
 @feeds.command("drop")
 @click.argument("url")
 @click.pass_context
-@_command
+@command
 def feeds_drop(context: click.Context, url: str) -> None:
     """Forget what the storm breaker holds of a feed: it is not told."""
-    dropped = _open_store(_config(context)).drop(url)
+    dropped = open_store(read_config(context)).drop(url)
     if not dropped:
         click.echo(f"monitor: nothing of {url} is held", err=True)
         sys.exit(1)
@@ -1135,14 +987,14 @@ def feeds_drop(context: click.Context, url: str) -> None:
 @click.option("--again", default="10s", show_default=True, help="Time between the two polls of a feed; 0s: at once.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-@_command
+@command
 def feeds_check(context: click.Context, target: str | None, again: str, as_json: bool) -> None:
     """Fetch a feed's URL, a page's, all feeds of an OPML file, or those on the list, and say what they are like; 1 if one
     cannot be used."""
     from monitor.app import open_surveyor
 
-    config = _config(context)
-    pause = _duration("--again", again).total_seconds()
+    config = read_config(context)
+    pause = read_duration("--again", again).total_seconds()
     chosen, problems = _feeds_to_check(config, target)
 
     async def work() -> list[Surveyed]:
@@ -1160,7 +1012,7 @@ def feeds_check(context: click.Context, target: str | None, again: str, as_json:
     unusable = sum(not one.usable for one in surveyed)
     if unusable:
         click.echo(f"monitor: {unusable} of {len(surveyed)} cannot be used", err=True)
-    _tell(problems, err=True)
+    tell(problems, err=True)
     if unusable:
         sys.exit(1)
 
@@ -1170,7 +1022,7 @@ def _feeds_to_check(config: Config, target: str | None) -> tuple[list[Feed], lis
     from monitor.opml import read_opml
 
     if target is None:
-        store = _open_store_to_read(config)
+        store = open_store_to_read(config)
         return [state.feed for state in store.feeds()] if store else [], []
     if target.startswith(("http://", "https://")):
         return [Feed(target)], []
@@ -1188,96 +1040,33 @@ def _survey_lines(surveyed: Surveyed) -> str:
 @feeds.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.pass_context
-@_command
+@command
 def feeds_import(context: click.Context, file: Path) -> None:
     """Add all feeds of an OPML file."""
     from monitor.opml import read_opml
 
     found, problems = read_opml(file.read_bytes(), str(file))
-    store = _open_store(_config(context))
-    new = sum(store.add_feed(feed, _now()) for feed in found)
+    store = open_store(read_config(context))
+    new = sum(store.add_feed(feed, utc_now()) for feed in found)
     click.echo(f"{new} feeds added, {len(found) - new} were on the list")
-    _tell(problems)
+    tell(problems)
 
 
 @feeds.command("export")
 @click.pass_context
-@_command
+@command
 def feeds_export(context: click.Context) -> None:
     """Write the feed list as OPML to stdout."""
     from monitor.opml import write_opml
 
-    store = _open_store_to_read(_config(context))
+    store = open_store_to_read(read_config(context))
     sys.stdout.buffer.write(write_opml([s.feed for s in store.feeds()] if store else [], "news-monitor"))
-
-
-# -- helpers of the commands ----------------------------------------------------------------------
-
-
-def _tell(problems: Sequence[Problem], *, err: bool = False) -> None:
-    """Print problems; exit 1 if one is more than a warning."""
-    for problem in problems:
-        click.echo(str(problem), err=err)
-    if any(not problem.warning for problem in problems):
-        sys.exit(1)
-
-
-def _fail(message: str) -> NoReturn:
-    click.echo(f"monitor: {message}", err=True)
-    sys.exit(1)
-
-
-def _open_store(config: Config) -> Store:
-    from monitor.store import Store
-
-    return Store.open(config.state)
-
-
-def _open_store_to_read(config: Config) -> Store | None:
-    """The store, or None if nothing was ever written: asking must not make one."""
-    from monitor.database import FILE
-
-    return _open_store(config) if (config.state / FILE).exists() else None
-
-
-def _learn(config: Config, topics: Any = None) -> tuple[Learning, Judge]:
-    from monitor.app import open_judge, open_learning
-    from monitor.embed import use_all_cores
-    from monitor.rules import load_rules
-
-    topics = load_rules(config.rules) if topics is None else topics
-    use_all_cores()
-    learning = open_learning(config)
-    return learning, open_judge(config, learning, topics, cached=True)
-
-
-def _embed_text(learning: Learning, title: str, text: str) -> Any:
-    from monitor.language import identified
-    from monitor.model import Item
-    from monitor.text import plain, text_hash
-
-    title, text = (plain(title), plain(text)) if title else (plain(text), "")
-    item = Item(text_hash(title), Feed("text:"), title or "-", text, "", "", "", None, _now())
-    (embedded,) = learning.embed([identified(item)])
-    return embedded
 
 
 def _feed_table(states: Sequence[FeedState]) -> str:
     rows = [
-        (s.feed.name[:40], s.feed.kind, s.feed.country, s.feed.language, s.items, _short(s.last_success),
+        (s.feed.name[:40], s.feed.kind, s.feed.country, s.feed.language, s.items, short(s.last_success),
          f"{s.last_error} ({s.failures:g})" if s.last_error else "")
         for s in states
     ]  # fmt: skip
     return tabulate(rows, ["feed", "kind", "country", "lang", "items", "last success", "trouble"], "simple")
-
-
-def _short(time: datetime | None) -> str:
-    return f"{time:%Y-%m-%d %H:%M}" if time else "never"
-
-
-def _iso(time: datetime | None) -> str | None:
-    return time.isoformat() if time else None
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

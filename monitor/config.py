@@ -29,7 +29,7 @@ from pydantic import (
 )
 
 from monitor import __version__
-from monitor.errors import ConfigError, Problem, ProblemsError
+from monitor.errors import ConfigError, Level, Problem, ProblemsError
 from monitor.model import WEEKDAYS, FeedbackKind, Topic
 from monitor.text import sink_of
 from monitor.toml import (
@@ -499,6 +499,20 @@ class Log(_Section):
     format: Literal["auto", "json", "text"] = "auto"
 
 
+_Asked = Literal["off", "advice", "warning", "error"]
+
+
+class RulesPolicy(_Section):
+    """What topic files are to have, and how bad it is if one does not."""
+
+    tests: _Asked = "warning"
+    owner: _Asked = "off"
+    theme: _Asked = "off"
+
+    def asked(self) -> dict[str, Level]:
+        return {key: Level(level) for key, level in self if level != "off"}
+
+
 class Background(_Section):
     #: None means the shipped statistics
     file: _OptionalFile = None
@@ -523,6 +537,7 @@ class Config(_Section):
     canary: Canary = Canary()
     heartbeat: Heartbeat = Heartbeat()
     log: Log = Log()
+    rules_policy: RulesPolicy = RulesPolicy()
     background: Background = Background()
 
 
@@ -788,11 +803,11 @@ def channel_problems(config: Config, topics: Sequence[Topic]) -> list[Problem]:
     problems = [
         Problem("the configuration", None, f"{key}: {quote(channel)} is a channel's name; {advice}")
         for key, channel in settings.items()
-        if channel and not (sink_of(channel) or _CHANNEL_ID.fullmatch(channel))
+        if channel and not (sink_of(channel) or CHANNEL_ID.fullmatch(channel))
     ]
     for topic in topics:
         channel = topic.notify.channel
-        if channel and not (sink_of(channel) or _CHANNEL_ID.fullmatch(channel)):
+        if channel and not (sink_of(channel) or CHANNEL_ID.fullmatch(channel)):
             problems.append(
                 Problem(topic.path, None, f"notify.channel: {quote(channel)} is a channel's name; {advice}")
             )
@@ -803,7 +818,7 @@ def channel_problems(config: Config, topics: Sequence[Topic]) -> list[Problem]:
 
 
 #: public, private and direct: https://docs.slack.dev/reference/objects/conversation-object/
-_CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{4,}")
+CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{4,}")
 
 # -- secrets --------------------------------------------------------------------------------------
 

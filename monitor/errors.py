@@ -22,11 +22,21 @@ MonitorError
 
 from __future__ import annotations
 
+import enum
 import re
+import unicodedata
 from dataclasses import dataclass
 
 #: What no message may repeat: Slack's tokens of every kind, and its webhook addresses, which are as good as a token.
 SECRET = re.compile(r"xox[a-z](?:\.xox[a-z])?-[\w-]+|xapp-[\w-]+|hooks\.slack(?:-gov)?\.com/[^\s\"'\\]+", re.IGNORECASE)
+
+
+class Level(enum.StrEnum):
+    """How bad a problem is."""
+
+    ERROR = "error"  # the file is refused, or says what cannot be meant
+    WARNING = "warning"  # most likely a mistake
+    ADVICE = "advice"  # might be better
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +47,31 @@ class Problem:
     path: str
     #: 1-based; None where the file as a whole is meant
     line: int | None
-    #: what is wrong, and what would be right
+    #: what is wrong; what would be right
     message: str
-    #: a warning is told, but refuses nothing
-    warning: bool = False
+    level: Level = Level.ERROR
+    #: 1-based, in characters; None where the line as a whole is meant
+    column: int | None = None
+
+    @property
+    def warning(self) -> bool:
+        """It is told, but refuses nothing."""
+        return self.level is not Level.ERROR
 
     def __str__(self) -> str:
-        where = self.path if self.line is None else f"{self.path}:{self.line}"
-        return f"{where}: {'warning: ' if self.warning else ''}{self.message}"
+        where = ":".join(str(part) for part in (self.path, self.line, self.column) if part is not None)
+        return printable(f"{where}: {f'{self.level}: ' if self.warning else ''}{self.message}")
+
+
+def printable(text: str) -> str:
+    """Show what a terminal, or a program that reads lines, could take for more than text: as an escape.
+
+    What people write may hold anything: line ends, signs that turn the direction, bytes of a file's name that are no text.
+    """
+    return "".join(
+        sign if sign.isprintable() or unicodedata.category(sign) == "Zs" else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
 
 
 class MonitorError(Exception):

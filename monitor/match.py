@@ -80,6 +80,17 @@ class Matcher:
         near[[place for term in found for place in self._by_term.get(term, ())]] = True
         return [self._judge(int(place), item, found, scored, likenable) for place in np.flatnonzero(near)]
 
+    def judge_by(self, embedded: EmbeddedItem, topic_id: str) -> Match:
+        """The judgement of one topic, whatever it is."""
+        item, scored = embedded.item, self._scored(embedded)
+        place = list(self.topics).index(topic_id)
+        found = self._lexicon.find(f"{item.title}\n{item.text}")
+        return self._judge(place, item, found, scored, self._background.length_one(scored.centred))
+
+    def likeness(self) -> Matrix:
+        """How alike the topics are learnt, -1 to 1, in the order of `topics`; shape (topics, topics)."""
+        return self._ranks.likeness()
+
     def _scored(self, embedded: EmbeddedItem) -> _Scored:
         """Place each unit of an item among ordinary news, and find the one that says most to each topic."""
         item = embedded.item

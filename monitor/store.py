@@ -444,6 +444,10 @@ class Store(Holds):
         vectors = self.vectors({row["text_hash"] for row in rows}, model)
         return [(as_item(row), vectors[row["text_hash"]]) for row in rows if row["text_hash"] in vectors]
 
+    def texts(self, count: int) -> list[str]:
+        """Title and text of at most `count` items; a fair draw: ids are hashes."""
+        return [f"{row['title']}\n{row['text']}" for row in self._rows(f"{ITEMS} ORDER BY i.id LIMIT ?", count)]
+
     def forget_misses(self, before: datetime) -> int:
         """Forget judgements, of items seen before then, that took nothing; how many."""
         with self._writing(durably=False):

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from xml.etree import ElementTree
 
 import click
 import make
@@ -272,6 +279,8 @@ USAGE = {
     "feed of an unknown kind": ("feeds", "add", FEED, "--kind", "rumour"),
     "import of a file that is not there": ("feeds", "import", "nowhere.opml"),
     "topics by a broken pattern": ("rules", "test", "--run", "("),
+    "check of topics in another form": ("rules", "check", "--format", "yaml"),
+    "show of no topic": ("rules", "show"),
     "demo on a port that is none": ("demo", "--port", "70000"),
     "check of a feed that is no address and no file": ("feeds", "check", "nowhere.opml"),
     "check of a feed that is a folder": ("feeds", "check", "rules"),
@@ -310,7 +319,8 @@ def test_wrong_usage_says_so_on_stderr(monitor: Run, words: tuple[str, ...]) -> 
 #: every command that reads the configuration, as far as it goes without a model
 CONFIGURED = [
     ("check",), ("status",), ("status", "--json"), ("explain", "abcdef"), ("feeds", "list"), ("feeds", "add", FEED),
-    ("feeds", "remove", FEED), ("feeds", "export"), ("rules", "list"), ("rules", "check"), ("rules", "test"), ("run",),
+    ("feeds", "remove", FEED), ("feeds", "export"), ("rules", "list"), ("rules", "check"), ("rules", "test"),
+    ("rules", "show", "troops"), ("run",),
     ("once",), ("feeds", "check"), ("feeds", "check", FEED), ("feeds", "release", FEED), ("feeds", "drop", FEED),
     ("stories", "list"), ("stories", "show", "abcdef"), ("stories", "merge", "abcdef", "fedcba"),
     ("stories", "split", "abcdef"), ("explain", "abcdef", "fedcba"), ("silence", "list"), ("silence", "remove", "1"),
@@ -327,7 +337,10 @@ def test_bad_configuration_ends_with_78(monitor: Run, home: Path, words: tuple[s
 def test_bad_configuration_is_told_with_all_problems(monitor: Run, home: Path) -> None:
     (home / "monitor.toml").write_text('sate = 1\n[polling]\ninterval = "1s"\n', encoding="utf-8")
     told = monitor("check").stderr.splitlines()
-    assert [line.removeprefix("monitor: ").partition(": ")[0] for line in told] == ["monitor.toml:1", "monitor.toml:3"]
+    assert [line.removeprefix("monitor: ").partition(": ")[0] for line in told] == [
+        "monitor.toml:1:1",
+        "monitor.toml:3:12",
+    ]
 
 
 def test_bad_configuration_puts_nothing_on_stdout(monitor: Run, home: Path) -> None:
@@ -345,7 +358,7 @@ def test_configuration_can_be_named_in_the_environment(
 ) -> None:
     (home / "other.toml").write_text('rules = "elsewhere"\n', encoding="utf-8")
     monkeypatch.setenv("MONITOR_CONFIG", "other.toml")
-    assert "elsewhere" in monitor("rules", "check").stdout
+    assert "elsewhere" in monitor("rules", "check", "--fast").stdout
 
 
 def test_token_that_is_none_ends_with_78(monitor: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,7 +381,7 @@ def test_check_names_file_and_line_of_a_broken_topic(monitor: Run, home: Path) -
     broken.write_text('title = "Grain"\ndescription = "Grain leaves."\nseverity = "hihg"\n', encoding="utf-8")
     result = monitor("check")
     assert result.exit_code == 1
-    assert f"{broken}:3: severity" in result.stdout
+    assert f"{broken}:3:12: severity" in result.stdout
 
 
 def test_check_names_file_and_line_of_a_channel_whose_sink_is_unknown(monitor: Run, home: Path) -> None:
@@ -378,7 +391,7 @@ def test_check_names_file_and_line_of_a_channel_whose_sink_is_unknown(monitor: R
     topic.write_text('title = "Grain"\ndescription = "Grain leaves."\n[notify]\nchannel = "dask:"\n', encoding="utf-8")
     result = monitor("check")
     assert result.exit_code == 1
-    assert f'{topic}:4: notify.channel: monitor.toml has no [[sink]] "dask"; did you mean "desk"?' in result.stdout
+    assert f'{topic}:4:11: notify.channel: monitor.toml has no [[sink]] "dask"; did you mean "desk"?' in result.stdout
 
 
 def test_check_of_an_empty_folder_of_topics_ends_with_1(monitor: Run, home: Path) -> None:
@@ -410,16 +423,134 @@ def test_rules_are_listed_for_programs(monitor: Run) -> None:
 
 
 def test_rules_check_counts_the_good_ones(monitor: Run) -> None:
-    result = monitor("rules", "check")
-    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, f"1 topics are well in {Path.cwd() / 'rules'}")
+    result = monitor("rules", "check", "--fast")
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, f"1 topic is well in {Path.cwd() / 'rules'}")
 
 
 def test_rules_check_tells_all_problems_at_once(monitor: Run, home: Path) -> None:
     (home / "rules" / "a.toml").write_text('title = "A"\n', encoding="utf-8")
     (home / "rules" / "b.toml").write_text("= 1\n", encoding="utf-8")
-    result = monitor("rules", "check")
+    result = monitor("rules", "check", "--fast")
     assert result.exit_code == 1
     assert all(f"rules/{name}.toml" in result.stdout for name in "ab")
+
+
+def test_rules_check_fails_on_a_warning_if_it_is_strict(monitor: Run, home: Path) -> None:
+    (home / "rules" / "troops.toml").write_text(TROOPS.partition("[[tests]]")[0], encoding="utf-8")
+    assert monitor("rules", "check", "--fast").exit_code == 0
+    strict = monitor("rules", "check", "--fast", "--strict")
+    assert (strict.exit_code, "warning: no [[tests]]" in strict.stdout) == (1, True)
+
+
+def test_rules_check_asks_for_what_the_policy_says(monitor: Run, home: Path) -> None:
+    (home / "monitor.toml").write_text('[rules_policy]\nowner = "error"\n', encoding="utf-8")
+    result = monitor("rules", "check", "--fast")
+    assert (result.exit_code, "rules/troops.toml:1:1: no owner; say whom" in result.stdout) == (1, True)
+
+
+def test_rules_check_of_one_file_speaks_of_that_alone(monitor: Run, home: Path) -> None:
+    (home / "rules" / "a.toml").write_text('title = "A"\n', encoding="utf-8")
+    (home / "rules" / "b.toml").write_text(TROOPS, encoding="utf-8")
+    assert "a.toml" not in monitor("rules", "check", "--fast", "rules/b.toml").stdout
+    twice = monitor("rules", "check", "--fast", "rules/troops.toml").stdout
+    assert "rules/troops.toml:1:9: title: the topic b has the title" in twice
+    assert monitor("rules", "check", "--fast", "rules/troops.toml", "rules").stdout.count("a.toml") == 1
+
+
+def test_rules_check_shows_the_line_if_asked(monitor: Run, home: Path) -> None:
+    (home / "rules" / "troops.toml").write_text(TROOPS.replace("title", "titel", 1), encoding="utf-8")
+    lines = monitor("rules", "check", "--fast", "--show-source").stdout.splitlines()
+    assert lines[-2:] == ['    titel = "North Korean troops in Russia"', "    ^"]
+    assert "    ^" not in monitor("rules", "check", "--fast").stdout
+
+
+def test_rules_check_answers_programs(monitor: Run, home: Path) -> None:
+    (home / "rules" / "a.toml").write_text('title = "A"\ndescription = "B"\nseverity = 1\n', encoding="utf-8")
+    [error] = json.loads(monitor("rules", "check", "--fast", "--format", "json").stdout)["problems"]
+    assert (error["line"], error["column"], error["level"]) == (3, 12, "error")
+    github = monitor("rules", "check", "--fast", "--format", "github").stdout
+    assert github.startswith("::error file=rules/a.toml,line=3,col=12::severity: 1 is none of")
+    suite = ElementTree.fromstring(monitor("rules", "check", "--fast", "--format", "junit").stdout)  # noqa: S314 - ours
+    assert [(case.get("name"), len(case)) for case in suite] == [("rules/a.toml", 1), ("rules/troops.toml", 0)]
+
+
+@pytest.mark.usefixtures("store")
+def test_rules_check_knows_the_feed_list_and_the_channels(
+    monitor: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scoped = TROOPS + '[scope]\nsources = ["Wier"]\n[notify]\nchannel = "#desk"\n'
+    (home / "rules" / "troops.toml").write_text(scoped, encoding="utf-8")
+    result = monitor("rules", "check", "--fast")
+    assert (result.exit_code, "scope.sources: no feed on the list is" in result.stdout) == (0, True)
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1234567890-abcdef")
+    result = monitor("rules", "check", "--fast")
+    assert (result.exit_code, '"#desk" is a channel\'s name, and Slack wants its id' in result.stdout) == (1, True)
+
+
+def test_fast_rules_check_loads_no_model_and_makes_no_state(home: Path) -> None:
+    program = (
+        "import sys, monitor.cli; from click.testing import CliRunner; "
+        "result = CliRunner().invoke(monitor.cli.main, ['rules', 'check', '--fast']); "
+        "print(result.exit_code, *sorted(name for name in sys.modules if '.' not in name))"
+    )
+    done = subprocess.run(  # noqa: S603 - our own text
+        [sys.executable, "-c", program], cwd=home, capture_output=True, text=True, timeout=60, check=True
+    )
+    code, *loaded = done.stdout.split()
+    assert (code, {"torch", "sentence_transformers", "aiohttp", "py3langid"} & set(loaded)) == ("0", set())
+    assert not (home / "state").exists()
+
+
+# -- the hook -------------------------------------------------------------------------------------
+
+
+def test_hook_of_pre_commit_refuses_a_broken_topic(home: Path) -> None:
+    """The entry as .pre-commit-hooks.yaml has it, run in a repository as pre-commit would run it."""
+    root = Path(__file__).parents[1]
+    hook = dict(re.findall(r"^[ -] (\w+): (.+)$", (root / ".pre-commit-hooks.yaml").read_text("utf-8"), re.MULTILINE))
+    assert (hook["pass_filenames"], hook["language"]) == ("false", "system")
+    assert re.search(hook["files"].strip("'"), "rules/grain.toml")
+    program, *arguments = shlex.split(hook["entry"])
+    assert program == "monitor"
+    git = shutil.which("git") or pytest.skip("no git")
+    subprocess.run([git, "init", "--quiet"], cwd=home, check=True)  # noqa: S603 - our own words
+
+    def commit() -> subprocess.CompletedProcess[str]:
+        subprocess.run([git, "add", "."], cwd=home, check=True)  # noqa: S603 - our own words
+        return subprocess.run(  # noqa: S603 - our own words
+            [sys.executable, "-m", "monitor", *arguments], cwd=home, capture_output=True, text=True, timeout=60, check=False,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(root)},
+        )  # fmt: skip
+
+    assert commit().returncode == 0
+    (home / "rules" / "grain.toml").write_text('title = "Grain"\nseverity = high\n', encoding="utf-8")
+    refused = commit()
+    assert (refused.returncode, "rules/grain.toml:2:12: not valid TOML" in refused.stdout) == (1, True)
+
+
+# -- show and schema ------------------------------------------------------------------------------
+
+
+def test_topic_is_shown_with_every_default(monitor: Run, home: Path) -> None:
+    shown = monitor("rules", "show", "troops").stdout
+    assert 'noise = "1/2000"' in shown
+    assert "# max_age: not set" in shown
+    (home / "rules" / "troops.toml").write_text(shown, encoding="utf-8")
+    assert monitor("rules", "show", "troops").stdout == shown
+    assert json.loads(monitor("rules", "show", "troops", "--json").stdout)["scope"]["max_age"] is None
+
+
+def test_topic_that_is_not_there_or_broken_cannot_be_shown(monitor: Run, home: Path) -> None:
+    missing = monitor("rules", "show", "trops")
+    assert (missing.exit_code, 'did you mean "troops"?' in missing.stderr) == (1, True)
+    (home / "rules" / "troops.toml").write_text("= 1\n", encoding="utf-8")
+    broken = monitor("rules", "show", "troops")
+    assert (broken.exit_code, "troops.toml:1:1: not valid TOML" in broken.stdout) == (1, True)
+
+
+def test_schema_is_written(monitor: Run) -> None:
+    published = Path(__file__).parents[1] / "deploy" / "topic.schema.json"
+    assert monitor("rules", "schema").stdout == published.read_text(encoding="utf-8")
 
 
 # -- feeds ----------------------------------------------------------------------------------------
@@ -1018,6 +1149,15 @@ def test_replay_leaves_no_state(monitor: Run, home: Path) -> None:
 
 
 @pytest.mark.model
+def test_rules_check_asks_the_models_too(monitor: Run, home: Path) -> None:
+    assert monitor("rules", "check").exit_code == 0
+    against = TROOPS.replace("[terms]", '[terms]\nexclude = ["kursk"]')
+    (home / "rules" / "troops.toml").write_text(against, encoding="utf-8")
+    (home / "past.jsonl").write_text('{"id": 1, "title": "Rain expected"}\n', encoding="utf-8")
+    result = monitor("rules", "check", "--archive", "past.jsonl")
+    assert (result.exit_code, "examples: the topic would not take \"Kim's troops" in result.stdout) == (1, True)
+
+
 def test_rules_test_passes_what_holds(monitor: Run) -> None:
     result = monitor("rules", "test")
     assert (result.exit_code, result.stdout) == (0, "2 passed, 0 failed\n")

@@ -60,7 +60,7 @@ def test_refusal_repeats_no_secret(file: Path) -> None:
 
 def test_problem_names_the_file_as_the_user_did(tmp_path: Path) -> None:
     write(tmp_path / "x.toml", "sate = 1\n")
-    with pytest.raises(ConfigError, match=r'^x\.toml:1: unknown key "sate"; did you mean "state"\?$'):
+    with pytest.raises(ConfigError, match=r'^x\.toml:1:1: unknown key "sate"; did you mean "state"\?$'):
         load(Path("x.toml"), {})
 
 

@@ -32,7 +32,7 @@ from monitor import daemon
 from monitor.config import Config, Heartbeat, Polling
 from monitor.daemon import _watchdog_seconds, notify
 from monitor.database import FILE
-from monitor.errors import FetchError, Problem
+from monitor.errors import FetchError, Level, Problem
 from monitor.model import Alert, Feed
 from monitor.sample_feeds import SampleServer
 from monitor.store import Store
@@ -255,7 +255,7 @@ async def test_sighup_reads_the_rules_again(tmp_path: Path) -> None:
 #: what is wrong with the rules -> systemd's status line
 RELOADS = [
     ([], "STATUS=running"),
-    ([Problem("a.toml", 1, "no tests", warning=True)], "STATUS=running"),
+    ([Problem("a.toml", 1, "no tests", Level.WARNING)], "STATUS=running"),
     ([Problem("a.toml", 1, "unknown key")], "STATUS=rules kept, a topic file is wrong"),
 ]
 

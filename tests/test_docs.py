@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from monitor import config, toml
-from monitor.cli import EXIT_CODES, main
+from monitor.cli import main
+from monitor.command import EXIT_CODES
 from monitor.metrics import METRICS
 from monitor.model import Condition, Corroboration, DeliveryState, Verdict
 from monitor.payload import VERSION, payload

@@ -24,7 +24,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         set(
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
             "render terminal phrases schedule outage health metrics subscribe opml explain discover payload sweep feedback "
-            "gate digest headline rulings stories deliveries threads copies space neighbours members".split()
+            "gate digest headline rulings stories deliveries threads copies space neighbours members report".split()
         ),
         {"leaf"},
     ),
@@ -37,13 +37,13 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "pipeline": ({"pipeline", "checkup", "survey", "audit", "canary"}, {"step", "leaf"}),
     "app": ({"app", "push"}, {"pipeline", "step", "edge", "leaf"}),
-    "top": ({"daemon", "replay", "trial", "demo"}, {"app", "pipeline", "step", "edge", "leaf"}),
-    "command": ({"cli", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
+    "top": ({"daemon", "replay", "trial", "vet", "demo"}, {"app", "pipeline", "step", "edge", "leaf"}),
+    "command": ({"cli", "rules_cli", "command", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
 }
 #: inside one layer
 WITHIN = {
-    ("toml", "errors"), ("toml", "model"), ("toml", "text"), ("__main__", "cli"),
-    ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
+    ("toml", "errors"), ("toml", "model"), ("toml", "text"), ("__main__", "cli"), ("cli", "command"), ("cli", "rules_cli"),
+    ("rules_cli", "command"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"),
