@@ -10,7 +10,7 @@ import ipaddress
 import math
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +30,8 @@ from pydantic import (
 
 from monitor import __version__
 from monitor.errors import ConfigError, Problem, ProblemsError
+from monitor.model import WEEKDAYS, FeedbackKind, Topic
+from monitor.text import sink_of
 from monitor.toml import (
     Channel,
     Count,
@@ -38,11 +40,14 @@ from monitor.toml import (
     Source,
     Word,
     between,
+    check_zone,
     explain_validation,
     format_duration,
     in_file_order,
     parse,
+    parse_clock,
     parse_duration,
+    parse_quiet_hours,
     quote,
     read,
     secrets_in,
@@ -70,6 +75,32 @@ _SECRET_HEADER = re.compile(r"(?:.+[-_])?(?:authorization|api-?key|key|token|sec
 
 
 # -- kinds of values ------------------------------------------------------------------------------
+
+
+def _quiet_hours(value: str) -> str:
+    if value:
+        parse_quiet_hours(value)
+    return value
+
+
+def _at(value: str) -> str:
+    parse_clock(value)
+    return value
+
+
+def _daily(value: str) -> str:
+    if value:
+        parse_clock(value)
+    return value
+
+
+def _weekly(value: str) -> str:
+    day, _, clock = value.partition(" ")
+    if value and (day.lower() not in WEEKDAYS or not re.fullmatch(r"\d\d:\d\d", clock)):
+        raise ValueError(f'{quote(value)} is not a day and a time; write them as in "mon 08:00": {", ".join(WEEKDAYS)}')
+    if value:
+        parse_clock(clock)
+    return value.lower()
 
 
 def _engine(name: str) -> str:
@@ -232,6 +263,19 @@ def _header(value: str) -> str:
     return value
 
 
+def _reaction(name: str) -> str:
+    bare = name.strip(":")
+    if not re.fullmatch(r"[a-z0-9_+'-]+", bare):
+        raise ValueError(f'{quote(name)} is not a reaction; write its name as Slack shows it, as in "white_check_mark"')
+    return bare
+
+
+def _ping(value: str) -> str:
+    if value and _address(value) is None:  # not repeated: who knows it may stop the alarm
+        raise ValueError('expected an address that can be called, as in "https://watch.example/…"')
+    return value
+
+
 def _sink_name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", value):
         raise ValueError(f'{quote(value)} is not a name for a sink; small letters, digits and -, as in "desk"')
@@ -358,9 +402,24 @@ class Alerts(_Section):
     story_window: Annotated[Duration, between("1h", "30d")] = parse_duration("72h")
     #: between two replies in one thread; zero: each by itself, at once
     reply_gap: Annotated[Duration, between("0s", "24h")] = parse_duration("10m")
+    #: between two edits of one message, which say how its story stands
+    edit_gap: Annotated[Duration, between("0s", "24h")] = parse_duration("2m")
     #: zero: no story escalates
     escalate_sources: Annotated[Count, Field(ge=0, le=100)] = 5
     escalate_within: Annotated[Duration, between("1m", "7d")] = parse_duration("1h")
+    #: as `parse_quiet_hours` reads them; empty: none
+    quiet_hours: Annotated[Word, AfterValidator(_quiet_hours)] = ""
+    #: IANA name; whose clock quiet hours, budgets and digests follow
+    timezone: Annotated[Word, AfterValidator(check_zone)] = "UTC"
+    #: new messages a day in one channel
+    daily_budget: Annotated[Count, Field(ge=1, le=100_000)] = 100
+
+
+class Digest(_Section):
+    #: as `parse_clock` reads it; empty: none
+    daily: Annotated[Word, AfterValidator(_daily)] = "08:00"
+    #: one of WEEKDAYS and such a time; empty: none
+    weekly: Annotated[Word, AfterValidator(_weekly)] = "mon 08:00"
 
 
 class Slack(_Section):
@@ -370,6 +429,10 @@ class Slack(_Section):
     timeout: Annotated[Duration, between("1s", "2m")] = parse_duration("10s")
     #: wait before reading back a doubtful post
     settle: Annotated[Duration, between("0s", "10m")] = parse_duration("60s")
+    #: between two posts in one channel
+    pace: Annotated[Duration, between("0s", "10s")] = parse_duration("1s")
+    #: what becomes of a doubtful post in a channel that may not be read back
+    on_unknown: Literal["resend", "hold"] = "resend"
 
 
 class SinkOptions(_Section):
@@ -403,6 +466,33 @@ class Ops(_Section):
     channel: Channel = ""
 
 
+class Feedback(_Section):
+    """Names of reactions, without colons."""
+
+    useful: tuple[Annotated[Word, AfterValidator(_reaction)], ...] = ("+1", "white_check_mark")
+    wrong: tuple[Annotated[Word, AfterValidator(_reaction)], ...] = ("-1", "x")
+    mute: tuple[Annotated[Word, AfterValidator(_reaction)], ...] = ("mute", "no_bell")
+    more: tuple[Annotated[Word, AfterValidator(_reaction)], ...] = ("eyes",)
+
+    @property
+    def words(self) -> dict[str, FeedbackKind]:
+        """What each reaction says."""
+        return {name: kind for kind in FeedbackKind for name in getattr(self, kind.value)}
+
+
+class Canary(_Section):
+    #: empty: there is none
+    channel: Channel = ""
+    #: as `parse_clock` reads it
+    at: Annotated[Word, AfterValidator(_at)] = "06:00"
+
+
+class Heartbeat(_Section):
+    #: empty: nobody waits for us
+    url: Annotated[Word, AfterValidator(_ping)] = ""
+    every: Annotated[Duration, between("1m", "1h")] = parse_duration("5m")
+
+
 class Log(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     #: auto: text on a terminal, json elsewhere
@@ -425,9 +515,13 @@ class Config(_Section):
     embedding: Embedding = Embedding()
     opinion: Opinion = Opinion()
     alerts: Alerts = Alerts()
+    digest: Digest = Digest()
     slack: Slack = Slack()
     sink: tuple[SinkOptions, ...] = ()
     ops: Ops = Ops()
+    feedback: Feedback = Feedback()
+    canary: Canary = Canary()
+    heartbeat: Heartbeat = Heartbeat()
     log: Log = Log()
     background: Background = Background()
 
@@ -601,6 +695,10 @@ def _cross_checks(config: Config) -> Iterator[tuple[tuple[Keys, Keys], str]]:
         )
     if len(set(config.embedding.engines)) < len(config.embedding.engines):
         yield (("embedding", "engines"), ("embedding", "engines")), "embedding.engines: an engine stands twice"
+    named = [name for kind in FeedbackKind for name in set(getattr(config.feedback, kind.value))]
+    for name in sorted({name for name in named if named.count(name) > 1}):
+        [first, *_, last] = [kind.value for kind in FeedbackKind if name in getattr(config.feedback, kind.value)]
+        yield (("feedback", last), ("feedback", first)), f"feedback.{last}: {quote(name)} stands under {first} too"
     yield from _missing_for_opinions(config.opinion)
 
 
@@ -665,6 +763,47 @@ def _default_rules(folder: Path) -> Path:
     candidates = (folder / "rules", _PACKAGE / "pack", _PACKAGE.parent / "rules")
     return next((candidate for candidate in candidates if candidate.is_dir()), candidates[0])
 
+
+# -- channels -------------------------------------------------------------------------------------
+
+
+def slack_channels(config: Config, topics: Iterable[Topic]) -> list[str]:
+    """The channels that anything is told in, in order; those of a [[sink]] are none of Slack's."""
+    named = {topic.notify.channel or config.alerts.channel for topic in topics}
+    named |= {config.ops.channel, config.canary.channel}
+    return sorted(channel for channel in named if channel and not sink_of(channel))
+
+
+def channel_problems(config: Config, topics: Sequence[Topic]) -> list[Problem]:
+    """What Slack needs to know of channels and nobody said: each topic's, and each by its id.
+
+    A name is refused because a channel can be renamed: then nothing can be posted, or read back, by it.
+    """
+    advice = 'write its id, as in "C0123456789"; in Slack it stands at the bottom of the channel\'s About'
+    settings = {
+        "alerts.channel": config.alerts.channel,
+        "ops.channel": config.ops.channel,
+        "canary.channel": config.canary.channel,
+    }
+    problems = [
+        Problem("the configuration", None, f"{key}: {quote(channel)} is a channel's name; {advice}")
+        for key, channel in settings.items()
+        if channel and not (sink_of(channel) or _CHANNEL_ID.fullmatch(channel))
+    ]
+    for topic in topics:
+        channel = topic.notify.channel
+        if channel and not (sink_of(channel) or _CHANNEL_ID.fullmatch(channel)):
+            problems.append(
+                Problem(topic.path, None, f"notify.channel: {quote(channel)} is a channel's name; {advice}")
+            )
+        if not (channel or config.alerts.channel):
+            message = "names no channel: set notify.channel here, or alerts.channel in monitor.toml for all topics"
+            problems.append(Problem(topic.path, None, message))
+    return problems
+
+
+#: public, private and direct: https://docs.slack.dev/reference/objects/conversation-object/
+_CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{4,}")
 
 # -- secrets --------------------------------------------------------------------------------------
 

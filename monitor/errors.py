@@ -14,7 +14,9 @@ MonitorError
 └── SendError          a message was not, or may not have been, accepted
     ├── NotAccepted        certainly not: it may be sent again
     ├── MaybeAccepted      nobody knows: read back before sending again
+    │   └── Unreadable         nor can anybody look: the channel may not be read
     ├── Misconfigured      certainly not, and a person must act (token, channel, scope)
+    ├── RootGone           certainly not: the root that it answers, or edits, is not there any more
     └── Unacceptable       certainly not, and these very bytes never will be
 """
 
@@ -75,7 +77,7 @@ class RulesError(ProblemsError):
 
 
 class StateError(MonitorError):
-    """The database cannot be opened, read or written."""
+    """The database cannot be opened, read or written: permanently if it is damaged; a disk may have room again."""
 
 
 class BusyError(MonitorError):
@@ -169,8 +171,25 @@ class MaybeAccepted(SendError):
         self.retry_after = retry_after
 
 
+class Unreadable(MaybeAccepted):
+    """The message may stand in the channel, and we may not look: no scope for it, not in the channel, asked too often."""
+
+
 class Misconfigured(SendError):
-    """Certainly not accepted until a person acts: token revoked, channel gone, scope missing."""
+    """Certainly not accepted until a person acts: token revoked, channel gone, scope missing.
+
+    everywhere: none of the sink's channels would take anything; else it is this one's matter.
+    """
+
+    permanent = True
+
+    def __init__(self, message: str, *, everywhere: bool = False) -> None:
+        super().__init__(message)
+        self.everywhere = everywhere
+
+
+class RootGone(SendError):
+    """Certainly not accepted: the root that it replies to, or edits, is not there any more, or takes no replies."""
 
     permanent = True
 

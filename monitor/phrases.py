@@ -177,18 +177,23 @@ def _topic(alert: Alert, match: Match) -> str:
 
 def sentence(alert: Alert) -> str:
     """Give the sentence for which the first topic took the item, in the original; where its title or lead did, its lead."""
-    unit = "".join(brief(match.unit, EXCERPT_LIMIT) for match in alert.matches[:1])
+    # what waits in the outbox of an old release may name no match
+    unit = brief(alert.matches[0].unit, EXCERPT_LIMIT) if alert.matches else ""
     return f"Further down: “{unit}”" if unit else excerpt(alert.item)
 
 
 def reasons(alert: Alert) -> list[str]:
     """Say why its first topic took the item, whose sentence is quoted already, and in short why others did."""
-    shown = alert.matches[:SHOWN_TOPICS]
-    said = [why(replace(match, unit="")) for match in shown[:1]]
-    said += [_resembles(match) or _mentions(match) or str(match.outcome) for match in shown[1:]]
-    if len(shown) == 1:
-        return said
-    return [f"{_topic(alert, match)} — {reason}" for match, reason in zip(shown, said, strict=True)]
+    if not alert.matches:
+        return []
+    first, *others = alert.matches[:SHOWN_TOPICS]
+    said = why(replace(first, unit=""))
+    if not others:
+        return [said]
+    return [
+        f"{_topic(alert, first)} — {said}",
+        *(f"{_topic(alert, match)} — {_resembles(match) or _mentions(match) or match.outcome}" for match in others),
+    ]
 
 
 def explain(item: Item) -> str:

@@ -88,6 +88,22 @@ def degraded(message: Message, rung: int) -> Message | None:
     return None
 
 
+def doubted(message: Message) -> Message:
+    """Say that this may stand in the channel already, because nobody could look."""
+    blocks = (*message.blocks, context(_MAY_REPEAT)) if message.blocks else ()
+    return replace(message, text=f"{message.text} {_MAY_REPEAT}", blocks=blocks)
+
+
+_MAY_REPEAT = "(may repeat an alert)"
+
+
+def by_itself(message: Message, alert: Alert) -> Message:
+    """Name the story of a reply whose thread is not there; a terminal's reply names it always."""
+    story = phrases.clip(phrases.line(alert.story_title), phrases.TITLE_LIMIT)
+    text = f"{message.text} · {_plain(f'more on “{story}”')}"
+    return replace(message, text=text, blocks=(context(f"More on “{story}”"), *message.blocks))
+
+
 def _lines(block: Mapping[str, Any]) -> list[str]:
     """All that a block says, as mrkdwn."""
     texts = block.get("elements") or [block.get("text")]

@@ -41,6 +41,7 @@ from monitor.toml import (
     between,
     dotted,
     in_file_order,
+    parse_quiet_hours,
     quote,
     read,
     secrets_in,
@@ -116,7 +117,7 @@ def _load_file(path: Path, sinks: Collection[str] | None) -> tuple[Topic | None,
         problems.append(source.problem(("notify", "channel"), f"notify.channel: {said}"))
     if problems:
         return None, None, problems
-    return _topic(file, source, path.stem), source, _not_acted_on(file, source)
+    return _topic(file, source, path.stem), source, []
 
 
 def _name_problems(path: Path) -> list[Problem]:
@@ -125,22 +126,6 @@ def _name_problems(path: Path) -> list[Problem]:
     better = re.sub(r"[^\w]+", "-", path.stem).strip("-") or "my-topic"
     message = f"a file's name is its topic's id: letters, digits, - and _, as in \"{better}.toml\""
     return [Problem(str(path), None, message)]
-
-
-def _not_acted_on(file: _TopicFile, source: Source) -> list[Problem]:
-    notify = file.notify
-    given = {
-        "mode": notify.mode is not Mode.INSTANT,
-        "daily_budget": notify.daily_budget is not None,
-        "quiet_hours": notify.quiet_hours is not None,
-    }
-    return in_file_order(
-        [
-            source.problem(("notify", key), f"notify.{key}: accepted, not yet acted on", warning=True)
-            for key, is_given in given.items()
-            if is_given
-        ]
-    )
 
 
 # -- the file -------------------------------------------------------------------------------------
@@ -173,8 +158,7 @@ def _language(value: str) -> str:
 
 
 def _quiet_hours(value: str) -> str:
-    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d( [A-Za-z_]+(/[A-Za-z_]+)*)?", value):
-        raise ValueError(f'{quote(value)} are no hours; write "22:00-07:00", or "22:00-07:00 Europe/Berlin"')
+    parse_quiet_hours(value)
     return value
 
 
@@ -290,7 +274,7 @@ def _topic(file: _TopicFile, source: Source, topic_id: str) -> Topic:
             mode=file.notify.mode,
             followups=file.notify.followups,
             daily_budget=file.notify.daily_budget,
-            quiet_hours=file.notify.quiet_hours,
+            quiet_hours=parse_quiet_hours(file.notify.quiet_hours) if file.notify.quiet_hours else None,
         ),
         tests=tuple(
             TopicTest(test.title, test.expect == "alert", test.text, test.lang, source.line(("tests", place)))

@@ -49,6 +49,7 @@ class Sink(Protocol):
 
     def send(self, delivery: Delivery) -> str: ...
     def find(self, delivery: Delivery) -> str | None: ...
+    def edit(self, delivery: Delivery) -> None: ...
 
 
 class Router:
@@ -69,6 +70,9 @@ class Router:
 
     def find(self, delivery: Delivery) -> str | None:
         return self._sink(delivery).find(delivery)
+
+    def edit(self, delivery: Delivery) -> None:
+        self._sink(delivery).edit(delivery)
 
     def _sink(self, delivery: Delivery) -> Sink:
         name = sink_of(delivery.alert.channel)
@@ -114,6 +118,9 @@ class WebhookSink:
         except (OSError, http.client.HTTPException) as error:
             raise NotAccepted(f"{self.name}: no usable answer ({_told(error)})") from None
         return delivery.alert.id
+
+    def edit(self, delivery: Delivery) -> None:
+        """Do nothing: it would be a second message."""
 
     def find(self, delivery: Delivery) -> str | None:
         """Raises: NotAccepted, always: a webhook cannot be read back, and may be told again."""
@@ -208,6 +215,9 @@ class AppriseSink:
         if delivery.attempt < APPRISE_TRIES:
             raise NotAccepted(f"{self.name}: Apprise says no, and not why")
         raise Misconfigured(f"{self.name}: Apprise said no {delivery.attempt} times; is its address still good?")
+
+    def edit(self, delivery: Delivery) -> None:
+        """Do nothing: it would be a second message."""
 
     def find(self, delivery: Delivery) -> str | None:
         """Raises: NotAccepted, always: nothing can be read back, and may be told again."""

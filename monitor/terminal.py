@@ -6,7 +6,7 @@ Pure. What it writes moves no cursor, whatever a publisher wrote.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from monitor import phrases
@@ -72,6 +72,16 @@ def batch(replies: Sequence[Alert]) -> str:
 
 def notice(lines: Sequence[str]) -> str:
     return "\n".join(["⚙ the monitor itself", *(row for line in lines for row in _wrap(f"• {line}", "  ", "    "))])
+
+
+def listing(heading: str, sections: Mapping[str, Sequence[tuple[str, str]]], notes: Sequence[str]) -> str:
+    """A heading, sections of lines each with a link (empty: none) under it, and notes at the end."""
+    lines = _wrap(heading, "", "  ")
+    for title, entries in sections.items():
+        lines += _wrap(title, "  ")
+        for text, link in entries:
+            lines += [*_wrap(f"• {text}", "    ", "      "), *([f"      {link}"] if link else [])]
+    return "\n".join([*lines, *(row for note in notes for row in _wrap(note, "  ", "    "))])
 
 
 def _labelled(label: str, texts: Iterable[str]) -> list[str]:

@@ -12,10 +12,11 @@ import tomllib
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar, Union, get_args, get_origin
+from zoneinfo import ZoneInfo, available_timezones
 
 from annotated_types import Ge, Gt, Interval, Le, Lt
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, ValidationError
@@ -23,6 +24,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from monitor.errors import SECRET, Problem, ProblemsError
+from monitor.model import QuietHours
 from monitor.text import sink_of
 
 #: ("tests", 3, "expect"): names of tables and keys, 0-based places in arrays
@@ -105,6 +107,17 @@ def in_file_order(problems: Sequence[Problem]) -> list[Problem]:
 
 # -- kinds of values that every such file has -------------------------------------------------------
 
+#: The tz database names a zone after its largest city, people after its capital.
+_CAPITALS = {
+    "Asia/Beijing": "Asia/Shanghai",
+    "Asia/Delhi": "Asia/Kolkata",
+    "Asia/Hanoi": "Asia/Ho_Chi_Minh",
+    "Asia/Islamabad": "Asia/Karachi",
+    "Asia/Abu_Dhabi": "Asia/Dubai",
+    "Europe/Ankara": "Europe/Istanbul",
+    "America/Washington": "America/New_York",
+}
+
 _UNITS = {"w": timedelta(weeks=1), "d": timedelta(days=1), "h": timedelta(hours=1),
           "m": timedelta(minutes=1), "s": timedelta(seconds=1)}  # fmt: skip
 
@@ -133,6 +146,60 @@ def format_duration(duration: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
+def parse_quiet_hours(value: str) -> QuietHours:
+    """Read "22:00-07:00", or with an IANA zone of their own, "22:00-07:00 Europe/Berlin".
+
+    Raises: ValueError saying how to write them.
+    """
+    found = re.fullmatch(r"([0-9:]+) ?- ?([0-9:]+)(?: +(\S+))?", value)
+    try:
+        begin, end = map(parse_clock, (found[1], found[2]) if found else ())
+    except ValueError:
+        raise ValueError(f'{quote(value)} are no hours; write "22:00-07:00", or "22:00-07:00 Europe/Berlin"') from None
+    if begin == end:
+        raise ValueError(f"{quote(value)} begin when they end; hours of no length, or of a whole day, are none")
+    return QuietHours(begin, end, check_zone(found[3]) if found and found[3] else "")
+
+
+def parse_clock(value: str) -> time:
+    """Read a time of day, "08:00".
+
+    Raises: ValueError saying how to write one.
+    """
+    if not re.fullmatch(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", value):
+        raise ValueError(f'{quote(value)} is not a time of day; write one as in "08:00"')
+    return time.fromisoformat(value)
+
+
+def parse_zone(value: object) -> ZoneInfo:
+    """Read the name of a zone, "Asia/Seoul".
+
+    Raises: ValueError with the one that was likely meant.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"expected a text in quotes, got {quote(value)}")
+    try:
+        return ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:  # not there; "../x"; "Asia", which is a folder
+        raise ValueError(_no_zone(value)) from error
+
+
+def _no_zone(value: str) -> str:
+    known = {name.casefold(): name for name in available_timezones() if "/" in name}
+    if not known:
+        return "this machine knows no time zones; install the package tzdata"
+    near = difflib.get_close_matches(value.casefold().replace(" ", "_"), known, n=1)
+    better = _CAPITALS.get(value) or (known[near[0]] if near else "")
+    hint = f'did you mean "{better}"?' if better else 'write "Asia/Seoul", for example'
+    return f"{quote(value)} is no zone of the tz database; {hint}"
+
+
+def check_zone(value: str) -> str:
+    """Refuse what is no name of a zone."""
+    parse_zone(value)
+    return value
+
+
 def between(low: str, high: str) -> Any:
     """Return a durations' range, for the metadata of `Annotated[Duration, …]`."""
     return Field(ge=parse_duration(low), le=parse_duration(high))
@@ -144,7 +211,7 @@ def check_channel(value: str) -> str:
         raise ValueError('an address is no channel; give it to a [[sink]] in monitor.toml, and write "name:" here')
     if value and not re.fullmatch(r"#?[^\s#@,:]+|[a-z0-9-]+:[^\s#@,:]*", value):
         slack, named = (
-            'write "#name" or an id such as "C0123456789"',
+            'write its id, such as "C0123456789"',
             'one of a [[sink]] is its name and a colon: "desk:"',
         )
         raise ValueError(f"{quote(value)} is not a channel; {named if ':' in value else slack}")

@@ -23,35 +23,39 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "step": (
         set(
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
-            "render terminal phrases schedule outage health metrics subscribe opml explain discover "
-            "headline rulings stories threads copies space neighbours members payload".split()
+            "render terminal phrases schedule outage health metrics subscribe opml explain discover payload sweep feedback "
+            "gate digest headline rulings stories deliveries threads copies space neighbours members".split()
         ),
         {"leaf"},
     ),
     "edge": (
         set(
-            "fetch isolate websub embed judges send database story_store outbox store config rules publishers archive "
-            "log sample_feeds sinks".split()
+            "fetch isolate websub embed judges send sinks heartbeat database story_store readback outbox holds store config "
+            "rules publishers archive log sample_feeds".split()
         ),
         {"leaf"},
     ),
-    "pipeline": ({"pipeline", "checkup", "survey"}, {"step", "leaf"}),
+    "pipeline": ({"pipeline", "checkup", "survey", "audit", "canary"}, {"step", "leaf"}),
     "app": ({"app", "push"}, {"pipeline", "step", "edge", "leaf"}),
     "top": ({"daemon", "replay", "trial", "demo"}, {"app", "pipeline", "step", "edge", "leaf"}),
     "command": ({"cli", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
 }
 #: inside one layer
 WITHIN = {
-    ("toml", "errors"), ("toml", "text"), ("__main__", "cli"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
+    ("toml", "errors"), ("toml", "model"), ("toml", "text"), ("__main__", "cli"),
+    ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"),
-    ("story_store", "database"), ("outbox", "database"), ("outbox", "story_store"), ("store", "database"), ("store", "outbox"),
+    ("story_store", "database"), ("readback", "database"), ("readback", "story_store"),
+    ("outbox", "database"), ("outbox", "readback"),
+    ("holds", "database"), ("holds", "outbox"), ("store", "database"), ("store", "outbox"), ("store", "holds"),
+    ("gate", "terms"), ("digest", "render"), ("digest", "phrases"), ("digest", "terminal"),
     ("space", "background"), ("space", "words"), ("members", "words"), ("members", "copies"), ("members", "space"),
     ("members", "neighbours"), ("group", "members"), ("group", "copies"), ("group", "space"),
     ("headline", "words"), ("stories", "headline"), ("stories", "explain"), ("rulings", "threads"),
     ("render", "phrases"), ("render", "terminal"), ("terminal", "phrases"),
-    ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"),
+    ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"), ("audit", "pipeline"), ("canary", "pipeline"),
     ("judges", "opinion"),  # across: what is asked and answered is not of the pipeline's nouns
     ("payload", "phrases"), ("sinks", "payload"),  # across: a document for one kind of sink is no part of a message
 }  # fmt: skip
@@ -77,6 +81,8 @@ ONLY = {
         "group",
         "space",
         "decide",
+        "digest",
+        "gate",
         "render",
         "schedule",
         "outage",
@@ -84,8 +90,8 @@ ONLY = {
     },
     # steps and what they need; no edge
     "replay": {"app", "pipeline", "language", "match", "phrases", "model", "text"},
-    "trial": {"app", "pipeline", "language", "match", "explain", "model", "text"},
-    "daemon": {"app"},
+    "trial": {"app", "pipeline", "language", "match", "explain", "feedback", "model", "text"},
+    "daemon": {"app", "errors"},
     # sets up a world of its own: that is what it is for
     "demo": {"app", "config", "database", "errors", "model", "sample_feeds", "store"},
 }
@@ -95,7 +101,7 @@ STEPS_MAY = {"model", "errors", "text"}
 #: library -> the files that may import it; "lazily" where only inside a function, because importing it takes seconds
 HOMES = {
     "feedparser": {"syntax"},
-    "aiohttp": {"fetch", "websub", "judges"},
+    "aiohttp": {"fetch", "websub", "judges", "heartbeat"},
     "slack_sdk": {"send"},
     "apprise": {"sinks"},
     "sqlite_utils": {"database", "schema"},
@@ -110,7 +116,7 @@ HOMES = {
     "py3langid": {"language"},
     "ahocorasick": {"terms"},
     "pymorphy3": {"terms"},
-    "structlog": {"log", "pipeline", "app", "daemon"},
+    "structlog": {"log", "pipeline", "audit", "canary", "app", "daemon"},
     "nh3": {"text"},
     "w3lib": {"text", "decode"},
 }

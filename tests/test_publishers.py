@@ -195,7 +195,7 @@ def test_what_is_no_zone_is_refused_whatever_it_is(tmp_path: Path, zone: str) ->
 
 
 def test_machine_without_zones_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitor.publishers.available_timezones", set)
+    monkeypatch.setattr("monitor.toml.available_timezones", set)
     assert load(tmp_path, publisher('zone = "Asia/Nowhere"'))[1] == [
         "4: publisher.zone: this machine knows no time zones; install the package tzdata"
     ]
