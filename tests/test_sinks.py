@@ -373,7 +373,7 @@ async def test_reload_refuses_a_channel_whose_sink_is_unknown(tmp_path: Path) ->
         text = 'title = "Grain"\ndescription = "Grain leaves."\n[notify]\nchannel = "desk:"\n'
         (tmp_path / "grain.toml").write_text(text, encoding="utf-8")
         [problem] = await home.monitor.reload()
-    assert str(problem) == f'{tmp_path}/grain.toml:4: notify.channel: monitor.toml has no [[sink]] "desk"'
+    assert str(problem) == f'{tmp_path}/grain.toml:4:11: notify.channel: monitor.toml has no [[sink]] "desk"'
 
 
 def topic(name: str, channel: str, *terms: str):
