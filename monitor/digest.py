@@ -45,7 +45,7 @@ OTHER = "Other"
 
 #: With heading, spikes and counts, ten blocks. Stories are told while all lines stay under so many characters, and those of a
 #: theme fit a section; what matters most goes first.
-SHOWN_THEMES, LINES_LIMIT, THEME_LIMIT = 7, 7_000, 2_400
+SHOWN_THEMES, LINES_LIMIT, THEME_LIMIT = 7, 7_000, 2_050
 HEADLINE_LIMIT = 140
 #: A terminal has more room, but nobody scrolls through five thousand.
 TERMINAL_LINES = 100

@@ -54,9 +54,6 @@ class Holds(Outbox):
                 if self._unfold(alert_id, now, f"{alert_id} is held", alone=False):
                     # its bytes tell others, which are asked about by themselves
                     self._connection.execute("UPDATE outbox SET message = NULL WHERE id = ?", (alert_id,))
-                if self._unfold(alert_id, now, f"{alert_id} is held", alone=False):
-                    # its bytes tell others, which are asked about by themselves
-                    self._connection.execute("UPDATE outbox SET message = NULL WHERE id = ?", (alert_id,))
                 self._connection.execute(
                     "UPDATE outbox SET state = ?, reason = ?, held_because = ?, not_before = ?, updated = ? WHERE id = ?",
                     (DeliveryState.HELD, hold.reason, hold.because, as_text(hold.until), as_text(now), alert_id),

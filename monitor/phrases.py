@@ -15,6 +15,7 @@ from itertools import groupby, islice
 from urllib.parse import quote, urlsplit
 
 from monitor.model import Alert, Escalation, Growth, Item, Match, MatchOutcome, Voice
+from monitor.text import sentences
 
 TITLE_LIMIT = 240
 EXCERPT_LIMIT = 240
@@ -295,12 +296,25 @@ def _lateness(late: timedelta) -> str:
 
 
 def excerpt(item: Item) -> str:
-    """Give the text's beginning, without the headline that many feeds repeat there."""
+    """Give the text's first sentences, without the headline that many feeds repeat there."""
     # The raw text may be a whole article; eight times leaves room for what cleaning takes away.
     text = line(item.text[: len(item.title) + 8 * EXCERPT_LIMIT])
     rest = text.removeprefix(line(item.title))
     news = text if rest[:1].isalnum() else rest  # "Kim" is no beginning of "Kimchi"
-    return clip(news.lstrip(" .:-–—"), EXCERPT_LIMIT)
+    return _whole_sentences(news.lstrip(" .:-–—"), EXCERPT_LIMIT)
+
+
+def _whole_sentences(text: str, limit: int) -> str:
+    """Cut after a sentence, unless most of what there is room for would be lost."""
+    if len(text) <= limit:
+        return text
+    end = 0
+    for part in sentences(text):
+        after = text.index(part, end) + len(part)
+        if after > limit - 2:
+            break
+        end = after
+    return f"{text[:end]} …" if end > limit // 2 else clip(text, limit)
 
 
 def _rarity(score: float) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
+import block_kit
 import make
 
 from monitor.model import Alert, AlertKind, Corroboration, Escalation, Growth, Message, Notice
@@ -129,8 +130,10 @@ def flaws(message: Message, links: Iterable[str] = (LINK,)) -> list[str]:
     told = [text for _, text in texts]
     all_told = [message.text, *told]
     written = [OWN_LINK.sub(lambda link: link[2] or "", text) for text in all_told]
+    marked = [message.text, *(text for kind, text in texts if kind == "mrkdwn")]
     # the headline is bold, and nothing else is
-    mrkdwn = [re.sub(r"(?m)^\*(.*)\*$", r"\1", text) for kind, text in texts if kind == "mrkdwn"]
+    mrkdwn = [re.sub(r"(?m)^\*(.*)\*$", r"\1", OWN_LINK.sub(lambda link: link[2] or "", text)) for text in marked]
+    payload = {"text": message.text, "blocks": list(message.blocks)}
     return [
         flaw
         for flaw, found in {
@@ -141,9 +144,10 @@ def flaws(message: Message, links: Iterable[str] = (LINK,)) -> list[str]:
             "text": not 1 <= len(message.text) <= 3_500,
             "angle bracket": any(character in text for text in written for character in "<>"),
             "entity": any(re.search(r"&(?!(amp|lt|gt);)", text) for text in all_told),
-            "link": not {link[1] for text in all_told for link in OWN_LINK.finditer(text)}
-            <= {link.replace("&", "&amp;") for link in links},
-            "markup": any(re.search(r"[*_~`]", OWN_LINK.sub(lambda link: link[2] or "", text)) for text in mrkdwn),
+            "refused": block_kit.refusal(payload, update=True) is not None,
+            "ping": bool(block_kit.pings(payload)),
+            "link": not {address for address, _ in block_kit.links(payload)} <= set(links),
+            "markup": any(re.search(r"[*_~`]", text) for text in mrkdwn),
             "not verbatim": any(
                 block["type"] == "section" and block["text"]["type"] == "mrkdwn" and not block["text"].get("verbatim")
                 for block in message.blocks

@@ -417,6 +417,7 @@ def test_root_says_that_its_story_is_silenced() -> None:
 # -- a burst --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_burst_of_five_thousand_is_a_budget_and_a_digest() -> None:
     desk = Desk(daily_budget=100, now=make.NOW)
     alerts = []

@@ -220,6 +220,19 @@ def test_text_that_only_begins_like_the_headline_is_whole():
     assert render(make.alert(item=item)).blocks[3]["text"]["text"] == "Kimchi exports rise"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a" * 150 + ". " + "B" * 200, "a" * 150 + ". …"),
+        ("a" * 100 + ". " + "B" * 200, "a" * 100 + ". " + "B" * 137 + "…"),
+        ("他" * 150 + "。" + "她" * 200, "他" * 150 + "。 …"),
+        ("A" * 150 + " said. The U.S. Coast Guard " + "b" * 200, "A" * 150 + " said. …"),
+    ],
+)
+def test_text_is_cut_after_a_sentence_where_one_ends_late_enough(text, said):
+    assert render(make.alert(item=make.item(text=text))).blocks[3]["text"]["text"] == said
+
+
 def test_single_source_is_not_counted():
     assert "source" not in render(make.alert(sources=("Harbour Wire",))).terminal
 

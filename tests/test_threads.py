@@ -161,7 +161,7 @@ def check(desk: Desk) -> None:
             assert rows[delivery.carrier][0].message
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(PUBLISH, min_size=1, max_size=3), st.lists(st.one_of(PUBLISH, TRY, TRY, MERGE, SPLIT), max_size=20))
 def test_whatever_a_person_rules_each_alert_is_told_once(
     begin: list[tuple[str, int, bool, int]], then: list[tuple[str, int, int]]

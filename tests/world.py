@@ -105,8 +105,8 @@ class World:
     @property
     def courier(self) -> Courier:
         return Courier(
-            self.sink, self.store, at_once, at_once, self.clock, self.settle, self.reply_gap, edit_gap=self.edit_gap,
-            pace=self.pace, repeats=self.repeats, ops=self.ops, sleep=self.sleep,
+            self.sink, self.store, at_once, at_once, self.clock, self.settle, self.reply_gap,
+            edit_gap=self.edit_gap, pace=self.pace, repeats=self.repeats, ops=self.ops, sleep=self.sleep,
         )  # fmt: skip
 
     async def know(self) -> None:
