@@ -445,7 +445,7 @@ def test_burst_of_five_thousand_is_a_budget_and_a_digest() -> None:
 SORTS_NOTHING = ["next_queued", "told", "over", "held_counts"]
 
 
-@pytest.mark.parametrize("asked", [*SORTS_NOTHING, "claim", "settle", "rethread", "commit"])
+@pytest.mark.parametrize("asked", [*SORTS_NOTHING, "claim", "settle", "commit"])
 def test_nothing_that_is_asked_for_each_alert_looks_at_all_of_them(asked: str) -> None:
     """How SQLite means to go about it: no scan of the outbox, nor of all in one state, and nothing of it sorted."""
     desk = Desk(now=make.NOW)
@@ -461,7 +461,6 @@ def test_nothing_that_is_asked_for_each_alert_looks_at_all_of_them(asked: str) -
         "held_counts": desk.store.held_counts,
         "claim": lambda: desk.store.claim(waiting.alert.id, make.message(), desk.now, seen=waiting),
         "settle": lambda: desk.store.settle(waiting.alert.id, DeliveryState.SENT, desk.now),
-        "rethread": lambda: desk.store.rethread(waiting.alert.id, lambda _deliveries, _tellings: {}, desk.now),
         "commit": lambda: desk.publish("two"),
     }
     questions[asked]()
