@@ -200,8 +200,11 @@ def explain_validation(error: ValidationError, source: Source, model: type[BaseM
 
     `model` is the one that refused: an error does not carry it, and its keys and ranges are what the words need.
     """
-    problems = []
-    for detail in error.errors(include_url=False):
+    problems, details = [], error.errors(include_url=False)
+    misspelt = {_meant(detail["loc"], model) for detail in details if detail["type"] == "extra_forbidden"}
+    for detail in details:
+        if detail["type"] == "missing" and detail["loc"] in misspelt:
+            continue  # one mistake, one problem: the misspelt key says what to do
         of_key = detail["type"] == "extra_forbidden" or detail["loc"][-1:] == ("[key]",)
         problems.append(source.problem(detail["loc"], _explain(detail, model), of_key=of_key))
     return in_file_order(problems)
@@ -703,10 +706,22 @@ def _unknown_key(keys: Keys, value: object, model: type[BaseModel]) -> str:
     return f"{said}; the keys are {', '.join(known)}"
 
 
+def _meant(keys: Keys, model: type[BaseModel]) -> Keys | None:
+    """Return the key path of which an unknown key looks like a slip of the pen; None if of none."""
+    own = _model(keys[:-1], model)
+    near = _nearest(keys[-1], list(own.model_fields) if own else [])
+    return (*keys[:-1], near) if near else None
+
+
 def did_you_mean(value: object, choices: Sequence[str]) -> str:
+    near = _nearest(value, choices)
+    return f'; did you mean "{near}"?' if near else ""
+
+
+def _nearest(value: object, choices: Sequence[str]) -> str | None:
     folded = {choice.casefold(): choice for choice in choices}
     near = difflib.get_close_matches(value.casefold(), folded, n=1) if isinstance(value, str) else []
-    return f'; did you mean "{folded[near[0]]}"?' if near else ""
+    return folded[near[0]] if near else None
 
 
 def _tables(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:

@@ -698,7 +698,8 @@ def day(tmp_path_factory: pytest.TempPathFactory, feeds: list[Feed]) -> Seen:
     second = Process(folder)
     seen.second = second.process.wait(60), second.hears(second.talk, "another monitor")
     until_sent(folder)
-    (folder / "rules" / "brics-clear.toml").write_text('titel = "BRICS Clear"\n', encoding="utf-8")
+    mistake = 'titel = "BRICS Clear"\ndescription = "The payment system of BRICS."\n'
+    (folder / "rules" / "brics-clear.toml").write_text(mistake, encoding="utf-8")
     monitor.process.send_signal(signal.SIGHUP)
     seen.refused = monitor.hears(monitor.talk, "brics-clear.toml:1")
     seen.kept = monitor.hears(monitor.talk, "rules kept")
