@@ -220,6 +220,19 @@ def _listen(value: str) -> str:
     raise ValueError(f'{quote(value)} is not an address with a port, as in "127.0.0.1:8787"')
 
 
+def _probed(value: str) -> str:
+    """Of this machine alone: nobody is asked who he is."""
+    if value.startswith("unix:/") or not value:
+        return value
+    host = _listen(value).rpartition(":")[0].strip("[]")
+    if not _is_loopback(host):
+        raise ValueError(
+            f'{quote(value)} can be reached from elsewhere; listen at "127.0.0.1:9469" or "unix:/run/news-monitor/probes", '
+            "with a proxy in front that asks who is asking"
+        )
+    return value
+
+
 def _feed_prefix(value: str) -> str:
     parts = _address(value)
     if parts is None:
@@ -493,6 +506,11 @@ class Heartbeat(_Section):
     every: Annotated[Duration, between("1m", "1h")] = parse_duration("5m")
 
 
+class Probes(_Section):
+    #: "host:port" of this machine, or "unix:/path"; empty: nobody is answered
+    listen: Annotated[Word, AfterValidator(_probed)] = ""
+
+
 class Log(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     #: auto: text on a terminal, json elsewhere
@@ -536,6 +554,7 @@ class Config(_Section):
     feedback: Feedback = Feedback()
     canary: Canary = Canary()
     heartbeat: Heartbeat = Heartbeat()
+    probes: Probes = Probes()
     log: Log = Log()
     rules_policy: RulesPolicy = RulesPolicy()
     background: Background = Background()
