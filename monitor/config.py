@@ -591,7 +591,7 @@ def load(path: Path | None, env: Mapping[str, str]) -> Config:
         raise ConfigError(error.problems) from error
     config = check(source)
     folder = file.absolute().parent if file else Path.cwd()
-    return _resolve(config, folder, env)
+    return _resolve(config, file, folder, env)
 
 
 def check(source: Source) -> Config:
@@ -761,7 +761,7 @@ def _missing_for_opinions(opinion: Opinion) -> Iterator[tuple[tuple[Keys, Keys],
         )
 
 
-def _resolve(config: Config, folder: Path, env: Mapping[str, str]) -> Config:
+def _resolve(config: Config, file: Path | None, folder: Path, env: Mapping[str, str]) -> Config:
     """Make every path absolute, and find the folders that nobody named."""
 
     def model(name: str) -> str:
@@ -771,7 +771,7 @@ def _resolve(config: Config, folder: Path, env: Mapping[str, str]) -> Config:
     token_file, background = config.slack.token_file, config.background.file
     return config.model_copy(
         update={
-            "state": folder / config.state if "state" in given else _default_state(folder, env),
+            "state": folder / config.state if "state" in given else _default_state(file, folder, env),
             "rules": folder / config.rules if "rules" in given else _default_rules(folder),
             "embedding": config.embedding.model_copy(
                 update={"engines": tuple(model(name) for name in config.embedding.engines)}
@@ -786,10 +786,13 @@ def _resolve(config: Config, folder: Path, env: Mapping[str, str]) -> Config:
     )
 
 
-def _default_state(folder: Path, env: Mapping[str, str]) -> Path:
+def _default_state(file: Path | None, folder: Path, env: Mapping[str, str]) -> Path:
     if env.get("STATE_DIRECTORY"):
         return Path(env["STATE_DIRECTORY"].split(":")[0])  # systemd joins several with colons; the first is ours
-    return SYSTEM_STATE if folder == SYSTEM_FILE.parent else folder / "state"
+    if folder != SYSTEM_FILE.parent:
+        return folder / "state"
+    # news-monitor@NAME, the unit's instance, reads NAME.toml there
+    return SYSTEM_STATE if file is None or file.name == SYSTEM_FILE.name else SYSTEM_STATE / file.stem
 
 
 def _default_rules(folder: Path) -> Path:

@@ -491,3 +491,14 @@ def test_sample_tells_the_range_of_the_setting(keys: tuple[str, ...]) -> None:
     explanation = section[: section.index(f"#{keys[-1]} = ")].rsplit("\n\n", 1)[-1]
     assert explanation.startswith("# ")
     assert [bound for bound in bounds if not re.search(rf"\b{bound}\b", explanation)] == []
+
+
+@pytest.mark.parametrize(("name", "state"), [("monitor.toml", "var"), ("energy.toml", "var/energy")])
+def test_each_instance_has_a_state_of_its_own(
+    name: str, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`news-monitor@energy` reads energy.toml, and so does who asks about it from a shell."""
+    monkeypatch.setattr(config, "SYSTEM_FILE", tmp_path / "monitor.toml")
+    monkeypatch.setattr(config, "SYSTEM_STATE", tmp_path / "var")
+    (tmp_path / name).write_text("", encoding="utf-8")
+    assert load(tmp_path / name, {}).state == tmp_path / state

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from monitor.daemon import LAST_POST
 from monitor.metrics import METRICS
 from monitor.model import Condition, DeliveryState, HoldReason, PollOutcome, Verdict
 
@@ -69,3 +70,61 @@ def test_promtool_takes_the_rules() -> None:
         command = ["promtool", "check", what, str(DEPLOY / name)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
         assert done.returncode == 0, done.stderr
+
+
+# -- systemd --------------------------------------------------------------------------------------
+
+UNIT, TEMPLATE = ((DEPLOY / name).read_text(encoding="utf-8") for name in ("monitor.service", "monitor@.service"))
+
+
+def directives(unit: str) -> list[str]:
+    return [line for line in unit.splitlines() if line and not line.startswith("#")]
+
+
+def test_instance_differs_from_the_unit_in_names_alone() -> None:
+    names = {
+        "Description=News monitor:": "Description=News monitor %i:",
+        "/etc/news-monitor/monitor.toml": "/etc/news-monitor/%i.toml",
+        "StateDirectory=news-monitor": "StateDirectory=news-monitor/%i",
+        "RuntimeDirectory=news-monitor": "RuntimeDirectory=news-monitor/%i",
+        "/etc/news-monitor/slack-bot-token": "/etc/news-monitor/%i.slack-bot-token",
+    }
+    expected = "\n".join(directives(UNIT))
+    for one, other in names.items():
+        assert expected.count(one) == 1
+        expected = expected.replace(one, other)
+    assert directives(TEMPLATE) == expected.splitlines()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+@pytest.mark.parametrize("name", ["monitor.service", "monitor@.service"])
+def test_units_are_exposed_to_little(name: str) -> None:
+    """At most 1.5 of 10, by systemd's own count; the threshold is in tenths."""
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", "--no-pager", str(DEPLOY / name)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_time_to_stop_is_longer_than_the_daemon_takes() -> None:
+    assert "TimeoutStopSec=30" in UNIT
+    assert LAST_POST < 30
+
+
+# -- the installer --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "script", [DEPLOY / "install.sh", ROOT / "run.sh", ROOT / ".ci" / "run"], ids=lambda path: path.name
+)
+def test_scripts_parse(script: Path) -> None:
+    assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0  # noqa: S603, S607 - ours
+    assert script.stat().st_mode & 0o111
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+@pytest.mark.parametrize(
+    "script", [DEPLOY / "install.sh", ROOT / "run.sh", ROOT / ".ci" / "run"], ids=lambda path: path.name
+)
+def test_scripts_are_well_by_shellcheck(script: Path) -> None:
+    done = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True, check=False)  # noqa: S603, S607 - ours
+    assert done.returncode == 0, done.stdout
