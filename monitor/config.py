@@ -877,6 +877,19 @@ def opinion_key(config: Config, env: Mapping[str, str]) -> SecretStr | None:
     return SecretStr(key)
 
 
+def secrets(config: Config, env: Mapping[str, str]) -> list[str]:
+    """Return all that is secret in the configuration, and in what it names, as far as it can be read: what no log may show."""
+    named = [*(sink.url for sink in config.sink), *(sink.secret for sink in config.sink)]
+    found = [config.heartbeat.url, *(value for value in named if not value.startswith("$"))]
+    named += [value for feed in config.feed for value in feed.headers.values()]
+    named += [f"${config.opinion.key_env}"]
+    found += [env.get(value[1:], "").strip() for value in named if value.startswith("$")]
+    with suppress(ConfigError):  # who needs it is told what is wrong with it
+        if token := slack_token(config, env):
+            found.append(token.get_secret_value())
+    return [secret for secret in found if secret]
+
+
 def sink_names(config: Config) -> list[str]:
     return [sink.name for sink in config.sink]
 
