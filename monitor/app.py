@@ -31,6 +31,7 @@ from monitor.config import (
     opinion_key,
     sink_names,
     sink_secrets,
+    slack_app_token,
     slack_channels,
     slack_token,
 )
@@ -43,6 +44,7 @@ from monitor.errors import BusyError, ConfigError, EngineError, Misconfigured, O
 from monitor.fetch import FeedOptions, Fetcher, FetchPolicy
 from monitor.gate import Gate
 from monitor.health import notice, review
+from monitor.hearing import Hearing, hear, note_link
 from monitor.heartbeat import Heartbeat
 from monitor.isolate import Isolated
 from monitor.judges import CrossEncoderJudge, EndpointJudge
@@ -84,6 +86,7 @@ from monitor.rules import load_topics
 from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
 from monitor.sinks import AppriseSink, Router, WebhookSink
+from monitor.socket_mode import SocketMode
 from monitor.store import Store
 from monitor.stories import Openness
 from monitor.survey import Surveyor
@@ -269,10 +272,11 @@ class Monitor:
         auditor: Auditor | None = None,
         aviary: Aviary | None = None,
         heartbeat: Heartbeat | None = None,
+        socket: SocketMode | None = None,
         note_trouble: Callable[[str], None] = lambda _words: None,
     ) -> None:
-        """auditor: None where channels cannot be read back. aviary, heartbeat: None where nobody wants one. note_trouble: puts
-        what keeps us from our work where `status` finds it; empty for nothing.
+        """auditor: None where channels cannot be read back. aviary, heartbeat: None where nobody wants one. socket: None where
+        alerts bear no buttons. note_trouble: puts what keeps us from our work where `status` finds it; empty for nothing.
         """
         self.config = config
         self.note_trouble = note_trouble
@@ -285,6 +289,7 @@ class Monitor:
         self._auditor = auditor
         self._aviary = aviary
         self._heartbeat = heartbeat
+        self._socket = socket
         #: why the last beat failed; empty if it did not
         self._missed = ""
         self._swept = False
@@ -394,6 +399,14 @@ class Monitor:
         """See to the daily canary, if there is to be one."""
         if self._aviary:
             await tend(self._aviary)
+
+    async def listen(self) -> None:
+        """Take down what people say by buttons, until cancelled; return at once if there are none."""
+        if self._socket is None:
+            await self.ask(lambda store: store.keep_link(None))
+            return
+        edges = Hearing(self._store, self._collector.in_store, self._socket.answer, self._collector.clock)
+        await self._socket.listen(functools.partial(hear, edges=edges), functools.partial(note_link, edges=edges))
 
     async def beat(self) -> None:
         """Tell the dead-man's switch that all is well, if it is."""
@@ -553,6 +566,7 @@ async def open_monitor(
             note_news=pushes.note_news if pushes else lambda _feed, _now: None,
             asking=await _open_asking(stack, config, env, in_engine),
         )
+        socket = await _open_socket(stack, config, env) if _slack(sink) else None
         courier = Courier(
             sink,
             store,
@@ -567,6 +581,7 @@ async def open_monitor(
             ops=config.ops.channel,
             gate=lambda: _gate(config, judge.matcher.topics),
             digests=Schedule.of(config.digest.daily, config.digest.weekly, config.alerts.timezone),
+            buttons=socket is not None,
         )
         auditor = None
         if slack := _slack(sink):
@@ -579,9 +594,22 @@ async def open_monitor(
         monitor = Monitor(
             config, store, learning, judge, collector, courier, pushes, auditor,
             _aviary(config, lambda: monitor.learning, store, sink, in_store, in_engine, in_sender, clock), heartbeat,
-            lock.note,
+            socket, lock.note,
         )  # fmt: skip
         yield monitor
+
+
+async def _open_socket(stack: AsyncExitStack, config: Config, env: Mapping[str, str]) -> SocketMode | None:
+    """What hears of buttons; None if none are wanted, or their token is no good: alerts go out without them."""
+    try:
+        app_token, bot_token = slack_app_token(config, env), slack_token(config, env)
+    except ConfigError as error:
+        log.error("buttons", problem=str(error))
+        return None
+    if app_token is None or bot_token is None:
+        return None
+    socket = SocketMode(app_token.get_secret_value(), bot_token.get_secret_value(), config.slack.base_url)
+    return await stack.enter_async_context(socket)
 
 
 def _aviary(

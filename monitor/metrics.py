@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from monitor.health import conditions
-from monitor.model import Condition, DeliveryState, FeedState, Flight, HoldReason, Verdict
+from monitor.model import Condition, DeliveryState, FeedState, Flight, HoldReason, Link, Verdict
 
 #: name -> what it counts. Names never change; a new meaning gets a new name.
 METRICS = {
@@ -25,6 +25,7 @@ METRICS = {
     "news_monitor_overdue_seconds": "By how much the longest overdue feed is.",
     "news_monitor_canary_failed": "1 while the latest canary has failed.",
     "news_monitor_canary_arrived_timestamp_seconds": "When the latest canary arrived, in Unix time; 0: it has not.",
+    "news_monitor_buttons_connected": "1 while Slack can tell of buttons that were pressed.",
     "news_monitor_last_poll_timestamp_seconds": "When a poll was last written down, in Unix time; 0: never.",
 }
 
@@ -38,6 +39,7 @@ def metrics(
     *,
     outage: bool,
     canary: Flight | None = None,
+    link: Link | None = None,
     now: datetime,
 ) -> str:
     """Give all metrics. Every label value is there from the beginning, also where it counts nothing."""
@@ -62,6 +64,7 @@ def metrics(
         "news_monitor_canary_arrived_timestamp_seconds": _one(
             round(canary.arrived.timestamp(), 3) if canary and canary.arrived else 0
         ),
+        "news_monitor_buttons_connected": _one(int(link is not None and not link.problem)),
         "news_monitor_last_poll_timestamp_seconds": _one(round(max(polls, default=0.0), 3)),
     }
     lines = []

@@ -21,6 +21,7 @@ import numpy as np
 import structlog
 
 from monitor.background import Background
+from monitor.buttons import with_buttons
 from monitor.decide import Policy, decide, decide_edit
 from monitor.digest import BASELINE, Period, Schedule, compose, render_digest, spikes
 from monitor.errors import (
@@ -868,6 +869,8 @@ class Courier:
     #: what is told when, as the topics are by now
     gate: Callable[[], Gate] = Gate
     digests: Schedule = field(default_factory=Schedule)
+    #: alerts bear buttons, and somebody hears when one is pressed
+    buttons: bool = False
 
 
 async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> int:
@@ -915,7 +918,7 @@ async def _send_waiting(edges: Courier, go_on: Callable[[], bool]) -> int:
         ):
             claimed = replace(
                 delivery,
-                message=_as_sent(delivery, message),
+                message=_as_sent(delivery, message, buttons=edges.buttons),
                 state=DeliveryState.SENDING,
                 attempt=delivery.attempt + 1,
                 sending_at=now,
@@ -1034,10 +1037,17 @@ def _rendered(delivery: Delivery) -> Message:
     return by_itself(message, alert) if alert.parent and not delivery.thread else message
 
 
-def _as_sent(delivery: Delivery, frozen: Message) -> Message:
-    """The frozen message in the form in which it is tried now; another try in this form sends the same bytes."""
-    message = degraded(frozen, delivery.rung) or frozen
-    return doubted(message) if delivery.repeats else message
+def _as_sent(delivery: Delivery, frozen: Message, *, buttons: bool) -> Message:
+    """The frozen message in the form in which it is tried now; another try in this form sends the same bytes.
+
+    What was refused as it was is tried without buttons: they may be why.
+    """
+    message, alert = degraded(frozen, delivery.rung) or frozen, delivery.alert
+    message = doubted(message) if delivery.repeats else message
+    if not buttons or delivery.rung or not isinstance(alert, Alert) or sink_of(alert.channel):
+        return message
+    # an edit is its root's message
+    return with_buttons(message, alert.parent if alert.kind is AlertKind.EDIT else alert.id)
 
 
 async def _send(delivery: Delivery, edges: Courier) -> DeliveryState:

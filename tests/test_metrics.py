@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import make
+import pytest
 
 from monitor.metrics import METRICS, metrics
-from monitor.model import Condition, DeliveryState, FeedState, HoldReason, Verdict
+from monitor.model import Condition, DeliveryState, FeedState, HoldReason, Link, Verdict
 
 
 def lines(*states: FeedState, outage: bool = False) -> list[str]:
@@ -33,6 +34,12 @@ def test_every_word_has_its_number() -> None:
         assert f'news_monitor_outbox{{state="{state}"}} {1 if state is DeliveryState.SENT else 0}' in shown
     for reason in HoldReason:
         assert f'news_monitor_held_alerts{{reason="{reason}"}} {3 if reason is HoldReason.BUDGET else 0}' in shown
+
+
+@pytest.mark.parametrize(("link", "value"), [(None, 0), (Link(make.NOW), 1), (Link(make.NOW, "invalid_auth"), 0)])
+def test_connection_for_buttons_is_there_or_not(link: Link | None, value: int) -> None:
+    shown = metrics([], 0, {}, {}, {}, outage=False, link=link, now=make.NOW)
+    assert f"\nnews_monitor_buttons_connected {value}\n" in shown
 
 
 def test_feeds_are_counted() -> None:
