@@ -274,9 +274,11 @@ class Monitor:
         heartbeat: Heartbeat | None = None,
         socket: SocketMode | None = None,
         note_trouble: Callable[[str], None] = lambda _words: None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         """auditor: None where channels cannot be read back. aviary, heartbeat: None where nobody wants one. socket: None where
-        alerts bear no buttons. note_trouble: puts what keeps us from our work where `status` finds it; empty for nothing.
+        alerts bear no buttons. note_trouble: puts what keeps us from our work where `status` finds it; empty for nothing. env:
+        where tokens are looked for again.
         """
         self.config = config
         self.note_trouble = note_trouble
@@ -290,6 +292,7 @@ class Monitor:
         self._aviary = aviary
         self._heartbeat = heartbeat
         self._socket = socket
+        self._env = env or {}
         #: why the last beat failed; empty if it did not
         self._missed = ""
         self._swept = False
@@ -447,9 +450,10 @@ class Monitor:
     async def reload(self) -> list[Problem]:
         """Read the rules again: all of them hold from the next poll on, or, if any is wrong, none does.
 
-        A person who asks for it may have mended what blocked alerts as well: they are tried again.
+        A person who asks for it may have mended what blocked alerts as well: tokens are read again, and they are tried again.
         """
         in_store, in_engine, clock = self._collector.in_store, self._collector.in_engine, self._collector.clock
+        await self._renew_tokens()
         await in_store(self._store.unblock_all, clock())
         topics, problems = load_topics(self.config.rules, sink_names(self.config))
         if slack := _slack(self._courier.sink):
@@ -462,6 +466,19 @@ class Monitor:
         await in_store(self.judge.learn, matcher)
         log.info("rules", topics=len(topics), folder=str(self.config.rules))
         return problems
+
+    async def _renew_tokens(self) -> None:
+        """Read Slack's tokens again; where one is no good, those that were read before stay in use."""
+        slack = _slack(self._courier.sink)
+        try:
+            token, app_token = slack_token(self.config, self._env), slack_app_token(self.config, self._env)
+        except ConfigError as error:
+            log.error("slack", problem=f"the tokens that were read before stay in use: {error}")
+            return
+        if slack and token:
+            await self._courier.in_sender(slack.renew, token.get_secret_value())
+            if self._socket and app_token:
+                self._socket.renew(app_token.get_secret_value(), token.get_secret_value())
 
     async def tidy(self) -> None:
         """Let go of what no new item can be compared with, and of near misses that nobody will ask about any more; and have
@@ -594,7 +611,7 @@ async def open_monitor(
         monitor = Monitor(
             config, store, learning, judge, collector, courier, pushes, auditor,
             _aviary(config, lambda: monitor.learning, store, sink, in_store, in_engine, in_sender, clock), heartbeat,
-            socket, lock.note,
+            socket, lock.note, env,
         )  # fmt: skip
         yield monitor
 
