@@ -401,6 +401,7 @@ def _metrics(store: Store | None, config: Config) -> str:
         store.outbox_counts(),
         held,
         outage=outage,
+        blockages=len(store.blockages()),
         canary=store.flight(),
         link=store.link() if is_at_work(config.state) else None,
         now=utc_now(),

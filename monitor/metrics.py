@@ -22,6 +22,7 @@ METRICS = {
     "news_monitor_stories": "Stories ever opened.",
     "news_monitor_outbox": "Alerts and notices, by the state of their delivery.",
     "news_monitor_held_alerts": "Alerts that are held, by reason.",
+    "news_monitor_blockages": "Causes for which nothing goes to a channel, or to any, until a person acts.",
     "news_monitor_overdue_seconds": "By how much the longest overdue feed is.",
     "news_monitor_canary_failed": "1 while the latest canary has failed.",
     "news_monitor_canary_arrived_timestamp_seconds": "When the latest canary arrived, in Unix time; 0: it has not.",
@@ -38,6 +39,7 @@ def metrics(
     held: Mapping[str, int],
     *,
     outage: bool,
+    blockages: int = 0,
     canary: Flight | None = None,
     link: Link | None = None,
     now: datetime,
@@ -59,6 +61,7 @@ def metrics(
         "news_monitor_stories": _one(stories),
         "news_monitor_outbox": _each("state", {state: outbox.get(state, 0) for state in DeliveryState}),
         "news_monitor_held_alerts": _each("reason", {reason: held.get(reason, 0) for reason in HoldReason}),
+        "news_monitor_blockages": _one(blockages),
         "news_monitor_overdue_seconds": _one(round(max(overdue, default=0.0), 3)),
         "news_monitor_canary_failed": _one(int(canary is not None and bool(canary.failed))),
         "news_monitor_canary_arrived_timestamp_seconds": _one(

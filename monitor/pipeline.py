@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
@@ -43,6 +44,7 @@ from monitor.match import Matcher, embedded_items, item_texts
 from monitor.model import (
     Alert,
     AlertKind,
+    Blockage,
     Decision,
     Delivery,
     DeliveryState,
@@ -193,6 +195,7 @@ class Memory(Protocol):
         receipt: str = "",
         error: str = "",
         not_before: datetime | None = None,
+        over: Callable[[Blockage], Notice | None] = ...,
     ) -> None: ...
     def degrade(self, delivery_id: str, now: datetime, error: str, *, lowest: bool) -> DeliveryState: ...
     def repeat(self, delivery_id: str, now: datetime, error: str) -> None: ...
@@ -1126,6 +1129,20 @@ async def _block(delivery: Delivery, error: Misconfigured, edges: Courier) -> No
         log.error("blocked", channel=channel or "all", because=str(error))
 
 
+def _over(edges: Courier, blockage: Blockage) -> Notice | None:
+    """Tell ops that something goes through again."""
+    if not edges.ops:
+        return None
+    now, channel = edges.clock(), blockage.channel or "every channel"
+    text = (
+        f"{channel} is not blocked any more, as it was since {blockage.since:%Y-%m-%d %H:%M} UTC: {blockage.because}\n"
+        "What waited for it goes out now"
+    )
+    return Notice(
+        str(uuid.uuid5(_BLOCKED, f"over|{blockage.channel}|{blockage.since.isoformat()}")), edges.ops, text, now
+    )
+
+
 #: Ids of notices of what is blocked are uuid5 in this namespace.
 _BLOCKED = uuid.UUID("c1b6a2de-0d5f-5b0c-8a5f-7e0a54a8f3d1")
 
@@ -1183,6 +1200,7 @@ async def _settle(
         receipt=receipt,
         error=error,
         not_before=not_before,
+        over=partial(_over, edges),
     )
     await _after(delivery, state, edges, error)
 

@@ -42,6 +42,10 @@ def test_connection_for_buttons_is_there_or_not(link: Link | None, value: int) -
     assert f"\nnews_monitor_buttons_connected {value}\n" in shown
 
 
+def test_blockages_are_counted() -> None:
+    assert "\nnews_monitor_blockages 2\n" in metrics([], 0, {}, {}, {}, outage=False, blockages=2, now=make.NOW)
+
+
 def test_feeds_are_counted() -> None:
     gone = FeedState(make.feed(), last_error="http 410", failures=1.0, next_poll=make.NOW - timedelta(seconds=90))
     holding = FeedState(make.feed(), first_success=make.NOW, last_poll=make.NOW, held=12)

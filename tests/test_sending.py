@@ -396,7 +396,7 @@ async def test_blocked_channel_is_probed_with_its_oldest_alert_and_then_all_the_
     world.wait(minutes=14)
     assert await world.deliver() == 0
     world.wait(minutes=1)
-    assert await world.deliver() == 2
+    assert await world.deliver() == 3  # the third to ops
     assert (world.store.blockages(), set(states(world))) == ([], {"sent"})
 
 
@@ -410,6 +410,16 @@ async def test_ops_are_told_once_of_each_cause() -> None:
     assert [text.split(";")[0].partition(": ")[2] for text in notices] == [
         "C0NEWS is blocked: slack: notˍinˍchannel: the bot is not in the channel", "C0NEWS is blocked: slack: isˍarchived",
     ]  # fmt: skip
+
+
+async def test_ops_are_told_once_that_it_is_over() -> None:
+    world = await with_two_channels(NOT_INVITED, None, NOT_INVITED)
+    await world.publish(WIRE, TROOPS)
+    for _ in range(4):
+        await world.deliver()
+        world.wait(minutes=15)
+    notices = [m.message.text for m in world.sink.messages if m.message and m.alert.kind is AlertKind.NOTICE]
+    assert [text.partition(": ")[2].partition(" blocked")[0] for text in notices] == ["C0NEWS is", "C0NEWS is not"]
 
 
 async def test_ops_cannot_be_told_of_their_own_channel() -> None:
@@ -431,7 +441,8 @@ async def test_token_that_was_revoked_blocks_every_channel_with_one_call() -> No
     await world.deliver()
     world.restart()
     await world.deliver()
-    assert (len(world.sink.tries), Counter(states(world))) == (4, {"sent": 2})
+    assert (len(world.sink.tries), Counter(states(world))) == (5, {"sent": 3})
+    assert world.sink.messages[-1].alert.channel == "C0OPS"
 
 
 async def test_token_that_was_revoked_is_no_matter_of_another_sink_s_channel() -> None:
