@@ -988,8 +988,13 @@ def _end_quiet_hours(memory: Memory, gate: Gate, now: datetime) -> None:
 
 
 def tell_digests(memory: Memory, gate: Gate, schedule: Schedule, now: datetime) -> int:
-    """Make the digests that are due and were not made yet; how many. What was due before we first looked is not."""
+    """Make the digests that are due and were not made yet; how many. What was due before we first looked is not.
+
+    In quiet hours none is made: it is as late as they last.
+    """
     made = 0
+    if gate.quiet(now):
+        return made
     for period in schedule.latest(now):
         mark, at = f"digest {period.kind}", period.at.isoformat()
         before = memory.fact(mark)
