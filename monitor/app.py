@@ -31,6 +31,7 @@ from monitor.config import (
     opinion_key,
     sink_names,
     sink_secrets,
+    slack_app_token,
     slack_channels,
     slack_token,
 )
@@ -52,6 +53,7 @@ from monitor.errors import (
 from monitor.fetch import FeedOptions, Fetcher, FetchPolicy
 from monitor.gate import Gate
 from monitor.health import notice, review
+from monitor.hearing import Hearing, hear, note_link
 from monitor.heartbeat import Heartbeat
 from monitor.isolate import Isolated
 from monitor.judges import CrossEncoderJudge, EndpointJudge
@@ -98,6 +100,7 @@ from monitor.rules import load_topics
 from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
 from monitor.sinks import AppriseSink, Router, WebhookSink
+from monitor.socket_mode import SocketMode
 from monitor.store import Store
 from monitor.stories import Openness
 from monitor.survey import Surveyor
@@ -286,10 +289,13 @@ class Monitor:
         auditor: Auditor | None = None,
         aviary: Aviary | None = None,
         heartbeat: Heartbeat | None = None,
+        socket: SocketMode | None = None,
         note_trouble: Callable[[str], None] = lambda _words: None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
-        """auditor: None where channels cannot be read back. aviary, heartbeat: None where nobody wants one. note_trouble: puts
-        what keeps us from our work where `status` finds it; empty for nothing.
+        """auditor: None where channels cannot be read back. aviary, heartbeat: None where nobody wants one. socket: None where
+        alerts bear no buttons. note_trouble: puts what keeps us from our work where `status` finds it; empty for nothing. env:
+        where tokens are looked for again.
         """
         self.config = config
         self.note_trouble = note_trouble
@@ -302,6 +308,8 @@ class Monitor:
         self._auditor = auditor
         self._aviary = aviary
         self._heartbeat = heartbeat
+        self._socket = socket
+        self._env = env or {}
         #: why the last beat failed; empty if it did not
         self._missed = ""
         self._swept = False
@@ -412,6 +420,14 @@ class Monitor:
         if self._aviary:
             await tend(self._aviary)
 
+    async def listen(self) -> None:
+        """Take down what people say by buttons, until cancelled; return at once if there are none."""
+        if self._socket is None:
+            await self.ask(lambda store: store.keep_link(None))
+            return
+        edges = Hearing(self._store, self._collector.in_store, self._socket.answer, self._collector.clock)
+        await self._socket.listen(functools.partial(hear, edges=edges), functools.partial(note_link, edges=edges))
+
     async def beat(self) -> None:
         """Tell the dead-man's switch that all is well, if it is."""
         if self._heartbeat is None:
@@ -484,9 +500,10 @@ class Monitor:
     async def reload(self) -> list[Problem]:
         """Read the rules again: all of them hold from the next poll on, or, if any is wrong, none does.
 
-        A person who asks for it may have mended what blocked alerts as well: they are tried again.
+        A person who asks for it may have mended what blocked alerts as well: tokens are read again, and they are tried again.
         """
         in_store, in_engine, clock = self._collector.in_store, self._collector.in_engine, self._collector.clock
+        await self._renew_tokens()
         await in_store(self._store.unblock_all, clock())
         topics, problems = load_topics(self.config.rules, sink_names(self.config))
         if slack := _slack(self._courier.sink):
@@ -499,6 +516,19 @@ class Monitor:
         await in_store(self.judge.learn, matcher)
         log.info("rules", topics=len(topics), folder=str(self.config.rules))
         return problems
+
+    async def _renew_tokens(self) -> None:
+        """Read Slack's tokens again; where one is no good, those that were read before stay in use."""
+        slack = _slack(self._courier.sink)
+        try:
+            token, app_token = slack_token(self.config, self._env), slack_app_token(self.config, self._env)
+        except ConfigError as error:
+            log.error("slack", problem=f"the tokens that were read before stay in use: {error}")
+            return
+        if slack and token:
+            await self._courier.in_sender(slack.renew, token.get_secret_value())
+            if self._socket and app_token:
+                self._socket.renew(app_token.get_secret_value(), token.get_secret_value())
 
     async def tidy(self) -> None:
         """Let go of what no new item can be compared with, and of near misses that nobody will ask about any more; and have
@@ -612,6 +642,7 @@ async def open_monitor(
             asking=await _open_asking(stack, config, env, in_engine),
             telemetry=telemetry,
         )
+        socket = await _open_socket(stack, config, env) if _slack(sink) else None
         courier = Courier(
             sink,
             store,
@@ -627,6 +658,7 @@ async def open_monitor(
             gate=lambda: _gate(config, judge.matcher.topics),
             digests=Schedule.of(config.digest.daily, config.digest.weekly, config.alerts.timezone),
             telemetry=telemetry,
+            buttons=socket is not None,
         )
         auditor = None
         if slack := _slack(sink):
@@ -639,9 +671,22 @@ async def open_monitor(
         monitor = Monitor(
             config, store, learning, judge, collector, courier, pushes, auditor,
             _aviary(config, lambda: monitor.learning, store, sink, in_store, in_engine, in_sender, clock), heartbeat,
-            lock.note,
+            socket, lock.note, env,
         )  # fmt: skip
         yield monitor
+
+
+async def _open_socket(stack: AsyncExitStack, config: Config, env: Mapping[str, str]) -> SocketMode | None:
+    """What hears of buttons; None if none are wanted, or their token is no good: alerts go out without them."""
+    try:
+        app_token, bot_token = slack_app_token(config, env), slack_token(config, env)
+    except ConfigError as error:
+        log.error("buttons", problem=str(error))
+        return None
+    if app_token is None or bot_token is None:
+        return None
+    socket = SocketMode(app_token.get_secret_value(), bot_token.get_secret_value(), config.slack.base_url)
+    return await stack.enter_async_context(socket)
 
 
 def _aviary(

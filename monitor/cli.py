@@ -14,7 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -169,7 +169,7 @@ def demo(state: Path, serve: bool, port: int) -> None:
 @command
 def check(context: click.Context) -> None:
     """Check the configuration, the topic files and the feed list: 78 for the first, 1 for the others."""
-    from monitor.config import channel_problems, slack_token
+    from monitor.config import channel_problems, slack_app_token, slack_token
     from monitor.rules import check_topics
 
     file = find(context.find_root().obj, os.environ)
@@ -179,6 +179,7 @@ def check(context: click.Context) -> None:
     click.echo(f"topics: {len(topics)} in {config.rules}")
     if slack_token(config, os.environ) is not None and (unclear := channel_problems(config, topics)):
         raise ConfigError(unclear)
+    slack_app_token(config, os.environ)  # without it the daemon only says so
     state = open_store_to_read(config)
     feeds = state.feeds() if state else []
     click.echo(f"feeds: {len(feeds)}" + ("" if feeds else " (add some: monitor feeds import deploy/feeds.opml)"))
@@ -254,14 +255,14 @@ def _embedded(store: Store, learning: Learning, item: Item) -> EmbeddedItem:
 @command
 def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     """Show feeds, items, stories and the outbox; 1 if an alert is stuck, or the monitor cannot work."""
-    from monitor.database import trouble
+    from monitor.database import is_at_work, trouble
     from monitor.deliveries import blocked, blocked_data
     from monitor.health import conditions
 
     config = read_config(context)
     store = open_store_to_read(config)
     if as_metrics:
-        click.echo(_metrics(store), nl=False)
+        click.echo(_metrics(store, config), nl=False)
         return
     totals = store.totals() if store else {}
     outbox = store.outbox_counts() if store else {}
@@ -272,6 +273,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     outage = store.outage() if store else None
     kept_from_work = trouble(config.state)
     canary = store.flight() if store else None
+    link = store.link() if store and is_at_work(config.state) else None
     blockages = store.blockages() if store else []
     stuck = outbox.get(DeliveryState.BLOCKED, 0) + outbox.get(DeliveryState.DEAD, 0)
     if as_json:
@@ -287,6 +289,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
             "model": store.fact("model") if store else "",
             "trouble": kept_from_work,
             "canary": str(canary) if canary else None,
+            "buttons": str(link) if link else None,
         }  # fmt: skip
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
     elif store is None:
@@ -297,6 +300,8 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
         click.echo(tabulate(rows, tablefmt="plain"))
         if canary:
             click.echo(f"\nthe canary {canary}")
+        if link:
+            click.echo(f"\nbuttons: {link}")
         if outage:
             click.echo(f"\noutage of our own network since {short(outage.since)} UTC: no feed is charged for it")
         if blockages:
@@ -387,12 +392,16 @@ def test_alert(context: click.Context, channel: str) -> None:
     click.echo(f"{channel}: posted" + ("" if sink_of(channel) else ", and read back"))
 
 
-def _metrics(store: Store | None) -> str:
+def _metrics(store: Store | None, config: Config) -> str:
+    from monitor.database import is_at_work
     from monitor.metrics import metrics
     from monitor.model import Numbers
 
     now = utc_now()
-    return metrics(store.numbers(now) if store else Numbers([], 0, {}, {}, {}, [], outage=False, canary=None, at=now))
+    if store is None:
+        return metrics(Numbers([], 0, {}, {}, {}, [], outage=False, canary=None, link=None, at=now))
+    numbers = store.numbers(now)
+    return metrics(numbers if is_at_work(config.state) else replace(numbers, link=None))
 
 
 @main.command()

@@ -58,7 +58,9 @@ SYSTEM_FILE = Path("/etc/news-monitor/monitor.toml")
 # What `StateDirectory=news-monitor` of the unit file means: a command typed at a shell does not get $STATE_DIRECTORY,
 # and must not look at an empty state beside the system's configuration instead.
 SYSTEM_STATE = Path("/var/lib/news-monitor")
-TOKEN_CREDENTIAL = "slack-bot-token"  # noqa: S105  the file's name, not a token
+# the files' names, not tokens
+TOKEN_CREDENTIAL = "slack-bot-token"  # noqa: S105
+APP_TOKEN_CREDENTIAL = "slack-app-token"  # noqa: S105
 _PACKAGE = Path(__file__).parent
 #: RFC 9110, section 5.6.2
 _HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
@@ -437,6 +439,8 @@ class Digest(_Section):
 
 class Slack(_Section):
     token_file: _OptionalFile = None
+    #: with its token alerts bear buttons
+    app_token_file: _OptionalFile = None
     #: ends in a slash
     base_url: Annotated[Word, AfterValidator(_base_url)] = "https://slack.com/api/"
     timeout: Annotated[Duration, between("1s", "2m")] = parse_duration("10s")
@@ -768,7 +772,7 @@ def _resolve(config: Config, file: Path | None, folder: Path, env: Mapping[str, 
         return str(folder / name) if name.startswith(("./", "../")) else name
 
     given = config.model_fields_set
-    token_file, background = config.slack.token_file, config.background.file
+    slack, background = config.slack, config.background.file
     return config.model_copy(
         update={
             "state": folder / config.state if "state" in given else _default_state(file, folder, env),
@@ -777,7 +781,12 @@ def _resolve(config: Config, file: Path | None, folder: Path, env: Mapping[str, 
                 update={"engines": tuple(model(name) for name in config.embedding.engines)}
             ),
             "opinion": config.opinion.model_copy(update={"model": model(config.opinion.model)}),
-            "slack": config.slack.model_copy(update={"token_file": token_file and folder / token_file}),
+            "slack": slack.model_copy(
+                update={
+                    "token_file": slack.token_file and folder / slack.token_file,
+                    "app_token_file": slack.app_token_file and folder / slack.app_token_file,
+                }
+            ),
             "polling": config.polling.model_copy(
                 update={"publishers": config.polling.publishers and folder / config.polling.publishers}
             ),
@@ -850,15 +859,40 @@ def slack_token(config: Config, env: Mapping[str, str]) -> SecretStr | None:
 
     Raises: ConfigError if a place is named and what is there is no token, or others can read it.
     """
-    credential = Path(env.get("CREDENTIALS_DIRECTORY", "")) / TOKEN_CREDENTIAL
+    return _slack_token(_BOT_TOKEN, TOKEN_CREDENTIAL, config.slack.token_file, "SLACK_BOT_TOKEN", env)
+
+
+def slack_app_token(config: Config, env: Mapping[str, str]) -> SecretStr | None:
+    """Return the token that buttons need: of systemd's credentials, else of `slack.app_token_file`, else $SLACK_APP_TOKEN.
+
+    Raises: ConfigError, as `slack_token`.
+    """
+    return _slack_token(_APP_TOKEN, APP_TOKEN_CREDENTIAL, config.slack.app_token_file, "SLACK_APP_TOKEN", env)
+
+
+#: what it is called, what it looks like, and that in words
+_BOT_TOKEN = (
+    "bot token",
+    re.compile(r"xox[bp]-[A-Za-z0-9-]+"),
+    "a Slack token: one is a single line beginning with xoxb- (or xoxp-)",
+)
+_APP_TOKEN = (
+    "app-level token",
+    re.compile(r"xapp-[A-Za-z0-9-]+"),
+    "an app-level token: one is a single line beginning with xapp-",
+)
+
+
+def _slack_token(
+    kind: tuple[str, re.Pattern[str], str], name: str, file: Path | None, variable: str, env: Mapping[str, str]
+) -> SecretStr | None:
+    credential = Path(env.get("CREDENTIALS_DIRECTORY", "")) / name
     if env.get("CREDENTIALS_DIRECTORY") and _is_there(credential):
-        return _token(_read_secret(credential), str(credential))
-    if config.slack.token_file is not None:
-        _refuse_shared(config.slack.token_file)
-        return _token(_read_secret(config.slack.token_file), str(config.slack.token_file))
-    if env.get("SLACK_BOT_TOKEN"):
-        return _token(env["SLACK_BOT_TOKEN"], "$SLACK_BOT_TOKEN")
-    return None
+        return _token(kind, _read_secret(credential), str(credential))
+    if file is not None:
+        _refuse_shared(file)
+        return _token(kind, _read_secret(file), str(file))
+    return _token(kind, env[variable], f"${variable}") if env.get(variable) else None
 
 
 def opinion_key(config: Config, env: Mapping[str, str]) -> SecretStr | None:
@@ -946,12 +980,13 @@ def _refuse_shared(file: Path) -> None:
         raise _refused(str(file), f"other users may read or write the Slack token; run: chmod 600 {file}")
 
 
-def _token(text: str, where: str) -> SecretStr:
+def _token(kind: tuple[str, re.Pattern[str], str], text: str, where: str) -> SecretStr:
     token = text.strip()
+    name, pattern, described = kind
     if not token:
-        raise _refused(where, "empty; a Slack bot token is expected here")
-    if not re.fullmatch(r"xox[bp]-[A-Za-z0-9-]+", token):
-        raise _refused(where, "not a Slack token: one is a single line beginning with xoxb- (or xoxp-)")
+        raise _refused(where, f"empty; a Slack {name} is expected here")
+    if not pattern.fullmatch(token):
+        raise _refused(where, f"not {described}")
     return SecretStr(token)
 
 

@@ -38,6 +38,8 @@ LEARN = 86400.0  # seconds
 STATE_WAIT = 30.0  # seconds
 #: A post in flight is finished before we go; systemd waits 30 s.
 LAST_POST = 10.0  # seconds
+#: what would not end by itself, or need not
+_GIVEN_UP = frozenset({"subscribe", "listen"})
 
 
 async def serve(
@@ -98,6 +100,7 @@ async def run(
     scheduler.add_job(work.learn, "interval", seconds=LEARN)
     await monitor.spread_out()
     scheduler.start()
+    work.start("listen", monitor.listen)
     notify(env, "READY=1\nSTATUS=running")
     log.info("running")
     try:
@@ -228,9 +231,9 @@ class _Work:
             task.add_done_callback(self._done)
 
     async def drain(self) -> None:
-        """Give up polls (nothing of them is written yet) and requests to hubs, and wait for the post in flight."""
+        """Give up polls (nothing of them is written yet), requests to hubs and listening, and wait for the post in flight."""
         self._monitor.stop_sending()
-        for task in (*self._polls, *(task for name, task in self._others.items() if name == "subscribe")):
+        for task in (*self._polls, *(task for name, task in self._others.items() if name in _GIVEN_UP)):
             task.cancel()
         waiting = [*self._polls, *self._others.values()]
         if waiting:

@@ -15,12 +15,14 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
 import structlog
 
 from monitor.background import Background
+from monitor.buttons import with_buttons
 from monitor.decide import Policy, decide, decide_edit
 from monitor.digest import BASELINE, Period, Schedule, compose, render_digest, spikes
 from monitor.errors import (
@@ -43,6 +45,7 @@ from monitor.metrics import Telemetry
 from monitor.model import (
     Alert,
     AlertKind,
+    Blockage,
     Decision,
     Delivery,
     DeliveryState,
@@ -193,6 +196,7 @@ class Memory(Protocol):
         receipt: str = "",
         error: str = "",
         not_before: datetime | None = None,
+        over: Callable[[Blockage], Notice | None] = ...,
     ) -> None: ...
     def degrade(self, delivery_id: str, now: datetime, error: str, *, lowest: bool) -> DeliveryState: ...
     def repeat(self, delivery_id: str, now: datetime, error: str) -> None: ...
@@ -875,6 +879,8 @@ class Courier:
     gate: Callable[[], Gate] = Gate
     digests: Schedule = field(default_factory=Schedule)
     telemetry: Telemetry = field(default_factory=Telemetry)
+    #: alerts bear buttons, and somebody hears when one is pressed
+    buttons: bool = False
 
 
 async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> int:
@@ -922,7 +928,7 @@ async def _send_waiting(edges: Courier, go_on: Callable[[], bool]) -> int:
         ):
             claimed = replace(
                 delivery,
-                message=_as_sent(delivery, message),
+                message=_as_sent(delivery, message, buttons=edges.buttons),
                 state=DeliveryState.SENDING,
                 attempt=delivery.attempt + 1,
                 sending_at=now,
@@ -989,8 +995,13 @@ def _end_quiet_hours(memory: Memory, gate: Gate, now: datetime) -> None:
 
 
 def tell_digests(memory: Memory, gate: Gate, schedule: Schedule, now: datetime) -> int:
-    """Make the digests that are due and were not made yet; how many. What was due before we first looked is not."""
+    """Make the digests that are due and were not made yet; how many. What was due before we first looked is not.
+
+    In quiet hours none is made: it is as late as they last.
+    """
     made = 0
+    if gate.quiet(now):
+        return made
     for period in schedule.latest(now):
         mark, at = f"digest {period.kind}", period.at.isoformat()
         before = memory.fact(mark)
@@ -1041,10 +1052,17 @@ def _rendered(delivery: Delivery) -> Message:
     return by_itself(message, alert) if alert.parent and not delivery.thread else message
 
 
-def _as_sent(delivery: Delivery, frozen: Message) -> Message:
-    """The frozen message in the form in which it is tried now; another try in this form sends the same bytes."""
-    message = degraded(frozen, delivery.rung) or frozen
-    return doubted(message) if delivery.repeats else message
+def _as_sent(delivery: Delivery, frozen: Message, *, buttons: bool) -> Message:
+    """The frozen message in the form in which it is tried now; another try in this form sends the same bytes.
+
+    What was refused as it was is tried without buttons: they may be why.
+    """
+    message, alert = degraded(frozen, delivery.rung) or frozen, delivery.alert
+    message = doubted(message) if delivery.repeats else message
+    if not buttons or delivery.rung or not isinstance(alert, Alert) or sink_of(alert.channel):
+        return message
+    # an edit is its root's message
+    return with_buttons(message, alert.parent if alert.kind is AlertKind.EDIT else alert.id)
 
 
 async def _send(delivery: Delivery, edges: Courier) -> DeliveryState:
@@ -1124,6 +1142,20 @@ async def _block(delivery: Delivery, error: Misconfigured, edges: Courier) -> No
         log.error("blocked", channel=channel or "all", because=str(error))
 
 
+def _over(edges: Courier, blockage: Blockage) -> Notice | None:
+    """Tell ops that something goes through again."""
+    if not edges.ops:
+        return None
+    now, channel = edges.clock(), blockage.channel or "every channel"
+    text = (
+        f"{channel} is not blocked any more, as it was since {blockage.since:%Y-%m-%d %H:%M} UTC: {blockage.because}\n"
+        "What waited for it goes out now"
+    )
+    return Notice(
+        str(uuid.uuid5(_BLOCKED, f"over|{blockage.channel}|{blockage.since.isoformat()}")), edges.ops, text, now
+    )
+
+
 #: Ids of notices of what is blocked are uuid5 in this namespace.
 _BLOCKED = uuid.UUID("c1b6a2de-0d5f-5b0c-8a5f-7e0a54a8f3d1")
 
@@ -1181,6 +1213,7 @@ async def _settle(
         receipt=receipt,
         error=error,
         not_before=not_before,
+        over=partial(_over, edges),
     )
     await _after(delivery, state, edges, error)
 

@@ -514,6 +514,7 @@ class Store(Holds):
             blockages=self.blockages(),
             outage=self.outage() is not None,
             canary=self.flight(),
+            link=self.link(),
             at=now,
         )
 

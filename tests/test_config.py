@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from yarl import URL
 
 from monitor import __version__, config, toml
-from monitor.config import Config, FeedOptions, load, sink_secrets, slack_token
+from monitor.config import Config, FeedOptions, load, sink_secrets, slack_app_token, slack_token
 from monitor.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -367,6 +367,31 @@ def test_empty_token_file_is_refused(with_file: Config) -> None:
 def test_token_is_never_shown() -> None:
     token = slack_token(Config(), {"SLACK_BOT_TOKEN": TOKEN})
     assert "SECRET" not in f"{token} {token!r} {[token]}"
+
+
+def test_app_token_is_looked_for_as_the_bot_token_is(tmp_path: Path) -> None:
+    write(tmp_path / "app", "xapp-1-file\n").chmod(0o600)
+    loaded = load(write(tmp_path / "x.toml", '[slack]\napp_token_file = "app"\n'), {})
+    write(tmp_path / "credentials" / "slack-app-token", "xapp-1-credential\n")
+    credentials = {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
+    environment = {"SLACK_APP_TOKEN": "xapp-1-environment"}
+
+    found = [
+        slack_app_token(config, env)
+        for config, env in (
+            (loaded, credentials), (loaded, environment), (Config(), environment), (Config(), {"SLACK_BOT_TOKEN": TOKEN}),
+        )
+    ]  # fmt: skip
+    assert [token and token.get_secret_value() for token in found] == [
+        "xapp-1-credential", "xapp-1-file", "xapp-1-environment", None,
+    ]  # fmt: skip
+
+
+def test_bot_token_in_the_place_of_the_app_token_is_refused_without_repeating_it() -> None:
+    with pytest.raises(ConfigError) as caught:
+        slack_app_token(Config(), {"SLACK_APP_TOKEN": TOKEN})
+    expected = "$SLACK_APP_TOKEN: not an app-level token: one is a single line beginning with xapp-"
+    assert str(caught.value) == expected
 
 
 # -- the secrets of sinks -------------------------------------------------------------------------

@@ -138,6 +138,10 @@ class FakeMonitor:
     async def beat(self) -> None:
         self.asked["beats"] += 1
 
+    async def listen(self) -> None:
+        self.asked["listens"] += 1
+        await asyncio.Event().wait()
+
     def stop_sending(self) -> None:
         self.asked["stops"] += 1
 
