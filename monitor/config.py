@@ -801,7 +801,11 @@ def _default_state(file: Path | None, folder: Path, env: Mapping[str, str]) -> P
     if folder != SYSTEM_FILE.parent:
         return folder / "state"
     # news-monitor@NAME, the unit's instance, reads NAME.toml there
-    return SYSTEM_STATE if file is None or file.name == SYSTEM_FILE.name else SYSTEM_STATE / file.stem
+    return (
+        SYSTEM_STATE
+        if file is None or file.name == SYSTEM_FILE.name
+        else SYSTEM_STATE.with_name(f"{SYSTEM_STATE.name}-{file.stem}")
+    )
 
 
 def _default_rules(folder: Path) -> Path:

@@ -518,7 +518,7 @@ def test_sample_tells_the_range_of_the_setting(keys: tuple[str, ...]) -> None:
     assert [bound for bound in bounds if not re.search(rf"\b{bound}\b", explanation)] == []
 
 
-@pytest.mark.parametrize(("name", "state"), [("monitor.toml", "var"), ("energy.toml", "var/energy")])
+@pytest.mark.parametrize(("name", "state"), [("monitor.toml", "var"), ("energy.toml", "var-energy")])
 def test_each_instance_has_a_state_of_its_own(
     name: str, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,8 +85,8 @@ def test_instance_differs_from_the_unit_in_names_alone() -> None:
     names = {
         "Description=News monitor:": "Description=News monitor %i:",
         "/etc/news-monitor/monitor.toml": "/etc/news-monitor/%i.toml",
-        "StateDirectory=news-monitor": "StateDirectory=news-monitor/%i",
-        "RuntimeDirectory=news-monitor": "RuntimeDirectory=news-monitor/%i",
+        "StateDirectory=news-monitor": "StateDirectory=news-monitor-%i",
+        "RuntimeDirectory=news-monitor": "RuntimeDirectory=news-monitor-%i",
         "/etc/news-monitor/slack-bot-token": "/etc/news-monitor/%i.slack-bot-token",
     }
     expected = "\n".join(directives(UNIT))
