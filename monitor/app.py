@@ -447,7 +447,7 @@ class Monitor:
         matcher = await _learn_with_cache(self._learning, topics, self._store, in_store, in_engine, clock)
         # in the store's thread, where items are judged: no item meets two sets of topics
         await in_store(self.judge.learn, matcher)
-        log.info("rules", topics=len(topics), folder=str(self.config.rules))
+        log.info("rules", topics=len(topics), folders=list(map(str, self.config.rules)))
         return problems
 
     async def tidy(self) -> None:

@@ -26,6 +26,7 @@ from monitor.command import (
     command,
     embed_text,
     fail,
+    folders,
     iso,
     learn,
     nothing_yet,
@@ -171,7 +172,7 @@ def check(context: click.Context) -> None:
     config = read_config(context)
     click.echo(f"configuration: {file or 'defaults (no file)'}")
     topics, problems = check_topics(config.rules, sink_names(config), config.rules_policy.asked())
-    click.echo(f"topics: {len(topics)} in {config.rules}")
+    click.echo(f"topics: {len(topics)} in {folders(config)}")
     if slack_token(config, os.environ) is not None and (unclear := channel_problems(config, topics)):
         raise ConfigError(unclear)
     state = open_store_to_read(config)
@@ -179,7 +180,7 @@ def check(context: click.Context) -> None:
     click.echo(f"feeds: {len(feeds)}" + ("" if feeds else " (add some: monitor feeds import deploy/feeds.opml)"))
     tell(problems)
     if not topics:
-        click.echo(f"monitor: no topic in {config.rules}: nothing would ever alert", err=True)
+        click.echo(f"monitor: no topic in {folders(config)}: nothing would ever alert", err=True)
         sys.exit(1)
 
 
