@@ -253,6 +253,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     from monitor.database import trouble
     from monitor.deliveries import blocked, blocked_data
     from monitor.health import conditions
+    from monitor.watch import REFUSED
 
     config = read_config(context)
     store = open_store_to_read(config)
@@ -269,6 +270,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     kept_from_work = trouble(config.state)
     canary = store.flight() if store else None
     blockages = store.blockages() if store else []
+    refused = store.fact(REFUSED).splitlines() if store else []
     stuck = outbox.get(DeliveryState.BLOCKED, 0) + outbox.get(DeliveryState.DEAD, 0)
     if as_json:
         data = {
@@ -283,6 +285,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
             "model": store.fact("model") if store else "",
             "trouble": kept_from_work,
             "canary": str(canary) if canary else None,
+            "rules_refused": refused,
         }  # fmt: skip
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
     elif store is None:
@@ -295,6 +298,9 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
             click.echo(f"\nthe canary {canary}")
         if outage:
             click.echo(f"\noutage of our own network since {short(outage.since)} UTC: no feed is charged for it")
+        if refused:
+            click.echo("\ntopic files are wrong: the topics that were in force stay in force until they are mended")
+            click.echo("\n".join(f"  {line}" for line in refused))
         if blockages:
             click.echo("\nblocked until somebody acts")
             click.echo("\n".join(f"  {blocked(one)}" for one in blockages))

@@ -542,6 +542,8 @@ class Config(_Section):
     state: _File = Path("state")
     #: in order; SHIPPED in front stands for the folder of topics that come with the program
     rules: _Folders = (Path("rules"),)
+    #: read topics again when their files change, not only when asked
+    watch_rules: Annotated[bool, Field(strict=True)] = True
     polling: Polling = Polling()
     feed: tuple[FeedOptions, ...] = ()
     websub: WebSub = WebSub()

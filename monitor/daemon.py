@@ -27,6 +27,7 @@ TIDY = 3600.0  # seconds
 REVIEW = 60.0  # seconds
 SWEEP = 3600.0  # seconds
 LEARN = 86400.0  # seconds
+LOOK = 5.0  # seconds
 #: So long nothing is begun after the database could not be read or written: polls that are not written down stay due.
 STATE_WAIT = 30.0  # seconds
 #: A post in flight is finished before we go; systemd waits 30 s.
@@ -34,13 +35,13 @@ LAST_POST = 10.0  # seconds
 
 
 async def run(monitor: Monitor, env: Mapping[str, str]) -> None:
-    """Work until SIGTERM or SIGINT; SIGHUP reads the rules again."""
+    """Work until SIGTERM or SIGINT; SIGHUP reads the rules again, and so does a change of their files if it is wanted."""
     stop = asyncio.Event()
     work = _Work(monitor, env)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, work.start, "reload", lambda: _reload(monitor, env))
+    loop.add_signal_handler(signal.SIGHUP, work.reload)
     # one job that asks SQLite what is due, not a job a feed: a tenth of the cost, and a restart forgets nothing
     scheduler = AsyncIOScheduler(timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True})
     scheduler.add_job(work.tick, "interval", seconds=TICK)
@@ -49,6 +50,8 @@ async def run(monitor: Monitor, env: Mapping[str, str]) -> None:
     scheduler.add_job(work.sweep, "interval", seconds=SWEEP)
     scheduler.add_job(work.beat, "interval", seconds=monitor.config.heartbeat.every.total_seconds())
     scheduler.add_job(work.learn, "interval", seconds=LEARN)
+    if monitor.config.watch_rules:
+        scheduler.add_job(work.look, "interval", seconds=LOOK)
     await monitor.spread_out()
     scheduler.start()
     notify(env, "READY=1")
@@ -77,6 +80,8 @@ class _Work:
         self._env = env
         self._polls: set[asyncio.Task[Any]] = set()
         self._others: dict[str, asyncio.Task[Any]] = {}
+        #: somebody asked for a reload while there was one
+        self._again = False
         #: something failed that should never fail: systemd's watchdog is starved and restarts us
         self.broken = False
         #: what the database said when it failed, and since when it does; when to try again, by the loop's clock
@@ -122,6 +127,24 @@ class _Work:
     async def learn(self) -> None:
         """Begin to learn what is ordinary now."""
         self.start("learn", self._monitor.learn_anew)
+
+    async def look(self) -> None:
+        """Begin a look at the topic files."""
+        if not self._trouble:
+            self.start("look", self._look)
+
+    async def _look(self) -> None:
+        if "reload" not in self._others and await self._monitor.rules_changed():
+            self.reload(asked=False)
+
+    def reload(self, *, asked: bool = True) -> None:
+        """Begin to read the rules again. Who asks while they are being read may mean what was written since: once more then."""
+        if "reload" in self._others:
+            self._again = self._again or asked
+            return
+        self._again = False
+        self.start("reload", lambda: _reload(self._monitor, self._env, asked=asked))
+        self._others["reload"].add_done_callback(lambda _: self.reload() if self._again else None)
 
     def start(self, name: str, begin: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         if name not in self._others:
@@ -176,14 +199,14 @@ class _Work:
         self._monitor.note_trouble("")
 
 
-async def _reload(monitor: Monitor, env: Mapping[str, str]) -> None:
+async def _reload(monitor: Monitor, env: Mapping[str, str], *, asked: bool) -> None:
     notify(env, "STATUS=reading the rules again")
-    problems = await monitor.reload()
+    problems = await monitor.reload(asked=asked)
     refused = any(not problem.warning for problem in problems)
     for problem in problems:
         (log.warning if problem.warning else log.error)("rules", problem=str(problem))
     if refused:
-        log.error("rules kept", reason="a topic file is wrong: the last good set stays in force")
+        log.error("rules kept", reason="a topic file is wrong, or fails its tests: the last good set stays in force")
     notify(env, "STATUS=rules kept, a topic file is wrong" if refused else "STATUS=running")
 
 

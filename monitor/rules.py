@@ -156,6 +156,19 @@ def topic_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix == ".toml" and path.name[0] not in "_.")
 
 
+def owner_of(path: Path) -> str:
+    """Whom to ask about a topic file, also about one that cannot be used; empty if neither it nor its pack says."""
+    for file in (path, path.parent / PACK):
+        try:
+            source, _ = salvage(_text(file), str(file))
+        except ProblemsError:
+            continue
+        owner = source.data.get("owner") if source else None
+        if isinstance(owner, str) and owner.strip():
+            return owner.strip()
+    return ""
+
+
 def _load_pack(path: Path, sinks: Collection[str] | None) -> tuple[Source, list[Problem]]:
     """A folder's defaults, none if it has no such file; and what is wrong with them."""
     nothing = Source(str(path), {}, {})

@@ -245,7 +245,7 @@ def rules_test(context: click.Context, pattern: str) -> None:
     import re
 
     from monitor.rules import load_rules
-    from monitor.trial import run_tests
+    from monitor.trial import run_tests, texts_of_tests
 
     config = read_config(context)
     try:
@@ -254,7 +254,7 @@ def rules_test(context: click.Context, pattern: str) -> None:
         raise click.UsageError(f"--run: {error}") from error
     topics = [topic for topic in load_rules(config.rules) if wanted.search(topic.id)]
     learning, judge = learn(config, topics)
-    trials = list(run_tests(topics, learning, judge))
+    trials = list(run_tests(topics, judge, learning.vectors(texts_of_tests(topics))))
     failed = [trial for trial in trials if not trial.passed]
     for trial in failed:
         click.echo(f"{Problem(trial.topic.path, trial.line, f'“{trial.name}”: {trial.because}')}")
@@ -289,7 +289,7 @@ def rules_feedback(context: click.Context, since: str, topic: str, as_json: bool
     learning = learning_of_state(config, open_learning(config))
     past = store.ordinary_items(utc_now() - PAST, MOST_OF_THE_PAST, learning.embedder.id)
     past.sort(key=lambda one: one[0].at)
-    tried = list(effects(found, past, learning))
+    tried = list(effects(found, past, learning.matcher, learning.embed))
     if as_json:
         click.echo(json.dumps([proposed_data(*one) for one in tried], ensure_ascii=False, indent=2))
     else:

@@ -24,8 +24,10 @@ from monitor.fetch import Fetcher, FetchPolicy
 from monitor.model import Feed, FeedState, PollOutcome
 from monitor.pipeline import Collector, Courier, Fetch, Judge
 from monitor.push import Pushes, open_pushes
+from monitor.rules import load_rules
 from monitor.schedule import Pace
 from monitor.store import Store
+from monitor.watch import Watch, snapshot
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -93,12 +95,16 @@ async def open_home(
     pace_for: Callable[[Feed], Pace] = usual_pace,
     kind: type[Store] = Store,
     heartbeat: Any = None,
+    rules: Path | None = None,
 ) -> AsyncIterator[Home]:
     """Open a monitor whose list has these feeds, beside those that it had.
 
     fetch: None means the real one, on loopback. callback: where hubs reach us, an address with a port of this machine.
+    rules: a folder whose topics are in force, and watched; None: those of `world`.
     """
     clock, sink, config = clock or Clock(), FakeSink(), Config(state=folder, polling=polling, ops=Ops(channel=OPS))
+    if rules:
+        config = config.model_copy(update={"rules": (rules,)})
     async with AsyncExitStack() as stack:
         in_store = in_thread(stack.enter_context(ThreadPoolExecutor(1)))
         store = kind.open(folder)
@@ -112,8 +118,9 @@ async def open_home(
             pushes = await stack.enter_async_context(
                 open_pushes(callback, listen, folder, fetcher, store, in_store, clock)
             )
+        topics = tuple(load_rules(rules)) if rules else TOPICS
         judge = Judge(
-            learn(TOPICS), background(), timedelta(hours=72), Policy("C0NEWS", timedelta(days=3), timedelta(0))
+            learn(topics), background(), timedelta(hours=72), Policy("C0NEWS", timedelta(days=3), timedelta(0))
         )
         judge.rebuild(await in_store(store.members, judge.stories.span, FakeEmbedder().id))
         collector = Collector(
@@ -130,6 +137,7 @@ async def open_home(
             courier,
             pushes,
             heartbeat=heartbeat,
+            watch=Watch(snapshot([rules])) if rules else None,
         )
         yield Home(monitor, clock, folder, sink, collector, pushes)
 

@@ -213,6 +213,12 @@ def test_status_says_what_is_blocked_and_what_to_do(monitor: Run, store: Store) 
     assert (blocked["channel"], blocked["waiting"]) == ("C0NEWS", 1)
 
 
+def test_status_says_what_is_wrong_with_topic_files(monitor: Run, store: Store) -> None:
+    store.remember("rules refused", "rules/troops.toml: unknown key")
+    assert "stay in force until they are mended\n  rules/troops.toml: unknown key" in monitor("status").stdout
+    assert json.loads(monitor("status", "--json").stdout)["rules_refused"] == ["rules/troops.toml: unknown key"]
+
+
 NAMED = 'state = "state"\nrules = "rules"\n[alerts]\nchannel = "#alerts"\n[ops]\nchannel = "alerts"\n'
 
 
@@ -776,7 +782,7 @@ def test_status_before_the_first_run_says_so(monitor: Run) -> None:
 def test_status_before_the_first_run_is_empty_for_programs(monitor: Run) -> None:
     assert json.loads(monitor("status", "--json").stdout) == {
         "totals": {}, "outbox": {}, "held": {}, "verdicts": {}, "failing": [], "conditions": [], "outage": None, "model": "",
-        "blocked": [], "canary": None, "trouble": "",
+        "blocked": [], "canary": None, "trouble": "", "rules_refused": [],
     }  # fmt: skip
 
 
