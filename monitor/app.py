@@ -80,7 +80,7 @@ from monitor.pipeline import (
 )
 from monitor.publishers import Publishers, load_publishers, shipped_publishers
 from monitor.push import Pushes, open_pushes
-from monitor.rules import check_topics, load_topics, owner_of
+from monitor.rules import address, check_topics, load_topics, owner_of
 from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
 from monitor.sinks import AppriseSink, Router, WebhookSink
@@ -247,6 +247,12 @@ def _gate(config: Config, topics: Mapping[str, Topic]) -> Gate:
     alerts = config.alerts
     quiet_hours = parse_quiet_hours(alerts.quiet_hours) if alerts.quiet_hours else None
     return Gate(parse_zone(alerts.timezone), quiet_hours, alerts.daily_budget, topics)
+
+
+def _addresses(config: Config, topics: Iterable[Topic]) -> dict[str, str]:
+    """Where topic files are shown, if somebody said so."""
+    template = config.alerts.rules_url
+    return {topic.id: address(topic, template) for topic in topics} if template else {}
 
 
 def _vectors_by_state(config: Config, learning: Learning, topics: Sequence[Topic]) -> dict[str, Vector]:
@@ -626,6 +632,7 @@ async def open_monitor(
             ops=config.ops.channel,
             gate=lambda: _gate(config, judge.matcher.topics),
             digests=Schedule.of(config.digest.daily, config.digest.weekly, config.alerts.timezone),
+            links=lambda: _addresses(config, judge.matcher.topics.values()),
         )
         auditor = None
         if slack := _slack(sink):

@@ -198,6 +198,7 @@ def explain(
     """Say why an ITEM (its id, the beginning of it, or its link), or any text, alerted or not; with an OTHER item, why the
     two are one story or not."""
     from monitor import explain as words
+    from monitor.rules import load_topics
 
     if (item is None) == (text is None):
         raise click.UsageError("give an item's id or link, or --text")
@@ -206,8 +207,9 @@ def explain(
         learning, judge = learn(config)
         embedded = embed_text(learning, title, text)
         matches = judge.matcher.judge(embedded, every=True)
-        click.echo(json.dumps(words.as_data(matches), ensure_ascii=False, indent=2) if as_json
-                   else words.explain_text(embedded.item.title, matches))  # fmt: skip
+        places = {topic.id: topic.place for topic in judge.matcher.topics.values()}
+        click.echo(json.dumps(words.as_data(matches, places), ensure_ascii=False, indent=2) if as_json
+                   else words.explain_text(embedded.item.title, matches, places))  # fmt: skip
         return
     store = open_store_to_read(config)
     known = store.explain(item or "") if store else None
@@ -216,9 +218,10 @@ def explain(
     if other is not None:
         _explain_pair(config, store, known, other, as_json)
         return
+    places = {topic.id: topic.place for topic in load_topics(config.rules)[0]}
     click.echo(
-        json.dumps(words.explained_data(known), ensure_ascii=False, indent=2) if as_json
-        else words.explain(known, _schedule(config).next(utc_now()))
+        json.dumps(words.explained_data(known, places), ensure_ascii=False, indent=2) if as_json
+        else words.explain(known, _schedule(config).next(utc_now()), places)
     )  # fmt: skip
 
 

@@ -144,6 +144,16 @@ def _base_url(value: str) -> str:
     return _base(value, wanted, "the token would travel in the clear")
 
 
+def _rules_url(value: str) -> str:
+    wanted = '"https://git.example/desk/topics/blob/main/{folder}/{file}#L{line}"'
+    strange = sorted(set(re.findall(r"\{[^{}]*\}?", value)) - {"{folder}", "{file}", "{line}"})
+    if strange:
+        raise ValueError(f"{quote(strange[0])} stands for nothing; there are {{folder}}, {{file}} and {{line}}")
+    if value and (not re.match(r"https?://[^/\s{}]+/", value) or "{file}" not in value or len(value) > 300):
+        raise ValueError(f"it is the address of a topic's file, with {{file}}; write one as in {wanted}")
+    return value
+
+
 def _callback(value: str) -> str:
     wanted = 'an address that hubs can call; write one as in "https://news.example/websub/"'
     return _base(value, wanted, "what hubs push could be read and forged on its way") if value else ""
@@ -429,6 +439,8 @@ class Alerts(_Section):
     quiet_hours: Annotated[Word, AfterValidator(_quiet_hours)] = ""
     #: IANA name; whose clock quiet hours, budgets and digests follow
     timezone: Annotated[Word, AfterValidator(check_zone)] = "UTC"
+    #: where a topic's file is shown, with {folder}, {file} and {line}; empty: nowhere
+    rules_url: Annotated[Word, AfterValidator(_rules_url)] = ""
     #: new messages a day in one channel
     daily_budget: Annotated[Count, Field(ge=1, le=100_000)] = 100
 

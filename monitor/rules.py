@@ -17,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self, TypeAlias
+from urllib.parse import quote as percent
 
 from pydantic import (
     AfterValidator,
@@ -512,6 +513,7 @@ def _topic(file: _TopicFile, source: Source, topic_id: str) -> Topic:
             for place, test in enumerate(file.story_tests)
         ),
         path=source.path,
+        line=source.line(("title",)),
     )
 
 
@@ -585,6 +587,13 @@ def origins(topic: Topic, source: Source) -> dict[Keys, tuple[str, int] | None]:
     leaves += [(key, n) for key in ("tests", "story_tests") for n in range(len(data[key]))]
     homes = [(keys, source.home(keys)) for keys in leaves]
     return {keys: (home.path, home.places[keys].line) if keys in home.places else None for keys, home in homes}
+
+
+def address(topic: Topic, template: str) -> str:
+    """Where a topic's file is shown, by `alerts.rules_url`."""
+    path = Path(topic.path)
+    words = {"{folder}": path.parent.name, "{file}": path.name, "{line}": str(topic.line or 1)}
+    return re.sub(r"\{\w+\}", lambda found: percent(words[found[0]], safe=""), template)
 
 
 def format_noise(noise: float) -> str | float:

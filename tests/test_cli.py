@@ -876,6 +876,14 @@ def test_explain_finds_an_item_by_its_link(monitor: Run, store: Store) -> None:
     assert make.item().title in monitor("explain", make.item().link).stdout
 
 
+def test_explain_names_file_and_line_of_each_topic(monitor: Run, store: Store, home: Path) -> None:
+    commit(store)
+    (home / "rules" / "dprk-troops.toml").write_text(f"\n{TROOPS}", encoding="utf-8")
+    place = f"{Path.cwd() / 'rules' / 'dprk-troops.toml'}:2"
+    assert place in monitor("explain", make.item().id).stdout
+    assert json.loads(monitor("explain", make.item().id, "--json").stdout)["matches"][0]["place"] == place
+
+
 def test_explain_gives_verdict_and_delivery_to_programs(monitor: Run, store: Store) -> None:
     commit(store)
     told = json.loads(monitor("explain", make.item().id, "--json").stdout)

@@ -22,6 +22,7 @@ from monitor.errors import Level
 from monitor.model import Severity, Topic
 from monitor.rules import (
     PACK,
+    address,
     as_data,
     check_topics,
     load_rules,
@@ -138,6 +139,15 @@ def test_notes_change_nothing_of_what_is_shown(tmp_path: Path, written: dict[str
     notes = {keys: str(place) for keys, place in origins(topic, source).items()}
     shown = as_data(topic)
     assert tomllib.loads(dump(shown, notes)) == tomllib.loads(dump(shown))
+
+
+def test_address_of_a_topic_is_made_of_folder_file_and_line(tmp_path: Path) -> None:
+    folder = tmp_path / "far east"
+    folder.mkdir()
+    [topic] = load_rules(write(folder, grain="# grain\n" + MINIMAL))
+    said = address(topic, "https://git.example/blob/main/{folder}/{file}?plain=1#L{line}")
+    assert said == "https://git.example/blob/main/far%20east/grain.toml?plain=1#L2"
+    assert topic.place == f"{folder / 'grain.toml'}:2"
 
 
 # -- what is wrong with a pack --------------------------------------------------------------------
