@@ -27,6 +27,7 @@ from monitor.command import (
     command,
     embed_text,
     fail,
+    folders,
     iso,
     learn,
     nothing_yet,
@@ -176,7 +177,7 @@ def check(context: click.Context) -> None:
     config = read_config(context)
     click.echo(f"configuration: {file or 'defaults (no file)'}")
     topics, problems = check_topics(config.rules, sink_names(config), config.rules_policy.asked())
-    click.echo(f"topics: {len(topics)} in {config.rules}")
+    click.echo(f"topics: {len(topics)} in {folders(config)}")
     if slack_token(config, os.environ) is not None and (unclear := channel_problems(config, topics)):
         raise ConfigError(unclear)
     slack_app_token(config, os.environ)  # without it the daemon only says so
@@ -185,7 +186,7 @@ def check(context: click.Context) -> None:
     click.echo(f"feeds: {len(feeds)}" + ("" if feeds else " (add some: monitor feeds import deploy/feeds.opml)"))
     tell(problems)
     if not topics:
-        click.echo(f"monitor: no topic in {config.rules}: nothing would ever alert", err=True)
+        click.echo(f"monitor: no topic in {folders(config)}: nothing would ever alert", err=True)
         sys.exit(1)
 
 
@@ -203,6 +204,7 @@ def explain(
     """Say why an ITEM (its id, the beginning of it, or its link), or any text, alerted or not; with an OTHER item, why the
     two are one story or not."""
     from monitor import explain as words
+    from monitor.rules import load_topics
 
     if (item is None) == (text is None):
         raise click.UsageError("give an item's id or link, or --text")
@@ -211,8 +213,9 @@ def explain(
         learning, judge = learn(config)
         embedded = embed_text(learning, title, text)
         matches = judge.matcher.judge(embedded, every=True)
-        click.echo(json.dumps(words.as_data(matches), ensure_ascii=False, indent=2) if as_json
-                   else words.explain_text(embedded.item.title, matches))  # fmt: skip
+        places = {topic.id: topic.place for topic in judge.matcher.topics.values()}
+        click.echo(json.dumps(words.as_data(matches, places), ensure_ascii=False, indent=2) if as_json
+                   else words.explain_text(embedded.item.title, matches, places))  # fmt: skip
         return
     store = open_store_to_read(config)
     known = store.explain(item or "") if store else None
@@ -221,9 +224,10 @@ def explain(
     if other is not None:
         _explain_pair(config, store, known, other, as_json)
         return
+    places = {topic.id: topic.place for topic in load_topics(config.rules)[0]}
     click.echo(
-        json.dumps(words.explained_data(known), ensure_ascii=False, indent=2) if as_json
-        else words.explain(known, _schedule(config).next(utc_now()))
+        json.dumps(words.explained_data(known, places), ensure_ascii=False, indent=2) if as_json
+        else words.explain(known, _schedule(config).next(utc_now()), places)
     )  # fmt: skip
 
 
@@ -258,6 +262,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     from monitor.database import is_at_work, trouble
     from monitor.deliveries import blocked, blocked_data
     from monitor.health import conditions
+    from monitor.watch import REFUSED
 
     config = read_config(context)
     store = open_store_to_read(config)
@@ -275,6 +280,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     canary = store.flight() if store else None
     link = store.link() if store and is_at_work(config.state) else None
     blockages = store.blockages() if store else []
+    refused = store.fact(REFUSED).splitlines() if store else []
     stuck = outbox.get(DeliveryState.BLOCKED, 0) + outbox.get(DeliveryState.DEAD, 0)
     if as_json:
         data = {
@@ -290,6 +296,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
             "trouble": kept_from_work,
             "canary": str(canary) if canary else None,
             "buttons": str(link) if link else None,
+            "rules_refused": refused,
         }  # fmt: skip
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
     elif store is None:
@@ -304,6 +311,9 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
             click.echo(f"\nbuttons: {link}")
         if outage:
             click.echo(f"\noutage of our own network since {short(outage.since)} UTC: no feed is charged for it")
+        if refused:
+            click.echo("\ntopic files are wrong: the topics that were in force stay in force until they are mended")
+            click.echo("\n".join(f"  {line}" for line in refused))
         if blockages:
             click.echo("\nblocked until somebody acts")
             click.echo("\n".join(f"  {blocked(one)}" for one in blockages))

@@ -62,6 +62,8 @@ SYSTEM_STATE = Path("/var/lib/news-monitor")
 TOKEN_CREDENTIAL = "slack-bot-token"  # noqa: S105
 APP_TOKEN_CREDENTIAL = "slack-app-token"  # noqa: S105
 _PACKAGE = Path(__file__).parent
+#: what stands in `rules` for the folder of topics that come with the program
+SHIPPED = "{shipped}"
 #: RFC 9110, section 5.6.2
 _HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 #: What says how a request travels, and what we have of the document already. `Proxy-Authorization` would go to the feed.
@@ -142,6 +144,16 @@ def _host(value: str) -> str:
 def _base_url(value: str) -> str:
     wanted = 'the address of an API; the usual one is "https://slack.com/api/"'
     return _base(value, wanted, "the token would travel in the clear")
+
+
+def _rules_url(value: str) -> str:
+    wanted = '"https://git.example/desk/topics/blob/main/{folder}/{file}#L{line}"'
+    strange = sorted(set(re.findall(r"\{[^{}]*\}?", value)) - {"{folder}", "{file}", "{line}"})
+    if strange:
+        raise ValueError(f"{quote(strange[0])} stands for nothing; there are {{folder}}, {{file}} and {{line}}")
+    if value and (not re.match(r"https?://[^/\s{}]+/", value) or "{file}" not in value or len(value) > 300):
+        raise ValueError(f"it is the address of a topic's file, with {{file}}; write one as in {wanted}")
+    return value
 
 
 def _callback(value: str) -> str:
@@ -328,6 +340,22 @@ _File = Annotated[Path, BeforeValidator(_path)]
 #: empty in the file, None here
 _OptionalFile = Annotated[_File | None, BeforeValidator(lambda value: None if value == "" else value)]
 
+
+def _folders(value: object) -> tuple[object, ...]:
+    """Read one folder, or an array of some."""
+    if isinstance(value, list) and not value:
+        raise ValueError("must not be empty; write a folder's path in quotes")
+    if not isinstance(value, (str, Path, list, tuple)):
+        raise ValueError(f"expected a folder's path in quotes, or an array [...] of such, got {quote(value)}")
+    several = value if isinstance(value, (list, tuple)) else [value]
+    for one in several:
+        if not isinstance(one, (str, Path)):
+            raise ValueError(f"expected a folder's path in quotes, got {quote(one)}")
+    return tuple(map(_path, several))
+
+
+_Folders = Annotated[tuple[Path, ...], BeforeValidator(_folders)]
+
 _Number = Annotated[float, BeforeValidator(_number)]  # pydantic would take "0.5", true and nan too
 
 # -- the sections; each value's meaning is told in deploy/monitor.toml -----------------------------
@@ -426,6 +454,8 @@ class Alerts(_Section):
     quiet_hours: Annotated[Word, AfterValidator(_quiet_hours)] = ""
     #: IANA name; whose clock quiet hours, budgets and digests follow
     timezone: Annotated[Word, AfterValidator(check_zone)] = "UTC"
+    #: where a topic's file is shown, with {folder}, {file} and {line}; empty: nowhere
+    rules_url: Annotated[Word, AfterValidator(_rules_url)] = ""
     #: new messages a day in one channel
     daily_budget: Annotated[Count, Field(ge=1, le=100_000)] = 100
 
@@ -544,7 +574,10 @@ class Config(_Section):
     """All settings. From `load` every path is absolute."""
 
     state: _File = Path("state")
-    rules: _File = Path("rules")
+    #: in order; SHIPPED in front stands for the folder of topics that come with the program
+    rules: _Folders = (Path("rules"),)
+    #: read topics again when their files change, not only when asked
+    watch_rules: Annotated[bool, Field(strict=True)] = True
     polling: Polling = Polling()
     feed: tuple[FeedOptions, ...] = ()
     websub: WebSub = WebSub()
@@ -776,7 +809,7 @@ def _resolve(config: Config, file: Path | None, folder: Path, env: Mapping[str, 
     return config.model_copy(
         update={
             "state": folder / config.state if "state" in given else _default_state(file, folder, env),
-            "rules": folder / config.rules if "rules" in given else _default_rules(folder),
+            "rules": _rules(config.rules, folder) if "rules" in given else (_default_rules(folder),),
             "embedding": config.embedding.model_copy(
                 update={"engines": tuple(model(name) for name in config.embedding.engines)}
             ),
@@ -808,10 +841,22 @@ def _default_state(file: Path | None, folder: Path, env: Mapping[str, str]) -> P
     )
 
 
+def _rules(named: Sequence[Path], folder: Path) -> tuple[Path, ...]:
+    return tuple(
+        _shipped_rules().joinpath(*path.parts[1:]) if path.parts[:1] == (SHIPPED,) else folder / path for path in named
+    )
+
+
 def _default_rules(folder: Path) -> Path:
-    """Return the folder's own topics, else the shipped ones: in the wheel, else in the working copy."""
-    candidates = (folder / "rules", _PACKAGE / "pack", _PACKAGE.parent / "rules")
-    return next((candidate for candidate in candidates if candidate.is_dir()), candidates[0])
+    """Return the folder's own topics, else the shipped ones."""
+    own, shipped = folder / "rules", _shipped_rules()
+    return own if own.is_dir() or not shipped.is_dir() else shipped
+
+
+def _shipped_rules() -> Path:
+    """Return the folder of topics that come with the program: in the wheel, else in the working copy."""
+    packed = _PACKAGE / "pack"
+    return packed if packed.is_dir() else _PACKAGE.parent / "rules"
 
 
 # -- channels -------------------------------------------------------------------------------------

@@ -176,6 +176,13 @@ class Topic:
     story_tests: tuple[StoryTest, ...] = ()
     #: the file, as the user named it
     path: str = ""
+    #: where its title stands in that; None if nobody knows
+    line: int | None = field(default=None, compare=False)
+
+    @property
+    def place(self) -> str:
+        """Where a person finds it: "rules/taiwan.toml:4"."""
+        return f"{self.path}:{self.line}" if self.line else self.path
 
 
 # -- feed, document, item -------------------------------------------------------------------------

@@ -881,6 +881,8 @@ class Courier:
     telemetry: Telemetry = field(default_factory=Telemetry)
     #: alerts bear buttons, and somebody hears when one is pressed
     buttons: bool = False
+    #: where the topics' files are shown, by id
+    links: Callable[[], Mapping[str, str]] = dict
 
 
 async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> int:
@@ -915,7 +917,7 @@ async def _send_waiting(edges: Courier, go_on: Callable[[], bool]) -> int:
     ):
         if await edges.in_store(_hold, memory, edges.gate(), delivery, edges.clock()):
             continue
-        delivery, message = _rendered_if_possible(delivery)
+        delivery, message = _rendered_if_possible(delivery, edges.links())
         if message is None:
             state = DeliveryState.DROPPED if delivery.alert.kind is AlertKind.EDIT else DeliveryState.DEAD
             await _settle(delivery, state, edges, error="our fault: it cannot be rendered, the log has why")
@@ -938,14 +940,14 @@ async def _send_waiting(edges: Courier, go_on: Callable[[], bool]) -> int:
     return sent
 
 
-def _rendered_if_possible(delivery: Delivery) -> tuple[Delivery, Message | None]:
+def _rendered_if_possible(delivery: Delivery, links: Mapping[str, str]) -> tuple[Delivery, Message | None]:
     """Render a delivery; by itself where it cannot be with what it tells beside it, and not at all where neither can.
 
     What is wrong with one text must not hold up all that waits behind it.
     """
     for one in (delivery, replace(delivery, batch=())):
         try:
-            return one, delivery.message or _rendered(one)
+            return one, delivery.message or _rendered(one, links)
         except Exception:  # a fault of ours, and loud
             log.exception("cannot be rendered", id=delivery.alert.id, beside=len(one.batch))
     return delivery, None
@@ -955,7 +957,7 @@ async def deliver_this(delivery_id: str, edges: Courier) -> Delivery | None:
     """Send this one, whatever else waits; how it stands after that, None if there is none."""
     delivery = await edges.in_store(edges.memory.delivery, delivery_id)
     if delivery and delivery.state is DeliveryState.QUEUED:
-        message, now = delivery.message or _rendered(delivery), edges.clock()
+        message, now = delivery.message or _rendered(delivery, edges.links()), edges.clock()
         if await edges.in_store(edges.memory.claim, delivery_id, message, now):
             await _send(
                 replace(
@@ -1040,15 +1042,15 @@ def rises(memory: Memory, topics: Mapping[str, Topic], period: Period) -> dict[s
     return spikes(memory.story_times(period.since - BASELINE), memory.first_taken(), topics, period)
 
 
-def _rendered(delivery: Delivery) -> Message:
+def _rendered(delivery: Delivery, links: Mapping[str, str]) -> Message:
     alert = delivery.alert
     if isinstance(alert, Digest):
         raise ValueError(f"digest {alert.id} has lost its message, which is frozen when it is made")
     if isinstance(alert, Notice):
         return render_notice(alert)
     if alert.kind is AlertKind.EDIT:
-        return render(replace(alert, kind=AlertKind.ROOT, parent=""), growth=delivery.growth)
-    message = render(alert, delivery.batch)
+        return render(replace(alert, kind=AlertKind.ROOT, parent=""), growth=delivery.growth, links=links)
+    message = render(alert, delivery.batch, links=links)
     return by_itself(message, alert) if alert.parent and not delivery.thread else message
 
 

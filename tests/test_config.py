@@ -238,7 +238,7 @@ def test_relative_paths_start_from_the_folder_of_the_file(tmp_path: Path) -> Non
     write(tmp_path / "conf" / "x.toml", text)
     loaded = load(Path("conf/x.toml"), {"STATE_DIRECTORY": "/var/lib/x"})
     folder = tmp_path / "conf"
-    assert (loaded.state, loaded.rules) == (folder / "s", folder / "../r")
+    assert (loaded.state, loaded.rules) == (folder / "s", (folder / "../r",))
     assert (loaded.slack.token_file, loaded.background.file) == (folder / "t", folder / "b")
     assert loaded.polling.publishers == folder / "p"
     assert loaded.embedding.engines == ("minilm", str(folder / "model"), "org/model")
@@ -266,7 +266,7 @@ def test_command_at_a_shell_finds_the_state_of_the_system_s_service() -> None:
 
 def test_own_topics_come_before_the_shipped_ones(tmp_path: Path) -> None:
     (tmp_path / "rules").mkdir()
-    assert load(None, {}).rules == tmp_path / "rules"
+    assert load(None, {}).rules == (tmp_path / "rules",)
 
 
 def test_topics_in_the_wheel_come_before_those_of_a_working_copy(
@@ -274,13 +274,23 @@ def test_topics_in_the_wheel_come_before_those_of_a_working_copy(
 ) -> None:
     monkeypatch.setattr(config, "_PACKAGE", tmp_path / "site" / "monitor")
     (tmp_path / "site" / "rules").mkdir(parents=True)
-    assert load(None, {}).rules == tmp_path / "site" / "rules"
+    assert load(None, {}).rules == (tmp_path / "site" / "rules",)
     (tmp_path / "site" / "monitor" / "pack").mkdir(parents=True)
-    assert load(None, {}).rules == tmp_path / "site" / "monitor" / "pack"
+    assert load(None, {}).rules == (tmp_path / "site" / "monitor" / "pack",)
 
 
 def test_topics_named_in_the_file_are_taken_even_if_they_are_not_there(tmp_path: Path) -> None:
-    assert load(write(tmp_path / "x.toml", 'rules = "mine"\n'), {}).rules == tmp_path / "mine"
+    assert load(write(tmp_path / "x.toml", 'rules = "mine"\n'), {}).rules == (tmp_path / "mine",)
+
+
+def test_topics_may_stand_in_several_folders_and_among_them_the_shipped_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "_PACKAGE", tmp_path / "site" / "monitor")
+    (tmp_path / "site" / "monitor" / "pack").mkdir(parents=True)
+    loaded = load(write(tmp_path / "x.toml", 'rules = ["mine", "{shipped}", "{shipped}/chips", "/srv/topics"]\n'), {})
+    shipped = tmp_path / "site" / "monitor" / "pack"
+    assert loaded.rules == (tmp_path / "mine", shipped, shipped / "chips", Path("/srv/topics"))
 
 
 # -- the token ------------------------------------------------------------------------------------

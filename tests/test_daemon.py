@@ -97,6 +97,9 @@ class FakeMonitor:
     poll_takes: float = 0.0
     post_takes: float = 0.0
     hub_takes: float = 0.0
+    reload_takes: float = 0.0
+    #: how often topic files change
+    changes: int = 0
     bug: Exception | None = None
     config: Config = field(default_factory=Config)
 
@@ -112,9 +115,13 @@ class FakeMonitor:
         await asyncio.sleep(self.post_takes)
         self.asked["posts done"] += 1
 
-    async def reload(self) -> list[Problem]:
-        self.asked["reloads"] += 1
+    async def reload(self, *, asked: bool = True) -> list[Problem]:
+        self.asked["reloads asked for" if asked else "reloads"] += 1
+        await asyncio.sleep(self.reload_takes)
         return self.problems
+
+    async def rules_changed(self) -> bool:
+        return self.changes > self.asked["reloads"]
 
     async def tidy(self) -> None:
         self.asked["tidied"] += 1
@@ -340,7 +347,34 @@ async def test_what_opening_raises_comes_out(tmp_path: Path) -> None:
 async def test_sighup_reads_the_rules_again(tmp_path: Path) -> None:
     monitor = FakeMonitor()
     await run_for(monitor, 0.05, tmp_path, signal.SIGHUP)
-    assert monitor.asked["reloads"] == 1
+    assert monitor.asked["reloads asked for"] == 1
+
+
+async def test_sighup_during_a_reload_is_not_lost(tmp_path: Path) -> None:
+    monitor = FakeMonitor(reload_takes=0.1)
+    hups = [signal.SIGHUP] * 5
+    systemd = asyncio.create_task(run_for(monitor, 0.4, tmp_path, signal.SIGHUP))
+    await asyncio.sleep(0.1)
+    for number in hups:
+        os.kill(os.getpid(), number)
+    await systemd
+    assert monitor.asked["reloads asked for"] == 2
+
+
+async def test_change_of_topic_files_reads_them_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "LOOK", 0.03)
+    monitor = FakeMonitor(changes=2)
+    await run_for(monitor, 0.3, tmp_path)
+    assert (monitor.asked["reloads"], monitor.asked["reloads asked for"]) == (2, 0)
+
+
+async def test_change_of_topic_files_is_not_looked_for_if_nobody_wants_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "LOOK", 0.03)
+    monitor = FakeMonitor(changes=2, config=Config(watch_rules=False))
+    await run_for(monitor, 0.2, tmp_path)
+    assert monitor.asked["reloads"] == 0
 
 
 #: what is wrong with the rules -> systemd's status line

@@ -32,13 +32,13 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "edge": (
         set(
             "fetch isolate websub probes embed judges send socket_mode sinks heartbeat database story_store readback outbox "
-            "holds store config rules publishers archive log sample_feeds".split()
+            "holds store config rules watch publishers archive log sample_feeds".split()
         ),
         {"leaf"},
     ),
-    "pipeline": ({"pipeline", "checkup", "survey", "audit", "hearing", "canary"}, {"step", "leaf"}),
+    "pipeline": ({"pipeline", "checkup", "survey", "audit", "hearing", "canary", "trial"}, {"step", "leaf"}),
     "app": ({"app", "push", "progress"}, {"pipeline", "step", "edge", "leaf"}),
-    "top": ({"daemon", "replay", "trial", "vet", "demo"}, {"app", "pipeline", "step", "edge", "leaf"}),
+    "top": ({"daemon", "replay", "vet", "demo"}, {"app", "pipeline", "step", "edge", "leaf"}),
     "command": ({"cli", "rules_cli", "command", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
 }
 #: inside one layer
@@ -59,6 +59,7 @@ WITHIN = {
     ("render", "phrases"), ("render", "terminal"), ("terminal", "phrases"),
     ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"), ("audit", "pipeline"), ("audit", "hearing"),
     ("hearing", "pipeline"), ("canary", "pipeline"),
+    ("trial", "pipeline"), ("watch", "rules"),
     ("judges", "opinion"),  # across: what is asked and answered is not of the pipeline's nouns
     ("payload", "phrases"), ("sinks", "payload"),  # across: a document for one kind of sink is no part of a message
 }  # fmt: skip
@@ -95,7 +96,7 @@ ONLY = {
     },
     # steps and what they need; no edge
     "replay": {"app", "pipeline", "language", "match", "phrases", "model", "text"},
-    "trial": {"app", "pipeline", "language", "match", "explain", "feedback", "model", "text"},
+    "trial": {"pipeline", "language", "match", "explain", "feedback", "model", "text"},
     "daemon": {"app", "errors", "probes", "progress"},
     # sets up a world of its own: that is what it is for
     "demo": {"app", "config", "database", "errors", "model", "sample_feeds", "store"},
