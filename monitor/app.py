@@ -669,7 +669,8 @@ async def open_monitor(
             log.info("probes", listen=address)
         progress, telemetry = progress or Progress(), Telemetry()
         in_store, in_engine, in_parser, in_sender = (
-            progress.watched(name, _one_thread(stack, name)) for name in ("store", "engine", "parser", "sender")
+            progress.watched(name, _one_thread(stack, name, finishes=name in ("store", "sender")))
+            for name in ("store", "engine", "parser", "sender")
         )
         store = await in_store(Store.open, config.state)
         stack.push_async_callback(in_store, store.close)
@@ -887,9 +888,10 @@ def _parse_elsewhere(stack: AsyncExitStack, config: Config, in_parser: InThread)
     return lambda *document: in_parser(parser.call, parse, *document)
 
 
-def _one_thread(stack: AsyncExitStack, name: str) -> InThread:
+def _one_thread(stack: AsyncExitStack, name: str, *, finishes: bool = True) -> InThread:
+    """finishes: whether what it has to do is waited for at the end."""
     executor = ThreadPoolExecutor(1, thread_name_prefix=name)
-    stack.callback(executor.shutdown)
+    stack.callback(executor.shutdown, wait=finishes, cancel_futures=not finishes)
 
     def call(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         return asyncio.get_running_loop().run_in_executor(executor, functools.partial(function, *args, **kwargs))

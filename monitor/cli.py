@@ -88,13 +88,10 @@ def run(context: click.Context) -> None:
 
     opened = functools.partial(open_monitor, config, os.environ, sys.stdout, colour=sys.stdout.isatty())
 
-    async def work() -> None:
-        if not await daemon.serve(lambda probes, progress: opened(probes=probes, progress=progress), os.environ):
-            # nothing is begun that could be lost; a thread that loads a model would keep us for seconds
-            sys.stdout.flush()
-            os._exit(0)
-
-    asyncio.run(work())
+    asyncio.run(daemon.serve(lambda probes, progress: opened(probes=probes, progress=progress), os.environ))
+    # all is written and closed; a thread that is still at a model would keep us for seconds
+    sys.stdout.flush()
+    os._exit(0)
 
 
 @main.command()

@@ -38,17 +38,18 @@ LOOK = 5.0  # seconds
 #: So long nothing is begun after the database could not be read or written: polls that are not written down stay due.
 STATE_WAIT = 30.0  # seconds
 #: A post in flight is finished before we go; systemd waits 30 s.
-LAST_POST = 10.0  # seconds
-#: what would not end by itself, or need not
-_GIVEN_UP = frozenset({"subscribe", "listen"})
+LAST_POST = 8.0  # seconds
+#: What is finished before we go, since it reaches out and writes down what came of it; the rest is done again, or not begun.
+_FINISHED = frozenset({"deliver", "sweep", "canary", "try again"})
 
 
 async def serve(
     open_monitor: Callable[[Probes, Progress], AbstractAsyncContextManager[Monitor]], env: Mapping[str, str]
-) -> bool:
-    """Open a monitor and have it work until SIGTERM or SIGINT; False if one of them came before it was open.
+) -> None:
+    """Open a monitor and have it work until SIGTERM or SIGINT.
 
-    Then a thread may still be loading a model, which nothing can stop: the caller had better end the process.
+    A thread may be loading a model, or at work with one, even then; nothing stops it, and nothing of it is wanted: the caller
+    had better end the process.
 
     Raises: what opening raises.
     """
@@ -62,12 +63,11 @@ async def serve(
         stopping.cancel()
         if not opening.done():
             log.info("stopped", because="told to, before the models were loaded")
-            return False
+            return
         monitor = await opening
         stack.push_async_exit(opened)
         if not stop.is_set():
             await run(monitor, env, probes, progress)
-    return True
 
 
 def _stopped_by(*numbers: signal.Signals) -> asyncio.Event:
@@ -255,9 +255,9 @@ class _Work:
             task.add_done_callback(self._done)
 
     async def drain(self) -> None:
-        """Give up polls (nothing of them is written yet), requests to hubs and listening, and wait for the post in flight."""
+        """Give up polls (nothing of them is written yet) and what can be done again, and wait for the post in flight."""
         self._monitor.stop_sending()
-        for task in (*self._polls, *(task for name, task in self._others.items() if name in _GIVEN_UP)):
+        for task in (*self._polls, *(task for name, task in self._others.items() if name not in _FINISHED)):
             task.cancel()
         waiting = [*self._polls, *self._others.values()]
         if waiting:

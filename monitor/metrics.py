@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
 from prometheus_client import Counter as Count
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics import exposition as openmetrics
@@ -78,6 +78,7 @@ class Telemetry:
         def lasting(name: str, buckets: Sequence[float]) -> Histogram:
             return Histogram(name, SINCE_START[name], registry=registry, buckets=buckets)
 
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # when each began is when the process did
         polls = "news_monitor_polls"
         self._polls = Count(polls, SINCE_START[polls], ["outcome"], registry=registry)
         for outcome in PollOutcome:
