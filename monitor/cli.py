@@ -8,56 +8,48 @@ runs, so that the quick ones are quick.
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import click
 from tabulate import tabulate
 
 from monitor import __version__
-from monitor.config import Config, find, load
-from monitor.errors import (
-    BusyError,
-    ConfigError,
-    EngineError,
-    MonitorError,
-    Problem,
-    RulesError,
-    RulingError,
-    StateError,
+from monitor.command import (
+    command,
+    embed_text,
+    fail,
+    iso,
+    learn,
+    nothing_yet,
+    open_store,
+    open_store_to_read,
+    read_config,
+    read_duration,
+    short,
+    tell,
+    utc_now,
 )
+from monitor.config import Config, find
+from monitor.errors import Problem, RulingError
 from monitor.log import set_up as set_up_log
-from monitor.model import SOURCE_KINDS, Ailment, DeliveryState, Feed, FeedState, TopicStatus
+from monitor.model import SOURCE_KINDS, Ailment, DeliveryState, Feed, FeedState
+from monitor.rules_cli import rules
 
 if TYPE_CHECKING:
     from monitor.app import Learning
     from monitor.model import EmbeddedItem, Explained, Item, Ruling, Timeline
-    from monitor.pipeline import Judge
     from monitor.store import Store
     from monitor.stories import Openness
     from monitor.survey import Surveyed
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 NO_FEEDS = "no feeds yet: monitor feeds import deploy/feeds.opml"
-
-EXIT_CODES: dict[type[MonitorError], int] = {
-    ConfigError: 78,
-    RulesError: 1,
-    RulingError: 1,
-    StateError: 69,
-    EngineError: 69,
-    BusyError: 75,
-}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -72,24 +64,7 @@ def main(context: click.Context, config_file: Path | None) -> None:
     context.obj = config_file
 
 
-def _command(function: Callable[P, T]) -> Callable[P, T]:
-    """Turn what we raise on purpose into a message and an exit code."""
-
-    @functools.wraps(function)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return function(*args, **kwargs)
-        except MonitorError as error:
-            click.echo(f"monitor: {error}", err=True)
-            sys.exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1))
-
-    return guarded
-
-
-def _config(context: click.Context) -> Config:
-    config = load(context.find_root().obj, os.environ)
-    set_up_log(config.log.level, config.log.format)
-    return config
+main.add_command(rules)
 
 
 # -- the daemon -----------------------------------------------------------------------------------
@@ -97,13 +72,13 @@ def _config(context: click.Context) -> Config:
 
 @main.command()
 @click.pass_context
-@_command
+@command
 def run(context: click.Context) -> None:
     """Run the daemon: poll, match, alert, until stopped. SIGHUP reads the rules again."""
     from monitor import daemon
     from monitor.app import open_monitor
 
-    config = _config(context)
+    config = read_config(context)
     _say_where_alerts_go(config)
 
     async def work() -> None:
@@ -121,14 +96,14 @@ def run(context: click.Context) -> None:
     help="First judge again what was seen within SPAN (2d, 12h) and told nobody: a topic may be new, or changed.",
 )
 @click.pass_context
-@_command
+@command
 def once(context: click.Context, every: bool, backfill: str | None) -> None:
     """Poll the feeds that are due, deliver what waits, and exit: 1 if an alert could not be delivered."""
     from monitor.app import open_monitor
     from monitor.store import Store
 
-    config = _config(context)
-    span = _duration("--backfill", backfill) if backfill else None
+    config = read_config(context)
+    span = read_duration("--backfill", backfill) if backfill else None
     _say_where_alerts_go(config)
 
     async def work() -> dict[str, int]:
@@ -147,15 +122,6 @@ def once(context: click.Context, every: bool, backfill: str | None) -> None:
         sys.exit(1)
 
 
-def _duration(option: str, text: str) -> timedelta:
-    from monitor.toml import parse_duration
-
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise click.UsageError(f"{option}: {error}") from error
-
-
 def _say_where_alerts_go(config: Config) -> None:
     from monitor.config import slack_token
 
@@ -172,7 +138,7 @@ def _say_where_alerts_go(config: Config) -> None:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Of the feed server; 0: any."
 )
-@_command
+@command
 def demo(state: Path, serve: bool, port: int) -> None:
     """Run the monitor on its sample feeds, served on this machine, and show what an analyst would get."""
     from monitor import demo as show
@@ -191,20 +157,20 @@ def demo(state: Path, serve: bool, port: int) -> None:
 
 @main.command()
 @click.pass_context
-@_command
+@command
 def check(context: click.Context) -> None:
     """Check the configuration, the topic files and the feed list: 78 for the first, 1 for the others."""
     from monitor.rules import check_topics
 
     file = find(context.find_root().obj, os.environ)
-    config = _config(context)
+    config = read_config(context)
     click.echo(f"configuration: {file or 'defaults (no file)'}")
     topics, problems = check_topics(config.rules)
     click.echo(f"topics: {len(topics)} in {config.rules}")
-    state = _open_store_to_read(config)
+    state = open_store_to_read(config)
     feeds = state.feeds() if state else []
     click.echo(f"feeds: {len(feeds)}" + ("" if feeds else " (add some: monitor feeds import deploy/feeds.opml)"))
-    _tell(problems)
+    tell(problems)
     if not topics:
         click.echo(f"monitor: no topic in {config.rules}: nothing would ever alert", err=True)
         sys.exit(1)
@@ -217,7 +183,7 @@ def check(context: click.Context) -> None:
 @click.option("--title", default="", help="The headline over --text.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-@_command
+@command
 def explain(
     context: click.Context, item: str | None, other: str | None, text: str | None, title: str, as_json: bool
 ) -> None:
@@ -227,18 +193,18 @@ def explain(
 
     if (item is None) == (text is None):
         raise click.UsageError("give an item's id or link, or --text")
-    config = _config(context)
+    config = read_config(context)
     if text is not None:
-        learning, judge = _learn(config)
-        embedded = _embed_text(learning, title, text)
+        learning, judge = learn(config)
+        embedded = embed_text(learning, title, text)
         matches = judge.matcher.judge(embedded, every=True)
         click.echo(json.dumps(words.as_data(matches), ensure_ascii=False, indent=2) if as_json
                    else words.explain_text(embedded.item.title, matches))  # fmt: skip
         return
-    store = _open_store_to_read(config)
+    store = open_store_to_read(config)
     known = store.explain(item or "") if store else None
     if store is None or known is None:
-        _fail(f"no item {item!r} was seen; for any text at all: monitor explain --text …")
+        fail(f"no item {item!r} was seen; for any text at all: monitor explain --text …")
     if other is not None:
         _explain_pair(config, store, known, other, as_json)
         return
@@ -252,10 +218,10 @@ def _explain_pair(config: Config, store: Store, one: Explained, name: str, as_js
 
     other, timeline = store.explain(name), store.timeline(one.story.id)
     if other is None or timeline is None:
-        _fail(f"no item {name!r} was seen")
+        fail(f"no item {name!r} was seen")
     if other.item.id == one.item.id:
-        _fail(f"{name!r} is that same item, “{one.item.title}”")
-    learning, judge = _learn(config)
+        fail(f"{name!r} is that same item, “{one.item.title}”")
+    learning, judge = learn(config)
     compared = judge.compare(*(_embedded(store, learning, known.item) for known in (one, other)))
     click.echo(
         json.dumps(words.pair_data(one, other, timeline, compared), ensure_ascii=False, indent=2) if as_json
@@ -272,13 +238,13 @@ def _embedded(store: Store, learning: Learning, item: Item) -> EmbeddedItem:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--metrics", "as_metrics", is_flag=True, help="For a scraper: OpenMetrics text.")
 @click.pass_context
-@_command
+@command
 def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     """Show feeds, items, stories and the outbox; 1 if an alert is stuck."""
     from monitor.health import conditions
 
-    config = _config(context)
-    store = _open_store_to_read(config)
+    config = read_config(context)
+    store = open_store_to_read(config)
     if as_metrics:
         click.echo(_metrics(store), nl=False)
         return
@@ -286,7 +252,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     outbox = store.outbox_counts() if store else {}
     feeds = store.feeds() if store else []
     failing = [state for state in feeds if state.last_error]
-    ailing = [(state, found) for state in feeds if (found := conditions(state, _now()))]
+    ailing = [(state, found) for state in feeds if (found := conditions(state, utc_now()))]
     outage = _outage(store) if store else None
     stuck = outbox.get(DeliveryState.BLOCKED, 0) + outbox.get(DeliveryState.DEAD, 0)
     if as_json:
@@ -297,17 +263,17 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
                 {"feed": s.feed.url, "condition": condition, "because": because}
                 for s, found in ailing for condition, because in found.items()
             ],
-            "outage": _iso(outage.since) if outage else None,
+            "outage": iso(outage.since) if outage else None,
             "model": store.fact("model") if store else "",
         }  # fmt: skip
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
     elif store is None:
-        click.echo(_nothing_yet(config))
+        click.echo(nothing_yet(config))
     else:
         rows = [*totals.items(), *((f"outbox: {state}", n) for state, n in outbox.items())]
         click.echo(tabulate(rows, tablefmt="plain"))
         if outage:
-            click.echo(f"\noutage of our own network since {_short(outage.since)} UTC: no feed is charged for it")
+            click.echo(f"\noutage of our own network since {short(outage.since)} UTC: no feed is charged for it")
         if ailing:
             click.echo(f"\n{len(ailing)} feeds want a look")
             findings = [(s.feed.name[:40], c, because) for s, found in ailing for c, because in found.items()]
@@ -324,9 +290,9 @@ def _metrics(store: Store | None) -> str:
     from monitor.metrics import metrics
 
     if store is None:
-        return metrics([], 0, {}, {}, outage=False, now=_now())
+        return metrics([], 0, {}, {}, outage=False, now=utc_now())
     stories, outage = store.totals().get("stories", 0), _outage(store) is not None
-    return metrics(store.feeds(), stories, store.verdict_counts(), store.outbox_counts(), outage=outage, now=_now())
+    return metrics(store.feeds(), stories, store.verdict_counts(), store.outbox_counts(), outage=outage, now=utc_now())
 
 
 def _outage(store: Store) -> Ailment | None:
@@ -344,7 +310,7 @@ def _outage(store: Store) -> Ailment | None:
 @click.option("--background", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Ordinary items, in the same form, to learn from what is rare.")  # fmt: skip
 @click.pass_context
-@_command
+@command
 def replay(
     context: click.Context, items: Path, folder: Path | None, stories: Literal["all", "matched", "none"],
     scores: bool, background: Path | None,
@@ -356,7 +322,7 @@ def replay(
     from monitor.replay import replay as replayed
     from monitor.rules import load_rules
 
-    config = _config(context)
+    config = read_config(context)
     use_all_cores()
     topics = load_rules(folder or config.rules)
     archive, problems = read_archive(items, now())
@@ -391,7 +357,7 @@ def stories() -> None:
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="So many at most.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-@_command
+@command
 def stories_list(
     context: click.Context, since: str | None, topic: str, only_open: bool, min_sources: int, every: bool, limit: int,
     as_json: bool,
@@ -399,9 +365,9 @@ def stories_list(
     """List the stories of which a topic took an item, latest first. Times are in UTC."""
     from monitor.stories import listed, listed_data
 
-    config = _config(context)
-    begin = _now() - _duration("--since", since) if since else None
-    store = _open_store_to_read(config)
+    config = read_config(context)
+    begin = utc_now() - read_duration("--since", since) if since else None
+    store = open_store_to_read(config)
     openness = _openness(config, store) if store else None
     found: Iterator[Timeline] = iter(())
     if store and openness:
@@ -415,7 +381,7 @@ def stories_list(
     elif chosen:
         click.echo("\n\n".join(listed(*one) for one in chosen))
     else:
-        click.echo(f"monitor: {'no such story' if store else _nothing_yet(config)}", err=True)
+        click.echo(f"monitor: {'no such story' if store else nothing_yet(config)}", err=True)
     if next(found, None):
         click.echo(f"monitor: these are the latest {limit}; more: --limit", err=True)
 
@@ -424,12 +390,12 @@ def stories_list(
 @click.argument("name", metavar="STORY|ITEM")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-@_command
+@command
 def stories_show(context: click.Context, name: str, as_json: bool) -> None:
     """Show a STORY (its id, or the id or link of an ITEM in it): who tells it, who was told, and what stands in it and why."""
     from monitor.stories import shown, shown_data
 
-    config = _config(context)
+    config = read_config(context)
     store = _open_store_with_stories(config)
     story = _the_story(store, name)
     timeline, openness = store.timeline(story), _openness(config, store)
@@ -442,7 +408,7 @@ def stories_show(context: click.Context, name: str, as_json: bool) -> None:
 @stories.command("merge")
 @click.argument("names", nargs=-1, required=True, metavar="STORY STORY...")
 @click.pass_context
-@_command
+@command
 def stories_merge(context: click.Context, names: tuple[str, ...]) -> None:
     """Make stories one: the first one named. Their roots become its updates; a channel that knows several of them goes on in
     the oldest thread. The daemon may run meanwhile."""
@@ -450,9 +416,9 @@ def stories_merge(context: click.Context, names: tuple[str, ...]) -> None:
 
     if len(names) < 2:
         raise click.UsageError("name two stories or more")
-    store = _open_store_with_stories(_config(context))
+    store = _open_store_with_stories(read_config(context))
     found = [_the_story(store, name) for name in names]
-    ruling = store.rule(found, lambda timelines, deliveries: merge(timelines, deliveries, _author()), _now())
+    ruling = store.rule(found, lambda timelines, deliveries: merge(timelines, deliveries, _author()), utc_now())
     click.echo(f"{' and '.join(ruling.stories)} are one story now: {ruling.story} ({_moved(ruling)})")
 
 
@@ -460,19 +426,19 @@ def stories_merge(context: click.Context, names: tuple[str, ...]) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="ITEM...")
 @click.option("--alone", is_flag=True, help="Leave the copies of these items where they are.")
 @click.pass_context
-@_command
+@command
 def stories_split(context: click.Context, names: tuple[str, ...], alone: bool) -> None:
     """Take ITEMs, and their copies, out of their story into one of their own. An alert that opened a thread goes with its
     item; what was replied stays where it stands. The daemon may run meanwhile."""
     from monitor.rulings import split
 
-    store = _open_store_with_stories(_config(context))
+    store = _open_store_with_stories(read_config(context))
     found = dict(_the_item(store, name) for name in names)
     if len(set(found.values())) > 1:
         raise RulingError(
             f"they stand in several stories, {', '.join(sorted(set(found.values())))}: split one at a time"
         )
-    story, now = next(iter(found.values())), _now()
+    story, now = next(iter(found.values())), utc_now()
     ruling = store.rule(
         [story],
         lambda timelines, deliveries: split(timelines[0], list(found), deliveries, _author(), now, alone=alone),
@@ -516,94 +482,15 @@ def _openness(config: Config, store: Store) -> Openness | None:
 
 
 def _open_store_with_stories(config: Config) -> Store:
-    store = _open_store_to_read(config)
+    store = open_store_to_read(config)
     if store is None:
-        raise RulingError(_nothing_yet(config))
+        raise RulingError(nothing_yet(config))
     return store
-
-
-def _nothing_yet(config: Config) -> str:
-    return f"nothing yet in {config.state}: `monitor run` or `monitor once` begins"
 
 
 def _author() -> str:
     """Who types this, as far as the environment says."""
     return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
-
-
-# -- rules ----------------------------------------------------------------------------------------
-
-
-@main.group()
-def rules() -> None:
-    """The topics: list, check, test."""
-
-
-@rules.command("list")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.pass_context
-@_command
-def rules_list(context: click.Context, as_json: bool) -> None:
-    """List the topics."""
-    from monitor.rules import load_topics
-
-    config = _config(context)
-    topics, problems = load_topics(config.rules)
-    if as_json:
-        data = [
-            {"id": t.id, "title": t.title, "theme": t.theme, "status": t.status, "severity": t.severity,
-             "noise": f"1/{round(1 / t.noise)}", "owner": t.owner, "tests": len(t.tests), "file": t.path}
-            for t in topics
-        ]  # fmt: skip
-        click.echo(json.dumps(data, ensure_ascii=False, indent=2))
-    else:
-        rows = [
-            (t.id, t.title, t.theme, t.status if t.status is not TopicStatus.ACTIVE else "", t.severity,
-             f"1/{round(1 / t.noise)}", len(t.examples), len(t.tests))
-            for t in topics
-        ]  # fmt: skip
-        click.echo(tabulate(rows, ["id", "title", "theme", "", "severity", "noise", "examples", "tests"], "simple"))
-    _tell([problem for problem in problems if not problem.warning])
-
-
-@rules.command("check")
-@click.pass_context
-@_command
-def rules_check(context: click.Context) -> None:
-    """Check every topic file; every problem at once, with its line."""
-    from monitor.rules import check_topics
-
-    config = _config(context)
-    topics, problems = check_topics(config.rules)
-    click.echo(f"{len(topics)} topics are well in {config.rules}")
-    _tell(problems)
-
-
-@rules.command("test")
-@click.option("--run", "pattern", default="", help="Only topics whose id matches this regular expression.")
-@click.pass_context
-@_command
-def rules_test(context: click.Context, pattern: str) -> None:
-    """Run the tests inside the topic files; 1 if one fails."""
-    import re
-
-    from monitor.rules import load_rules
-    from monitor.trial import run_tests
-
-    config = _config(context)
-    try:
-        wanted = re.compile(pattern)
-    except re.error as error:
-        raise click.UsageError(f"--run: {error}") from error
-    topics = [topic for topic in load_rules(config.rules) if wanted.search(topic.id)]
-    learning, judge = _learn(config, topics)
-    trials = list(run_tests(topics, learning, judge))
-    failed = [trial for trial in trials if not trial.passed]
-    for trial in failed:
-        click.echo(f"{Problem(trial.topic.path, trial.line, f'“{trial.name}”: {trial.because}')}")
-    click.echo(f"{len(trials) - len(failed)} passed, {len(failed)} failed")
-    if failed:
-        sys.exit(1)
 
 
 # -- feeds ----------------------------------------------------------------------------------------
@@ -617,15 +504,15 @@ def feeds() -> None:
 @feeds.command("list")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-@_command
+@command
 def feeds_list(context: click.Context, as_json: bool) -> None:
     """List the feeds and how their last polls went."""
-    store = _open_store_to_read(_config(context))
+    store = open_store_to_read(read_config(context))
     states = store.feeds() if store else []
     if as_json:
         data = [
-            {**asdict(s.feed), "last_poll": _iso(s.last_poll), "last_success": _iso(s.last_success),
-             "next_poll": _iso(s.next_poll), "pause": s.pause and s.pause.total_seconds(), "newest": _iso(s.rhythm.newest),
+            {**asdict(s.feed), "last_poll": iso(s.last_poll), "last_success": iso(s.last_success),
+             "next_poll": iso(s.next_poll), "pause": s.pause and s.pause.total_seconds(), "newest": iso(s.rhythm.newest),
              "moved_to": s.moved_to, "held": s.held, "failures": s.failures, "last_error": s.last_error, "items": s.items}
             for s in states
         ]  # fmt: skip
@@ -641,24 +528,24 @@ def feeds_list(context: click.Context, as_json: bool) -> None:
 @click.option("--country", default="")
 @click.option("--language", default="", help="ISO 639-1, e.g. uk.")
 @click.pass_context
-@_command
+@command
 def feeds_add(context: click.Context, url: str, title: str, kind: str, country: str, language: str) -> None:
     """Add a feed, or correct what the list says of it."""
     if not url.startswith(("http://", "https://")):
         raise click.UsageError(f"{url!r} is no address of a feed: it must begin with http:// or https://")
     if kind and kind not in SOURCE_KINDS:
         raise click.UsageError(f"--kind must be one of: {', '.join(SOURCE_KINDS)}")
-    new = _open_store(_config(context)).add_feed(Feed(url, title, kind, country, language), _now())
+    new = open_store(read_config(context)).add_feed(Feed(url, title, kind, country, language), utc_now())
     click.echo(f"{'added' if new else 'corrected'}: {title or url}")
 
 
 @feeds.command("remove")
 @click.argument("url")
 @click.pass_context
-@_command
+@command
 def feeds_remove(context: click.Context, url: str) -> None:
     """Take a feed off the list; the items it brought stay."""
-    if not _open_store(_config(context)).remove_feed(url):
+    if not open_store(read_config(context)).remove_feed(url):
         click.echo(f"monitor: {url} is not on the list", err=True)
         sys.exit(1)
     click.echo(f"removed: {url}")
@@ -667,10 +554,10 @@ def feeds_remove(context: click.Context, url: str) -> None:
 @feeds.command("release")
 @click.argument("url")
 @click.pass_context
-@_command
+@command
 def feeds_release(context: click.Context, url: str) -> None:
     """Judge what the storm breaker holds of a feed: at its next poll, which is now."""
-    held = _open_store(_config(context)).release(url, _now())
+    held = open_store(read_config(context)).release(url, utc_now())
     if not held:
         click.echo(f"monitor: nothing of {url} is held", err=True)
         sys.exit(1)
@@ -680,10 +567,10 @@ def feeds_release(context: click.Context, url: str) -> None:
 @feeds.command("drop")
 @click.argument("url")
 @click.pass_context
-@_command
+@command
 def feeds_drop(context: click.Context, url: str) -> None:
     """Forget what the storm breaker holds of a feed: it is not told."""
-    dropped = _open_store(_config(context)).drop(url)
+    dropped = open_store(read_config(context)).drop(url)
     if not dropped:
         click.echo(f"monitor: nothing of {url} is held", err=True)
         sys.exit(1)
@@ -695,14 +582,14 @@ def feeds_drop(context: click.Context, url: str) -> None:
 @click.option("--again", default="10s", show_default=True, help="Time between the two polls of a feed; 0s: at once.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-@_command
+@command
 def feeds_check(context: click.Context, target: str | None, again: str, as_json: bool) -> None:
     """Fetch a feed's URL, a page's, all feeds of an OPML file, or those on the list, and say what they are like; 1 if one
     cannot be used."""
     from monitor.app import open_surveyor
 
-    config = _config(context)
-    pause = _duration("--again", again).total_seconds()
+    config = read_config(context)
+    pause = read_duration("--again", again).total_seconds()
     chosen, problems = _feeds_to_check(config, target)
 
     async def work() -> list[Surveyed]:
@@ -720,7 +607,7 @@ def feeds_check(context: click.Context, target: str | None, again: str, as_json:
     unusable = sum(not one.usable for one in surveyed)
     if unusable:
         click.echo(f"monitor: {unusable} of {len(surveyed)} cannot be used", err=True)
-    _tell(problems, err=True)
+    tell(problems, err=True)
     if unusable:
         sys.exit(1)
 
@@ -730,7 +617,7 @@ def _feeds_to_check(config: Config, target: str | None) -> tuple[list[Feed], lis
     from monitor.opml import read_opml
 
     if target is None:
-        store = _open_store_to_read(config)
+        store = open_store_to_read(config)
         return [state.feed for state in store.feeds()] if store else [], []
     if target.startswith(("http://", "https://")):
         return [Feed(target)], []
@@ -748,96 +635,33 @@ def _survey_lines(surveyed: Surveyed) -> str:
 @feeds.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.pass_context
-@_command
+@command
 def feeds_import(context: click.Context, file: Path) -> None:
     """Add all feeds of an OPML file."""
     from monitor.opml import read_opml
 
     found, problems = read_opml(file.read_bytes(), str(file))
-    store = _open_store(_config(context))
-    new = sum(store.add_feed(feed, _now()) for feed in found)
+    store = open_store(read_config(context))
+    new = sum(store.add_feed(feed, utc_now()) for feed in found)
     click.echo(f"{new} feeds added, {len(found) - new} were on the list")
-    _tell(problems)
+    tell(problems)
 
 
 @feeds.command("export")
 @click.pass_context
-@_command
+@command
 def feeds_export(context: click.Context) -> None:
     """Write the feed list as OPML to stdout."""
     from monitor.opml import write_opml
 
-    store = _open_store_to_read(_config(context))
+    store = open_store_to_read(read_config(context))
     sys.stdout.buffer.write(write_opml([s.feed for s in store.feeds()] if store else [], "news-monitor"))
-
-
-# -- helpers of the commands ----------------------------------------------------------------------
-
-
-def _tell(problems: Sequence[Problem], *, err: bool = False) -> None:
-    """Print problems; exit 1 if one is more than a warning."""
-    for problem in problems:
-        click.echo(str(problem), err=err)
-    if any(not problem.warning for problem in problems):
-        sys.exit(1)
-
-
-def _fail(message: str) -> NoReturn:
-    click.echo(f"monitor: {message}", err=True)
-    sys.exit(1)
-
-
-def _open_store(config: Config) -> Store:
-    from monitor.store import Store
-
-    return Store.open(config.state)
-
-
-def _open_store_to_read(config: Config) -> Store | None:
-    """The store, or None if nothing was ever written: asking must not make one."""
-    from monitor.database import FILE
-
-    return _open_store(config) if (config.state / FILE).exists() else None
-
-
-def _learn(config: Config, topics: Any = None) -> tuple[Learning, Judge]:
-    from monitor.app import open_judge, open_learning
-    from monitor.embed import use_all_cores
-    from monitor.rules import load_rules
-
-    topics = load_rules(config.rules) if topics is None else topics
-    use_all_cores()
-    learning = open_learning(config)
-    return learning, open_judge(config, learning, topics, cached=True)
-
-
-def _embed_text(learning: Learning, title: str, text: str) -> Any:
-    from monitor.language import identified
-    from monitor.model import Item
-    from monitor.text import plain, text_hash
-
-    title, text = (plain(title), plain(text)) if title else (plain(text), "")
-    item = Item(text_hash(title), Feed("text:"), title or "-", text, "", "", "", None, _now())
-    (embedded,) = learning.embed([identified(item)])
-    return embedded
 
 
 def _feed_table(states: Sequence[FeedState]) -> str:
     rows = [
-        (s.feed.name[:40], s.feed.kind, s.feed.country, s.feed.language, s.items, _short(s.last_success),
+        (s.feed.name[:40], s.feed.kind, s.feed.country, s.feed.language, s.items, short(s.last_success),
          f"{s.last_error} ({s.failures:g})" if s.last_error else "")
         for s in states
     ]  # fmt: skip
     return tabulate(rows, ["feed", "kind", "country", "lang", "items", "last success", "trouble"], "simple")
-
-
-def _short(time: datetime | None) -> str:
-    return f"{time:%Y-%m-%d %H:%M}" if time else "never"
-
-
-def _iso(time: datetime | None) -> str | None:
-    return time.isoformat() if time else None
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from monitor.cli import EXIT_CODES, main
+from monitor.cli import main
+from monitor.command import EXIT_CODES
 from monitor.metrics import METRICS
 from monitor.model import Condition, Corroboration, DeliveryState, Verdict
 from monitor.rules import check_topics

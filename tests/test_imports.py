@@ -38,11 +38,12 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "pipeline": ({"pipeline", "checkup", "survey"}, {"step", "leaf"}),
     "app": ({"app", "push"}, {"pipeline", "step", "edge", "leaf"}),
     "top": ({"daemon", "replay", "trial", "demo"}, {"app", "pipeline", "step", "edge", "leaf"}),
-    "command": ({"cli", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
+    "command": ({"cli", "rules_cli", "command", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
 }
 #: inside one layer
 WITHIN = {
-    ("toml", "errors"), ("__main__", "cli"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
+    ("toml", "errors"), ("__main__", "cli"), ("cli", "command"), ("cli", "rules_cli"), ("rules_cli", "command"),
+    ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"),
