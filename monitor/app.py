@@ -7,7 +7,7 @@ import contextlib
 import functools
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -107,20 +107,25 @@ class Learning:
         vectors = self.embedder.embed([gist(item.title, item.text) for item in items])
         return [EmbeddedItem(item, vector) for item, vector in zip(items, vectors, strict=True)]
 
-    def matcher(self, topics: Sequence[Topic], known: Mapping[str, Vector] | None = None) -> Matcher:
-        """Learn topics. `known` has vectors of texts that need not be embedded again."""
+    def matcher(
+        self,
+        topics: Sequence[Topic],
+        known: Mapping[str, Vector] | None = None,
+        asked: Collection[str] | None = None,
+    ) -> Matcher:
+        """Learn topics. `known` has vectors of texts that need not be embedded again; `asked` is `Matcher`'s."""
         vectors = dict(known or {})
         missing = [text for text in topic_texts(topics) if text not in vectors]
         vectors |= dict(zip(missing, self.embedder.embed(missing), strict=True))
-        return Matcher(topics, vectors, self.background)
+        return Matcher(topics, vectors, self.background, asked)
 
 
-def open_learning(config: Config, background_file: Path | None = None) -> Learning:
-    """Load the engines and the background. Slow: imports torch.
+def open_learning(config: Config, background_file: Path | None = None, *, lazily: bool = False) -> Learning:
+    """Load the engines and the background. Slow: imports torch, unless engines are to be loaded `lazily` (`open_embedder`).
 
     Raises: EngineError.
     """
-    embedder = open_embedder(config.embedding.engines, prompt=config.embedding.prompt)
+    embedder = open_embedder(config.embedding.engines, prompt=config.embedding.prompt, lazily=lazily)
     file = background_file or config.background.file
     ordinary = _embedded_background(embedder, file) if file else _shipped_background(embedder)
     return Learning(embedder, ordinary, Background(ordinary, embedder.parts, embedder.languages))
@@ -175,13 +180,39 @@ def open_judge(config: Config, learning: Learning, topics: Sequence[Topic], *, c
     cached: judge as the monitor of this state would: against its own items too, and embedding no topic text that it knows.
     A state is not made for asking.
     """
-    known: Mapping[str, Vector] = {}
-    if cached and (config.state / FILE).exists():
-        known = _vectors_by_state(config, learning, topics)
-        with contextlib.closing(Store.open(config.state)) as store:
-            learning = learning.among(_own_items(store, learning.embedder.id, now))
-    policy = _policy(config, config.alerts.channel or TERMINAL_CHANNEL)
-    return Judge(learning.matcher(topics, known), learning.background, config.alerts.story_window, policy)
+    if cached:
+        learning = learning_of_state(config, learning)
+    matcher = matcher_of_state(config, learning, topics) if cached else learning.matcher(topics)
+    return judge_of(config, learning, matcher)
+
+
+def learning_of_state(config: Config, learning: Learning) -> Learning:
+    """The same, with the items of the configuration's state in the background, if there is a state."""
+    if not (config.state / FILE).exists():
+        return learning
+    with contextlib.closing(Store.open(config.state)) as store:
+        return learning.among(_own_items(store, learning.embedder.id, now))
+
+
+def matcher_of_state(
+    config: Config, learning: Learning, topics: Sequence[Topic], asked: Collection[str] | None = None
+) -> Matcher:
+    """Learn topics, embedding no text that the configuration's state knows, if there is one.
+
+    asked: only these will be asked (`Matcher`).
+    """
+    is_there = (config.state / FILE).exists()
+    return learning.matcher(topics, _vectors_by_state(config, learning, topics) if is_there else {}, asked)
+
+
+def judge_of(config: Config, learning: Learning, matcher: Matcher) -> Judge:
+    """The pure steps with these topics, no story open, nobody told."""
+    return Judge(matcher, learning.background, config.alerts.story_window, policy_of(config))
+
+
+def policy_of(config: Config) -> Policy:
+    """What the configuration says of alerts, where there is no Slack to ask."""
+    return _policy(config, config.alerts.channel or TERMINAL_CHANNEL)
 
 
 def _policy(config: Config, channel: str) -> Policy:

@@ -8,7 +8,7 @@ counts: of a digest, one sentence. Nothing here touches the world.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -37,14 +37,23 @@ class Matcher:
     """Topics, learnt. Making one is cheap (a matrix product a topic), so a changed rule file makes a new one.
 
     vectors: text -> vector for each of `topic_texts`.
+    asked: only these topics will be asked, and the terms of the others need not be found: inflecting them takes a second.
     """
 
-    def __init__(self, topics: Iterable[Topic], vectors: Mapping[str, Vector], background: Background) -> None:
+    def __init__(
+        self,
+        topics: Iterable[Topic],
+        vectors: Mapping[str, Vector],
+        background: Background,
+        asked: Collection[str] | None = None,
+    ) -> None:
         self.background = background
         self.topics = {topic.id: topic for topic in topics if topic.status is not TopicStatus.OFF}
         #: of each topic its column in what `ranks` gives
         self.places = {topic: place for place, topic in enumerate(self.topics)}
-        self.lexicon = Lexicon(term for topic in self.topics.values() for term in _written(topic.terms))
+        self.lexicon = Lexicon(
+            term for t in self.topics.values() if asked is None or t.id in asked for term in _written(t.terms)
+        )
         texts = _Texts(topic_texts(self.topics.values()), vectors, background)
         self._learnt = [_Learnt.of(topic, texts) for topic in self.topics.values()]
         self.ranks = Ranks(

@@ -140,8 +140,11 @@ def _not_acted_on(file: _TopicFile, source: Source) -> list[Problem]:
 # -- the file -------------------------------------------------------------------------------------
 
 
-def _noise(value: object) -> float:
-    """Read "1/2000" or 0.0005."""
+def parse_noise(value: object) -> float:
+    """Read "1/2000" or 0.0005.
+
+    Raises: ValueError, saying what to write.
+    """
     fraction = re.fullmatch(r"(\d{1,12}) */ *(\d{1,12})", value.strip()) if isinstance(value, str) else None
     noise = value
     if fraction:
@@ -254,7 +257,7 @@ class _TopicFile(_Table):
     negatives: tuple[_Text, ...] = ()
     status: TopicStatus = TopicStatus.ACTIVE
     severity: Severity = Severity.NOTICE
-    noise: Annotated[float, BeforeValidator(_noise)] = 1 / 2000
+    noise: Annotated[float, BeforeValidator(parse_noise)] = 1 / 2000
     owner: Word = ""
     terms: _TermsTable = _TermsTable()
     scope: _ScopeTable = _ScopeTable()

@@ -138,6 +138,12 @@ USAGE = {
     "show of nothing": ("stories", "show"),
     "merge of one story": ("stories", "merge", "abcdef"),
     "split of nothing": ("stories", "split"),
+    "try of no topic": ("rules", "try"),
+    "try since no span": ("rules", "try", "troops", "--since", "yesterday"),
+    "try with a noise that is none": ("rules", "try", "troops", "--noise", "loud"),
+    "try over a file that is not there": ("rules", "try", "troops", "--archive", "nowhere.jsonl"),
+    "diff against a folder that is not there": ("rules", "diff", "--against", "nowhere"),
+    "diff in another format": ("rules", "diff", "--format", "poem"),
 }
 
 
@@ -161,6 +167,7 @@ CONFIGURED = [
     ("once",), ("feeds", "check"), ("feeds", "check", FEED), ("feeds", "release", FEED), ("feeds", "drop", FEED),
     ("stories", "list"), ("stories", "show", "abcdef"), ("stories", "merge", "abcdef", "fedcba"),
     ("stories", "split", "abcdef"), ("explain", "abcdef", "fedcba"),
+    ("rules", "try", "troops"), ("rules", "diff"),
 ]  # fmt: skip
 
 
@@ -243,6 +250,27 @@ def test_rules_are_listed(monitor: Run) -> None:
 def test_rules_are_listed_for_programs(monitor: Run) -> None:
     [topic] = json.loads(monitor("rules", "list", "--json").stdout)
     assert (topic["id"], topic["noise"], topic["tests"]) == ("troops", "1/2000", 2)
+
+
+def test_try_of_a_topic_that_is_none_names_the_nearest(monitor: Run) -> None:
+    result = monitor("rules", "try", "trops")
+    assert (result.exit_code, "do you mean troops?" in result.stderr) == (1, True)
+
+
+def test_try_where_nothing_was_seen_ends_with_69(monitor: Run, home: Path) -> None:
+    result = monitor("rules", "try", "troops")
+    assert (result.exit_code, "--archive" in result.stderr, (home / "state").exists()) == (69, True, False)
+
+
+def test_diff_outside_of_a_repository_ends_with_1(monitor: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(home.parent))
+    result = monitor("rules", "diff")
+    assert (result.exit_code, "--against" in result.stderr) == (1, True)
+
+
+def test_diff_with_the_same_folder_finds_nothing(monitor: Run) -> None:
+    result = monitor("rules", "diff", "--against", "rules", "--exit-code")
+    assert (result.exit_code, result.stdout) == (0, "no topic differs\n")
 
 
 def test_rules_check_counts_the_good_ones(monitor: Run) -> None:

@@ -24,20 +24,20 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         set(
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide render "
             "schedule outage health metrics subscribe opml explain discover "
-            "headline rulings stories threads copies space neighbours members".split()
+            "headline rulings stories threads copies space neighbours members sieve".split()
         ),
         {"leaf"},
     ),
     "edge": (
         set(
-            "fetch isolate websub embed judges send database story_store outbox store config rules publishers archive "
+            "fetch isolate websub embed judges send database story_store outbox store config rules revision publishers archive "
             "log sample_feeds".split()
         ),
         {"leaf"},
     ),
     "pipeline": ({"pipeline", "checkup", "survey"}, {"step", "leaf"}),
     "app": ({"app", "push"}, {"pipeline", "step", "edge", "leaf"}),
-    "top": ({"daemon", "replay", "trial", "demo"}, {"app", "pipeline", "step", "edge", "leaf"}),
+    "top": ({"daemon", "replay", "trial", "demo", "hindsight", "tried"}, {"app", "pipeline", "step", "edge", "leaf"}),
     "command": ({"cli", "rules_cli", "command", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
 }
 #: inside one layer
@@ -45,6 +45,8 @@ WITHIN = {
     ("toml", "errors"), ("__main__", "cli"), ("cli", "command"), ("cli", "rules_cli"), ("rules_cli", "command"),
     ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
+    ("sieve", "background"), ("sieve", "match"), ("sieve", "terms"), ("sieve", "words"),
+    ("tried", "hindsight"), ("revision", "rules"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"),
     ("story_store", "database"), ("outbox", "database"), ("outbox", "story_store"), ("store", "database"), ("store", "outbox"),
