@@ -20,7 +20,7 @@ import numpy as np
 import structlog
 
 from monitor.archive import read_archive
-from monitor.background import Background, Sample, Tongue, tongue
+from monitor.background import Background, Sample, Tongue
 from monitor.config import Config, opinion_key, slack_token
 from monitor.config import FeedOptions as ConfiguredFeed
 from monitor.database import FILE, Lock
@@ -57,7 +57,7 @@ from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
 from monitor.store import Store
 from monitor.survey import Surveyor
-from monitor.text import gist, host_of, longest_prefix, text_hash
+from monitor.text import gist, host_of, longest_prefix, scripts, text_hash
 from monitor.words import word_ids
 
 P = ParamSpec("P")
@@ -141,8 +141,9 @@ def _embedded_background(embedder: Embedder, file: Path) -> Sample:
 
 
 def _sample(items: Sequence[Item], vectors: Vector) -> Sample:
-    words = [word_ids(gist(item.title, item.text)) for item in items]
-    return Sample(vectors, [tongue(item) for item in items], words)
+    gists = [gist(item.title, item.text) for item in items]
+    tongues = [Tongue(item.language, name) for item, name in zip(items, scripts(gists), strict=True)]
+    return Sample(vectors, tongues, list(map(word_ids, gists)))
 
 
 def _shipped_background(embedder: Embedder) -> Sample:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,11 +24,9 @@ def topics_at(folder: Path, revision: str) -> tuple[list[Topic], list[Problem]]:
         _git_or_fail(folder, "rev-parse", "--git-dir")
         raise RevisionError(f"{folder}: its repository has no revision {revision!r}")
     commit = named.decode().strip()
-    listed = _git_or_fail(folder, "ls-tree", "-z", "--name-only", commit, "--", ".")
-    names = [name for name in listed.decode("utf-8", "surrogateescape").split("\0") if name.endswith(".toml")]
     with tempfile.TemporaryDirectory() as made:
-        for name in names:
-            (Path(made) / name).write_bytes(_git_or_fail(folder, "show", f"{commit}:./{name}"))
+        for name, content in _files(folder, commit):
+            (Path(made) / name).write_bytes(content)
         topics, problems = load_topics(Path(made))
     then = f"{folder.name}@{revision}"
     return (
@@ -36,19 +35,33 @@ def topics_at(folder: Path, revision: str) -> tuple[list[Topic], list[Problem]]:
     )
 
 
-def _git_or_fail(folder: Path, *words: str) -> bytes:
-    said = _git(folder, *words)
+def _files(folder: Path, commit: str) -> Iterator[tuple[str, bytes]]:
+    """The folder's topic files then: a thousand of them by one question."""
+    listed = _git_or_fail(folder, "ls-tree", "-z", commit, "--", ".").decode("utf-8", "surrogateescape")
+    entries = [entry.partition("\t") for entry in listed.split("\0") if entry.endswith(".toml")]
+    blobs = {name: about.split()[2] for about, _, name in entries if about.split()[1] == "blob"}
+    said = _git_or_fail(folder, "cat-file", "--batch", told="".join(f"{blob}\n" for blob in blobs.values()).encode())
+    at = 0
+    for name in blobs:
+        end = said.index(b"\n", at)
+        size = int(said[at:end].split()[2])
+        yield name, said[end + 1 : end + 1 + size]
+        at = end + size + 2
+
+
+def _git_or_fail(folder: Path, *words: str, told: bytes = b"") -> bytes:
+    said = _git(folder, *words, told=told)
     if said is None:
         raise RevisionError(f"{folder}: is in no git repository; --against DIR compares with another folder")
     return said
 
 
-def _git(folder: Path, *words: str) -> bytes | None:
-    """What git says; None where it refuses."""
+def _git(folder: Path, *words: str, told: bytes = b"") -> bytes | None:
+    """What git says when it is told something on its input; None where it refuses."""
     try:
         done = subprocess.run(  # noqa: S603 - words of ours, and a revision that stands where only one may
             ["git", *words],  # noqa: S607 - whichever git the author uses
-            cwd=folder, capture_output=True, check=False, timeout=60,
+            cwd=folder, input=told, capture_output=True, check=False, timeout=60,
         )  # fmt: skip
     except OSError as error:
         raise RevisionError(f"git cannot be run in {folder}: {error.strerror}; --against DIR does without") from error

@@ -25,6 +25,8 @@ from monitor.words import STEM, stems, word_id, word_ids
 BLOCK = 8192
 #: Words that stand in more than one in so many ordinary items say little of a topic: what they may add is taken for granted.
 COMMON, GRANTED = 30, 0.04
+#: Shorter words of letters are not looked for: they stand inside others, a hundred times for each time that they are meant.
+SHORTEST = 3
 #: A text's words are, as a vector, at least as long as this times the root of their number, which is its letters by so many.
 LENGTH_A_WORD, LETTERS_A_WORD = 4.5, 7.0
 
@@ -186,7 +188,7 @@ def _words(topics: Sequence[Topic], matcher: Matcher) -> dict[str, dict[int, flo
         for text in texts:
             ids = np.array([word_id(stem) for stem in text], dtype=np.uint32)
             for stem, weight, telling in zip(text, weights.of(ids), weights.telling(ids), strict=True):
-                if telling >= least:
+                if telling >= least and (len(stem) >= SHORTEST or not _is_spaced(stem)):
                     users = said.setdefault(stem, {})
                     users[number] = users.get(number, 0.0) + float(weight * telling) / len(texts)
     return said
@@ -208,8 +210,7 @@ class _Sought:
         self._pieces = Pieces(pieces)
         self._topics = topics
         self._sizes = np.array([len(piece) for piece in pieces], dtype=np.intp)
-        letters = letter_kinds()
-        spaced = [bool(1 <= letters[min(ord(piece[0]), 0xFFFF)] <= 2) for piece in pieces]
+        spaced = [_is_spaced(piece) for piece in pieces]
         self._opens = np.array(spaced, dtype=np.bool_)
         self._closes = np.array(
             [n and len(piece) < STEM for n, piece in zip(spaced, pieces, strict=True)], dtype=np.bool_
@@ -238,6 +239,11 @@ class _Sought:
         starts, counts = pairs.starts[which], pairs.starts[which + 1] - pairs.starts[which]
         entries = np.arange(counts.sum()) + np.repeat(starts - np.cumsum(counts) + counts, counts)
         return np.repeat(items, counts), pairs.topics[entries], pairs.amounts[entries]
+
+
+def _is_spaced(word: str) -> bool:
+    """Tell whether a word is of a script that puts spaces beside its words, as far as one is known: Latin, Cyrillic."""
+    return bool(1 <= letter_kinds()[min(ord(word[0]), 0xFFFF)] <= 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -481,7 +481,7 @@ def _silent_row(one: Judged) -> list[_Cell]:
 
 
 def _changed_row(one: Changed) -> list[_Cell]:
-    rarities = [(rarity(score), f"{score or 0:.4f}") for score in (one.before, one.after)]
+    rarities = [_rarity_cell(score) for score in (one.before, one.after)]
     _, title, source, _ = _item_cells(one.sent)
     sign = f"{one.sign.replace('-', '−')} {_outcomes(one)}"
     return [_text_cell(sign), _time_cell(_when(one.sent)), *rarities, title, source, _text_cell(_reason(one.sent))]
@@ -493,9 +493,13 @@ def _item_cells(one: Sent | Judged) -> list[_Cell]:
     if item.link.lower().startswith(("http://", "https://")):
         title = f'<a href="{html.escape(item.link)}" rel="noopener noreferrer">{title}</a>'
     return [
-        (rarity(one.match.score), f"{one.match.score:.4f}"), (title, html.escape(item.title)), _text_cell(item.source),
+        _rarity_cell(one.match.score), (title, html.escape(item.title)), _text_cell(item.source),
         _text_cell(item.language),
     ]  # fmt: skip
+
+
+def _rarity_cell(score: float | None) -> _Cell:
+    return f"<span class=whole>{rarity(score)}</span>", f"{score or 0:.4f}"
 
 
 def _time_cell(time: str) -> _Cell:
@@ -566,7 +570,7 @@ svg text.foot { fill: var(--dim) } .rest { fill: var(--rest) } .taken { fill: va
 .bar { stroke: var(--bar); stroke-width: 2; stroke-dasharray: 4 3 } svg text.bartext { fill: var(--bar); font-weight: 600 }
 .wide { overflow-x: auto } table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line) }
-td { overflow-wrap: anywhere } td:has(time), td[data-by]:has(.tag) { white-space: nowrap; overflow-wrap: normal }
+td { overflow-wrap: anywhere } td:has(time, .tag, .whole) { white-space: nowrap; overflow-wrap: normal }
 th button { all: unset; cursor: pointer; font-weight: 600; white-space: nowrap } th button:focus-visible { outline: 2px solid }
 th[aria-sort=ascending] button::after { content: " ↑" } th[aria-sort=descending] button::after { content: " ↓" }
 tbody tr:nth-child(even) { background: var(--tint) } a { color: inherit } time { font-variant-numeric: tabular-nums }
