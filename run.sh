@@ -10,7 +10,7 @@ usage() {
     cat <<'EOF'
 ./run.sh setup    make .venv and install everything into it (every other command does this first, once)
 ./run.sh demo     run the monitor on its sample feeds and show what an analyst would get
-./run.sh test     run the tests: the fast ones, then those that load the real models
+./run.sh test     run the tests: the fast ones, the slow, then those that load the real models
 ./run.sh check    what the code must look like: ruff, mypy, the topic files
 ./run.sh bench    measure on ../shared/data with the scripts of ../shared/eval (half an hour)
 ./run.sh run      run the daemon with ./monitor.toml, if there is one
@@ -43,7 +43,8 @@ case "${1:-}" in
     demo) setup; shift; exec .venv/bin/monitor demo "$@" ;;
     test)
         setup; shift
-        .venv/bin/pytest -q -n auto -m "not model" "$@"
+        .venv/bin/pytest -q -n auto -m "not model and not slow" "$@"
+        .venv/bin/pytest -q -n auto -m "slow and not model" "$@"
         .venv/bin/pytest -q -m model "$@"
         ;;
     check)
@@ -51,7 +52,7 @@ case "${1:-}" in
         .venv/bin/ruff format --check .
         .venv/bin/ruff check .
         .venv/bin/mypy
-        .venv/bin/monitor rules check
+        .venv/bin/monitor rules check --fast --strict
         ;;
     bench) setup; shift; exec .venv/bin/python bench/start_line.py "$@" ;;
     run) setup; shift; exec .venv/bin/monitor run "$@" ;;

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import random
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,20 +21,46 @@ import numpy as np
 import structlog
 
 from monitor.archive import read_archive
+from monitor.audit import SPAN, Auditor, Swept, look, sweep
 from monitor.background import Background, Sample, Tongue
-from monitor.config import Config, opinion_key, slack_token
+from monitor.canary import Aviary, tend
+from monitor.config import (
+    Config,
+    SinkOptions,
+    channel_problems,
+    opinion_key,
+    sink_names,
+    sink_secrets,
+    slack_channels,
+    slack_token,
+)
 from monitor.config import FeedOptions as ConfiguredFeed
 from monitor.database import FILE, Lock
 from monitor.decide import Policy
+from monitor.digest import Schedule
 from monitor.embed import Embedder, open_embedder
-from monitor.errors import ConfigError, EngineError, OpinionError, Problem
+from monitor.errors import BusyError, ConfigError, EngineError, Misconfigured, OpinionError, Problem, SendError
 from monitor.fetch import FeedOptions, Fetcher, FetchPolicy
+from monitor.gate import Gate
 from monitor.health import notice, review
+from monitor.heartbeat import Heartbeat
 from monitor.isolate import Isolated
 from monitor.judges import CrossEncoderJudge, EndpointJudge
 from monitor.language import identified
 from monitor.match import Matcher, embedded_items, item_texts, topic_texts
-from monitor.model import EmbeddedItem, Feed, FeedState, Item, PollOutcome, PublisherRules, Topic, Vector
+from monitor.model import (
+    Delivery,
+    DeliveryState,
+    EmbeddedItem,
+    Feed,
+    FeedState,
+    Item,
+    Notice,
+    PollOutcome,
+    PublisherRules,
+    Topic,
+    Vector,
+)
 from monitor.opinion import Borderline
 from monitor.parse import parse
 from monitor.pipeline import (
@@ -48,6 +75,7 @@ from monitor.pipeline import (
     backfill,
     collect_all,
     deliver,
+    deliver_this,
     reopen,
 )
 from monitor.publishers import Publishers, load_publishers, shipped_publishers
@@ -55,9 +83,13 @@ from monitor.push import Pushes, open_pushes
 from monitor.rules import load_topics
 from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
+from monitor.sinks import AppriseSink, Router, WebhookSink
 from monitor.store import Store
+from monitor.stories import Openness
 from monitor.survey import Surveyor
-from monitor.text import gist, host_of, longest_prefix, scripts, text_hash
+from monitor.sweep import LATE
+from monitor.text import gist, host_of, longest_prefix, scripts, sink_of, text_hash
+from monitor.toml import parse_clock, parse_quiet_hours, parse_zone
 from monitor.words import word_ids
 
 P = ParamSpec("P")
@@ -68,6 +100,14 @@ log = structlog.get_logger()
 #: Where alerts without a channel go when there is no Slack.
 TERMINAL_CHANNEL = "terminal"
 TRANSCRIPT = "transcript.jsonl"
+
+#: Feeds are overdue, and none was polled for so long.
+UNWELL = timedelta(minutes=15)
+#: The first sweep may hold up alerts for so long, and then they go out all the same.
+FIRST_SWEEP = 60.0  # seconds
+
+#: A monitor at work sends a test within a second or two, unless its channel waits.
+TEST_PATIENCE = timedelta(minutes=1)
 
 #: What is ordinary is learnt from so many of the monitor's own items of so long, and not from fewer than the last.
 OWN_ITEMS, OWN_SPAN, OWN_LEAST = 4_000, timedelta(days=30), 300
@@ -221,6 +261,13 @@ def _policy(config: Config, channel: str) -> Policy:
     return Policy(channel, alerts.max_age, alerts.backfill, alerts.escalate_sources, alerts.escalate_within)
 
 
+def _gate(config: Config, topics: Mapping[str, Topic]) -> Gate:
+    """What may go when, by the configuration and these topics."""
+    alerts = config.alerts
+    quiet_hours = parse_quiet_hours(alerts.quiet_hours) if alerts.quiet_hours else None
+    return Gate(parse_zone(alerts.timezone), quiet_hours, alerts.daily_budget, topics)
+
+
 def _vectors_by_state(config: Config, learning: Learning, topics: Sequence[Topic]) -> dict[str, Vector]:
     texts = {text_hash(text): text for text in topic_texts(topics)}
     with contextlib.closing(Store.open(config.state)) as store:
@@ -246,17 +293,36 @@ class Monitor:
         collector: Collector,
         courier: Courier,
         pushes: Pushes | None = None,
+        auditor: Auditor | None = None,
+        aviary: Aviary | None = None,
+        heartbeat: Heartbeat | None = None,
+        note_trouble: Callable[[str], None] = lambda _words: None,
     ) -> None:
+        """auditor: None where channels cannot be read back. aviary, heartbeat: None where nobody wants one. note_trouble: puts
+        what keeps us from our work where `status` finds it; empty for nothing.
+        """
         self.config = config
+        self.note_trouble = note_trouble
         self.judge = judge
         self._store = store
         self._learning = learning
         self._collector = collector
         self._courier = courier
         self._pushes = pushes
+        self._auditor = auditor
+        self._aviary = aviary
+        self._heartbeat = heartbeat
+        #: why the last beat failed; empty if it did not
+        self._missed = ""
+        self._swept = False
         #: the feeds that are being polled, and since when
         self._in_flight: dict[str, datetime] = {}
         self._stopping = False
+
+    @property
+    def learning(self) -> Learning:
+        """What topics are learnt with now."""
+        return self._learning
 
     async def poll_due(self) -> list[PollOutcome]:
         """Poll the feeds whose time has come, as many as there is room for, and that are not being polled."""
@@ -323,8 +389,66 @@ class Monitor:
         self._store.commit_review(found.ailments, told, now)
 
     async def deliver(self) -> int:
-        """Send all that may be sent now; how many messages were accepted."""
+        """Send all that may be sent now; how many messages were accepted.
+
+        The first time channels are read back before: the database may be older than what was told.
+        """
+        if not self._swept:
+            try:
+                await asyncio.wait_for(self.sweep(), FIRST_SWEEP)
+            except TimeoutError:
+                log.error("sweep", problem=f"not done in {FIRST_SWEEP:g} s: what we do not remember may be told again")
+            # not before: what cannot be written down now is to be swept the next time
+            self._swept = True
         return await deliver(self._courier, lambda: not self._stopping)
+
+    async def tell_ops(self, text: str) -> None:
+        """Put a notice to ops into the outbox, if they have a channel."""
+        channel, now = self.config.ops.channel, self._collector.clock()
+        if channel:
+            notice = Notice(str(uuid.uuid5(uuid.NAMESPACE_URL, f"{channel}|{now}|{text}")), channel, text, now)
+            await self._collector.in_store(self._store.queue, notice, now)
+
+    async def sweep(self) -> None:
+        """Read back what stands in the channels, and mend what can be mended."""
+        if self._auditor is None:
+            return
+        for channel in await self.channels(self._auditor.clock() - SPAN):
+            if not self._stopping:
+                await sweep(channel, self._auditor, first=not self._swept)
+
+    async def tend_canary(self) -> None:
+        """See to the daily canary, if there is to be one."""
+        if self._aviary:
+            await tend(self._aviary)
+
+    async def beat(self) -> None:
+        """Tell the dead-man's switch that all is well, if it is."""
+        if self._heartbeat is None:
+            return
+        is_well: bool = await self._collector.in_store(self._is_well)
+        if is_well:
+            missed = await self._heartbeat.beat()
+            if missed != self._missed:
+                (log.warning if missed else log.info)("heartbeat", problem=missed)
+            self._missed = missed
+
+    def _is_well(self) -> bool:
+        """Whether feeds are polled, and nothing that could be sent waits."""
+        now, gap = self._collector.clock(), self.config.alerts.reply_gap
+        waiting = [
+            row.free_since
+            for channel in self._store.told_channels(now)
+            for row in self._store.expected(channel, now, (), now, gap)
+        ]
+        polls = not self._store.overdue(now - UNWELL) or self._store.polled_since(now - UNWELL)
+        return polls and not any(since and now - since > LATE for since in waiting)
+
+    async def channels(self, since: datetime) -> list[str]:
+        """Slack's channels that are told of anything: those of the topics, of ops, and those that were told of late."""
+        told = await self.ask(lambda store: store.told_channels(since))
+        named = slack_channels(self.config, self.judge.matcher.topics.values())
+        return sorted({*named, *(channel for channel in told if not sink_of(channel))})
 
     def stop_sending(self) -> None:
         """Let the post in flight be the last one."""
@@ -341,9 +465,10 @@ class Monitor:
         """
         in_store, in_engine, clock = self._collector.in_store, self._collector.in_engine, self._collector.clock
         await in_store(self._store.unblock_all, clock())
-        topics, problems = load_topics(self.config.rules)
-        if isinstance(self._courier.sink, SlackSink):
-            problems = [*problems, *_homeless(self.config, topics)]
+        topics, problems = load_topics(self.config.rules, sink_names(self.config))
+        if slack := _slack(self._courier.sink):
+            await _check_slack(slack, slack_channels(self.config, topics), self._courier.in_sender)
+            problems = [*problems, *channel_problems(self.config, topics)]
         if any(not problem.warning for problem in problems):
             return problems
         matcher = await _learn_with_cache(self._learning, topics, self._store, in_store, in_engine, clock)
@@ -353,10 +478,22 @@ class Monitor:
         return problems
 
     async def tidy(self) -> None:
-        """Let go of what no new item can be compared with, and of near misses that nobody will ask about any more."""
+        """Let go of what no new item can be compared with, and of near misses that nobody will ask about any more; and have
+        the messages that opened stories say which of them fell silent."""
         in_store = self._collector.in_store
+        await in_store(self._close_stories)
         await in_store(self.judge.stories.forget)
         await in_store(self._store.forget_misses, self._collector.clock() - MISSES_KEPT)
+
+    def _close_stories(self) -> None:
+        newest = self._store.newest()
+        if newest is None:
+            return
+        topics = self.judge.matcher.topics.values()
+        windows = {topic.id: topic.story.window for topic in topics if topic.story.window}
+        openness = Openness(newest, self.config.alerts.story_window, windows)
+        silent = [timeline.story.id for timeline in self._store.told_and_open() if not openness.is_open(timeline)]
+        self._store.close_stories(silent, self._collector.clock())
 
     async def learn_anew(self) -> None:
         """Learn from the monitor's own recent items what is ordinary now, and the topics against that."""
@@ -403,18 +540,16 @@ async def open_monitor(
     Raises: BusyError, StateError, ConfigError, EngineError.
     """
     async with AsyncExitStack() as stack:
-        stack.enter_context(Lock(config.state))
+        lock = stack.enter_context(Lock(config.state))
         in_store, in_engine, in_parser, in_sender = (
             _one_thread(stack, name) for name in ("store", "engine", "parser", "sender")
         )
         store = await in_store(Store.open, config.state)
         stack.push_async_callback(in_store, store.close)
         topics = _topics_at_start(config)
-        sink, settle, channel = _open_sink(config, env, stream, colour, topics)
-        if isinstance(sink, SlackSink):
-            channels = sorted({config.ops.channel, *(topic.notify.channel or channel for topic in topics)} - {""})
-            for problem in await in_sender(sink.check, channels):
-                log.error("slack", problem=problem)
+        sink, settle, channel = _open_sink(config, env, stream, colour, topics, clock)
+        if slack := _slack(sink):
+            await _check_slack(slack, slack_channels(config, topics), in_sender)
         learning = await in_engine(open_learning, config)
         own = await in_store(_own_items, store, learning.embedder.id, clock)
         learning = await in_engine(learning.among, own)
@@ -423,7 +558,7 @@ async def open_monitor(
         judge = Judge(matcher, learning.background, config.alerts.story_window, policy)
         await _embed_again(learning, store, judge.stories.span, in_store, in_engine, clock)
         await in_store(reopen, judge, store, learning.embedder.id)
-        doubts = await in_store(store.doubt_all_sending, clock())
+        doubts = await in_store(store.doubt_all_sending, clock(), settle)
         await in_store(store.unblock_all, clock())
         fetcher = await stack.enter_async_context(Fetcher(_fetch_policy(config, env)))
         pushes = None
@@ -445,10 +580,144 @@ async def open_monitor(
             note_news=pushes.note_news if pushes else lambda _feed, _now: None,
             asking=await _open_asking(stack, config, env, in_engine),
         )
-        courier = Courier(sink, store, in_store, in_sender, clock, settle, config.alerts.reply_gap)
+        courier = Courier(
+            sink,
+            store,
+            in_store,
+            in_sender,
+            clock,
+            settle,
+            config.alerts.reply_gap,
+            edit_gap=config.alerts.edit_gap,
+            pace=config.slack.pace if _slack(sink) else timedelta(0),
+            repeats=config.slack.on_unknown == "resend",
+            ops=config.ops.channel,
+            gate=lambda: _gate(config, judge.matcher.topics),
+            digests=Schedule.of(config.digest.daily, config.digest.weekly, config.alerts.timezone),
+        )
+        auditor = None
+        if slack := _slack(sink):
+            auditor = Auditor(slack, store, in_store, in_sender, clock, config.feedback.words, config.alerts.reply_gap)
         log.info("open", state=str(config.state), topics=len(topics), model=learning.embedder.id, sink=sink.name,
                  open_items=len(judge.stories), doubts=doubts)  # fmt: skip
-        yield Monitor(config, store, learning, judge, collector, courier, pushes)
+        heartbeat = None
+        if config.heartbeat.url:
+            heartbeat = await stack.enter_async_context(Heartbeat(config.heartbeat.url))
+        monitor = Monitor(
+            config, store, learning, judge, collector, courier, pushes, auditor,
+            _aviary(config, lambda: monitor.learning, store, sink, in_store, in_engine, in_sender, clock), heartbeat,
+            lock.note,
+        )  # fmt: skip
+        yield monitor
+
+
+def _aviary(
+    config: Config,
+    learning: Callable[[], Learning],
+    store: Store,
+    sink: Sink,
+    in_store: InThread,
+    in_engine: InThread,
+    in_sender: InThread,
+    clock: Clock,
+) -> Aviary | None:
+    wanted = config.canary
+    if not wanted.channel:
+        return None
+    return Aviary(
+        wanted.channel, parse_clock(wanted.at), parse_zone(config.alerts.timezone), config.ops.channel, learning, store, sink,
+        in_store, in_engine, in_sender, clock,
+    )  # fmt: skip
+
+
+# -- looking after it -----------------------------------------------------------------------------
+
+
+async def audit_channels(
+    config: Config, env: Mapping[str, str], span: timedelta, channel: str, *, repair: bool, clock: Clock = now
+) -> list[Swept] | None:
+    """Compare channels with the outbox, beside a monitor that may be at work; None if there is no Slack.
+
+    channel: empty for all that were told of anything in that time, or are to be.
+
+    Raises: ConfigError, StateError.
+    """
+    token = slack_token(config, env)
+    if token is None:
+        return None
+    with contextlib.closing(Store.open(config.state)) as store:
+        sink, since = _slack_sink(config, token.get_secret_value()), clock() - span
+        auditor = Auditor(sink, store, _here, _here, clock, config.feedback.words, config.alerts.reply_gap)
+        channels = [channel] if channel else [one for one in store.told_channels(since) if not sink_of(one)]
+        return [await look(one, auditor, since=since, recent=since, mend=repair) for one in channels]
+
+
+async def try_channel(
+    config: Config,
+    env: Mapping[str, str],
+    channel: str,
+    stream: TextIO,
+    pause: Callable[[], Awaitable[None]],
+    clock: Clock = now,
+) -> list[Problem]:
+    """Send one message, marked as a test, the way of every alert, and read it back: what failed, and how to mend it.
+
+    A monitor that is at work sends it itself. pause: between two looks at whether it has.
+
+    Raises: ConfigError, StateError.
+    """
+    with contextlib.closing(Store.open(config.state)) as store:
+        sink, settle, _ = _open_sink(config, env, stream, False, [], clock)
+        notice = Notice(str(uuid.uuid4()), channel, "a test: whoever reads this gets alerts here", clock())
+        store.queue(notice, clock())
+        try:
+            with Lock(config.state):
+                courier = Courier(sink, store, _here, _here, clock, settle)
+                delivery = await deliver_this(notice.id, courier)
+        except BusyError:
+            delivery = await _wait_for(notice.id, store, pause, clock)
+        problems = _what_failed(delivery, sink)
+        if delivery and delivery.state is not DeliveryState.SENT:
+            store.withdraw(notice.id, clock())
+        return [Problem(channel, None, problem) for problem in problems]
+
+
+async def _wait_for(
+    delivery_id: str, store: Store, pause: Callable[[], Awaitable[None]], clock: Clock
+) -> Delivery | None:
+    """Wait until the monitor at work has tried a delivery, for a minute."""
+    end = clock() + TEST_PATIENCE
+    delivery = store.delivery(delivery_id)
+    while (
+        delivery
+        and delivery.state in (DeliveryState.QUEUED, DeliveryState.SENDING)
+        and not delivery.error
+        and clock() < end
+    ):
+        await pause()
+        delivery = store.delivery(delivery_id)
+    return delivery
+
+
+def _what_failed(delivery: Delivery | None, sink: Sink) -> list[str]:
+    if delivery is None:
+        return ["the message is not in the outbox any more: a bug"]
+    if delivery.state is DeliveryState.QUEUED and not delivery.error:
+        return ["the monitor at work has not tried to send it for a minute: does its channel wait? See monitor status"]
+    if delivery.state is not DeliveryState.SENT:
+        return [f"not posted ({delivery.state}): {delivery.error}"]
+    if sink_of(delivery.alert.channel):
+        return []  # accepted, and nothing there can be read back
+    try:
+        found = sink.find(delivery)
+    except SendError as error:
+        return [f"posted, but cannot be read back, so that a lost answer stays in doubt: {error}"]
+    return [] if found else ["posted, but it does not show when the channel is read back: look there, then try again"]
+
+
+async def _here(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Stands for the threads of a monitor at work."""
+    return function(*args, **kwargs)
 
 
 @asynccontextmanager
@@ -481,32 +750,49 @@ def _one_thread(stack: AsyncExitStack, name: str) -> InThread:
 
 def _topics_at_start(config: Config) -> list[Topic]:
     """The good topics: one bad file must not keep the others from watching."""
-    topics, problems = load_topics(config.rules)
+    topics, problems = load_topics(config.rules, sink_names(config))
     for problem in problems:
         (log.warning if problem.warning else log.error)("rules", problem=str(problem))
     return topics
 
 
 def _open_sink(
-    config: Config, env: Mapping[str, str], stream: TextIO, colour: bool, topics: Iterable[Topic]
-) -> tuple[Sink, timedelta, str]:
-    """The sink, how long its doubts take to settle, and the channel of topics that name none."""
-    token = slack_token(config, env)
+    config: Config, env: Mapping[str, str], stream: TextIO, colour: bool, topics: Iterable[Topic], clock: Clock
+) -> tuple[Router, timedelta, str]:
+    """The sinks, how long their doubts take to settle, and the channel of topics that name none."""
+    token, named = slack_token(config, env), {one.name: _open_named(one, env, clock) for one in config.sink}
     if token is None:
-        transcript = config.state / TRANSCRIPT
-        return TerminalSink(stream, transcript, colour), timedelta(0), config.alerts.channel or TERMINAL_CHANNEL
-    if homeless := _homeless(config, topics):
-        raise ConfigError(homeless)
-    sink = SlackSink(token.get_secret_value(), config.slack.base_url, config.slack.timeout.total_seconds())
-    return sink, config.slack.settle, config.alerts.channel
+        terminal = TerminalSink(stream, config.state / TRANSCRIPT, colour)
+        return Router(terminal, named), timedelta(0), config.alerts.channel or TERMINAL_CHANNEL
+    if problems := channel_problems(config, list(topics)):
+        raise ConfigError(problems)
+    return Router(_slack_sink(config, token.get_secret_value()), named), config.slack.settle, config.alerts.channel
 
 
-def _homeless(config: Config, topics: Iterable[Topic]) -> list[Problem]:
-    """Topics whose alerts would have no channel to go to."""
-    if config.alerts.channel:
-        return []
-    message = "names no channel: set notify.channel here, or alerts.channel in monitor.toml for all topics"
-    return [Problem(topic.path, None, message) for topic in topics if not topic.notify.channel]
+def _slack_sink(config: Config, token: str) -> SlackSink:
+    return SlackSink(token, config.slack.base_url, config.slack.timeout.total_seconds())
+
+
+def _open_named(options: SinkOptions, env: Mapping[str, str], clock: Clock) -> Sink:
+    url, secret = sink_secrets(options, env)
+    if options.kind == "webhook":
+        return WebhookSink(options.name, url.get_secret_value(), secret.get_secret_value(), clock)
+    try:
+        return AppriseSink(options.name, url.get_secret_value())
+    except Misconfigured as error:
+        raise ConfigError([Problem(options.url, None, str(error))]) from None
+
+
+def _slack(sink: Sink) -> SlackSink | None:
+    """Slack, if that is where alerts go that name no other sink."""
+    main = sink.main if isinstance(sink, Router) else sink
+    return main if isinstance(main, SlackSink) else None
+
+
+async def _check_slack(sink: SlackSink, channels: list[str], in_sender: InThread) -> None:
+    """Say what is in the way of telling these channels; what they are told waits, and the others go on."""
+    for problem in await in_sender(sink.check, channels):
+        log.error("slack", problem=problem)
 
 
 async def _learn_with_cache(

@@ -12,8 +12,9 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -36,15 +37,17 @@ from monitor.command import (
     tell,
     utc_now,
 )
-from monitor.config import Config, find
-from monitor.errors import Problem, RulingError
+from monitor.config import Config, find, sink_names
+from monitor.errors import ConfigError, Problem, RulingError
 from monitor.log import set_up as set_up_log
 from monitor.model import SOURCE_KINDS, Ailment, DeliveryState, Feed, FeedState
 from monitor.rules_cli import rules
 
 if TYPE_CHECKING:
     from monitor.app import Learning
-    from monitor.model import EmbeddedItem, Explained, Item, Ruling, Timeline
+    from monitor.audit import Swept
+    from monitor.digest import Schedule
+    from monitor.model import EmbeddedItem, Explained, Item, Ruling, Silence, Timeline
     from monitor.store import Store
     from monitor.stories import Openness
     from monitor.survey import Surveyed
@@ -126,8 +129,9 @@ def _say_where_alerts_go(config: Config) -> None:
     from monitor.config import slack_token
 
     if slack_token(config, os.environ) is None:
+        which = "alerts that name no [[sink]]" if config.sink else "alerts"
         click.echo(
-            "monitor: no Slack token: alerts go to this terminal (deploy/README.md says how to change that)", err=True
+            f"monitor: no Slack token: {which} go to this terminal (docs/slack.md says how to change that)", err=True
         )
 
 
@@ -160,13 +164,16 @@ def demo(state: Path, serve: bool, port: int) -> None:
 @command
 def check(context: click.Context) -> None:
     """Check the configuration, the topic files and the feed list: 78 for the first, 1 for the others."""
+    from monitor.config import channel_problems, slack_token
     from monitor.rules import check_topics
 
     file = find(context.find_root().obj, os.environ)
     config = read_config(context)
     click.echo(f"configuration: {file or 'defaults (no file)'}")
-    topics, problems = check_topics(config.rules)
+    topics, problems = check_topics(config.rules, sink_names(config), config.rules_policy.asked())
     click.echo(f"topics: {len(topics)} in {config.rules}")
+    if slack_token(config, os.environ) is not None and (unclear := channel_problems(config, topics)):
+        raise ConfigError(unclear)
     state = open_store_to_read(config)
     feeds = state.feeds() if state else []
     click.echo(f"feeds: {len(feeds)}" + ("" if feeds else " (add some: monitor feeds import deploy/feeds.opml)"))
@@ -209,8 +216,9 @@ def explain(
         _explain_pair(config, store, known, other, as_json)
         return
     click.echo(
-        json.dumps(words.explained_data(known), ensure_ascii=False, indent=2) if as_json else words.explain(known)
-    )
+        json.dumps(words.explained_data(known), ensure_ascii=False, indent=2) if as_json
+        else words.explain(known, _schedule(config).next(utc_now()))
+    )  # fmt: skip
 
 
 def _explain_pair(config: Config, store: Store, one: Explained, name: str, as_json: bool) -> None:
@@ -240,7 +248,9 @@ def _embedded(store: Store, learning: Learning, item: Item) -> EmbeddedItem:
 @click.pass_context
 @command
 def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
-    """Show feeds, items, stories and the outbox; 1 if an alert is stuck."""
+    """Show feeds, items, stories and the outbox; 1 if an alert is stuck, or the monitor cannot work."""
+    from monitor.database import trouble
+    from monitor.deliveries import blocked, blocked_data
     from monitor.health import conditions
 
     config = read_config(context)
@@ -250,30 +260,43 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
         return
     totals = store.totals() if store else {}
     outbox = store.outbox_counts() if store else {}
+    held = store.held_counts() if store else {}
     feeds = store.feeds() if store else []
     failing = [state for state in feeds if state.last_error]
     ailing = [(state, found) for state in feeds if (found := conditions(state, utc_now()))]
     outage = _outage(store) if store else None
+    kept_from_work = trouble(config.state)
+    canary = store.flight() if store else None
+    blockages = store.blockages() if store else []
     stuck = outbox.get(DeliveryState.BLOCKED, 0) + outbox.get(DeliveryState.DEAD, 0)
     if as_json:
         data = {
-            "totals": totals, "outbox": outbox, "verdicts": store.verdict_counts() if store else {},
+            "totals": totals, "outbox": outbox, "held": held, "verdicts": store.verdict_counts() if store else {},
             "failing": [{"feed": s.feed.url, "cause": s.last_error, "failures": s.failures} for s in failing],
             "conditions": [
                 {"feed": s.feed.url, "condition": condition, "because": because}
                 for s, found in ailing for condition, because in found.items()
             ],
             "outage": iso(outage.since) if outage else None,
+            "blocked": [blocked_data(one) for one in blockages],
             "model": store.fact("model") if store else "",
+            "trouble": kept_from_work,
+            "canary": str(canary) if canary else None,
         }  # fmt: skip
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
     elif store is None:
         click.echo(nothing_yet(config))
     else:
-        rows = [*totals.items(), *((f"outbox: {state}", n) for state, n in outbox.items())]
+        rows = [*totals.items(), *((f"outbox: {state}", n) for state, n in outbox.items()),
+                *((f"held: {reason}", n) for reason, n in held.items())]  # fmt: skip
         click.echo(tabulate(rows, tablefmt="plain"))
+        if canary:
+            click.echo(f"\nthe canary {canary}")
         if outage:
             click.echo(f"\noutage of our own network since {short(outage.since)} UTC: no feed is charged for it")
+        if blockages:
+            click.echo("\nblocked until somebody acts")
+            click.echo("\n".join(f"  {blocked(one)}" for one in blockages))
         if ailing:
             click.echo(f"\n{len(ailing)} feeds want a look")
             findings = [(s.feed.name[:40], c, because) for s, found in ailing for c, because in found.items()]
@@ -283,16 +306,98 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
             click.echo(_feed_table(failing))
     if stuck:
         click.echo(f"monitor: {stuck} alerts are stuck", err=True)
+    if kept_from_work:
+        click.echo(f"monitor: {kept_from_work}", err=True)
+    if stuck or kept_from_work:
         sys.exit(1)
+
+
+@main.command()
+@click.option("--since", default="48h", show_default=True, metavar="SPAN", help="How far back to look.")
+@click.option("--channel", default="", metavar="C", help="Only this channel [default: all that were told of anything].")
+@click.option("--repair", is_flag=True, help="Adopt what is unknown to us, and delete what stands twice.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@command
+def audit(context: click.Context, since: str, channel: str, repair: bool, as_json: bool) -> None:
+    """Compare the outbox with what stands in the channels; 1 if they disagree. The daemon may run meanwhile, and does the same
+    once an hour, repairs included."""
+    from monitor.app import audit_channels
+
+    config, span = read_config(context), read_duration("--since", since)
+    if not open_store_to_read(config):
+        fail(nothing_yet(config))
+    swept = asyncio.run(audit_channels(config, os.environ, span, channel, repair=repair))
+    if swept is None:
+        fail("no Slack token, and so no channel to read back: what the terminal shows stands in transcript.jsonl")
+    left = [(one, f) for one in swept for f in one.compared.findings if f not in one.mended]
+    if as_json:
+        data = [
+            {
+                "channel": one.compared.channel, "due": one.compared.due, "sent": one.compared.sent, "problem": one.problem,
+                "findings": [
+                    {"kind": f.kind, "delivery": f.delivery, "because": f.because, "mended": f in one.mended}
+                    for f in one.compared.findings
+                ],
+            }
+            for one in swept
+        ]  # fmt: skip
+        click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+    else:
+        _show_audit(swept)
+    if left or any(one.problem for one in swept):
+        sys.exit(1)
+
+
+def _show_audit(swept: Sequence[Swept]) -> None:
+    from monitor.sweep import FindingKind
+
+    rows = [
+        (one.compared.channel, one.compared.due, one.compared.sent, *map(one.compared.count, FindingKind), one.problem)
+        for one in swept
+    ]
+    click.echo(tabulate(rows, ["channel", "due", "sent", *FindingKind, ""], "simple"))
+    found = [
+        (one.compared.channel, f.kind, f.delivery, f.because + (" (mended)" if f in one.mended else ""))
+        for one in swept for f in one.compared.findings
+    ]  # fmt: skip
+    if found:
+        click.echo("\n" + tabulate(found, ["channel", "finding", "delivery", "because"], "simple"))
+
+
+@main.command("test-alert")
+@click.argument("channel")
+@click.pass_context
+@command
+def test_alert(context: click.Context, channel: str) -> None:
+    """Send one message, marked as a test, to a CHANNEL (its ID) the way of every alert, and read it back; 1 if that fails, with
+    what to do about it. The daemon may run meanwhile."""
+    from monitor.app import try_channel
+    from monitor.text import sink_of
+
+    config = read_config(context)
+    _say_where_alerts_go(config)
+    problems = asyncio.run(try_channel(config, os.environ, channel, sys.stdout, lambda: asyncio.sleep(0.5)))
+    tell(problems)
+    click.echo(f"{channel}: posted" + ("" if sink_of(channel) else ", and read back"))
 
 
 def _metrics(store: Store | None) -> str:
     from monitor.metrics import metrics
 
     if store is None:
-        return metrics([], 0, {}, {}, outage=False, now=utc_now())
-    stories, outage = store.totals().get("stories", 0), _outage(store) is not None
-    return metrics(store.feeds(), stories, store.verdict_counts(), store.outbox_counts(), outage=outage, now=utc_now())
+        return metrics([], 0, {}, {}, {}, outage=False, now=utc_now())
+    stories, outage, held = store.totals().get("stories", 0), _outage(store) is not None, store.held_counts()
+    return metrics(
+        store.feeds(),
+        stories,
+        store.verdict_counts(),
+        store.outbox_counts(),
+        held,
+        outage=outage,
+        canary=store.flight(),
+        now=utc_now(),
+    )
 
 
 def _outage(store: Store) -> Ailment | None:
@@ -491,6 +596,306 @@ def _open_store_with_stories(config: Config) -> Store:
 def _author() -> str:
     """Who types this, as far as the environment says."""
     return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
+
+
+# -- silences and digests -------------------------------------------------------------------------
+
+
+@main.group()
+def silence() -> None:
+    """Silences: hold alerts of something for a while. What they hold is told by the channel's next digest."""
+
+
+@silence.command("add")
+@click.option("--topic", default="", metavar="ID", help="Alerts of this topic; what another topic wants too goes out.")
+@click.option(
+    "--story", "story_name", default="", metavar="STORY", help="Alerts of this story: its id, or an item's of it."
+)
+@click.option("--source", default="", metavar="TITLE", help="Alerts of this feed's items: its title on the list.")
+@click.option("--channel", default="", help="Alerts to this channel.")
+@click.option("--words", multiple=True, metavar="TERM",
+              help="Alerts with this word, phrase or prefix* in the headline; given twice, both must be there.")  # fmt: skip
+@click.option("--for", "span", metavar="SPAN", help="For so long (2h, 3d).")
+@click.option("--until", metavar="TIME", help='Until then, in the zone alerts.timezone ("18:00", "2024-11-05 08:00").')
+@click.option("--comment", default="", help="Why; shown to whoever wonders.")
+@click.option("--author", default="", help="Who [default: $USER].")
+@click.pass_context
+@command
+def silence_add(
+    context: click.Context, topic: str, story_name: str, source: str, channel: str, words: tuple[str, ...],
+    span: str | None, until: str | None, comment: str, author: str,
+) -> None:  # fmt: skip
+    """Hold alerts for which all that is named holds. The daemon heeds it at its next delivery."""
+    from monitor.model import Silence
+
+    if not (topic or story_name or source or channel or words):
+        raise click.UsageError("say what to silence: --topic, --story, --source, --channel or --words")
+    if (span is None) == (until is None):
+        raise click.UsageError("say for how long: --for SPAN, or --until TIME")
+    config = read_config(context)
+    now = utc_now()
+    end = now + read_duration("--for", span) if span else _moment(until or "", config, now)
+    if end <= now:
+        raise click.UsageError(f"--until: {short(end)} UTC is over")
+    store = open_store(config)
+    topic, source, channel = _known(config, store, topic, source, channel)
+    one = Silence(
+        end, author or _author(), comment, now, topic, _the_story(store, story_name) if story_name else "", source, channel,
+        tuple(word.strip() for word in words),
+    )  # fmt: skip
+    click.echo(f"silence {store.add_silence(one)} holds {_silenced(one)} until {short(end)} UTC")
+
+
+@silence.command("list")
+@click.option("--all", "every", is_flag=True, help="Also those that are over.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@command
+def silence_list(context: click.Context, every: bool, as_json: bool) -> None:
+    """List the silences in force. Times are in UTC."""
+    store = open_store_to_read(read_config(context))
+    found = store.silences(None if every else utc_now()) if store else []
+    if as_json:
+        data = [
+            {**asdict(s), "until": iso(s.until), "created": iso(s.created), "removed": iso(s.removed)} for s in found
+        ]
+        click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+    elif found:
+        rows = [
+            (
+                s.id,
+                _silenced(s),
+                short(s.until),
+                s.author,
+                s.comment,
+                f"removed {short(s.removed)}" if s.removed else "",
+            )
+            for s in found
+        ]
+        click.echo(tabulate(rows, ["", "holds", "until", "author", "comment", ""], "simple"))
+    else:
+        click.echo("monitor: nothing is silenced", err=True)
+
+
+@silence.command("remove")
+@click.argument("number", type=int)
+@click.pass_context
+@command
+def silence_remove(context: click.Context, number: int) -> None:
+    """End a silence, by its number, before its time. What it held is told by the channel's next digest."""
+    store = open_store_to_read(read_config(context))
+    if store is None or not store.remove_silence(number, utc_now()):
+        fail(f"no silence {number} is in force: monitor silence list shows those that are")
+    click.echo(f"silence {number} is over; what it held is told by the next digest")
+
+
+def _silenced(one: Silence) -> str:
+    named = {"topic": one.topic, "story": one.story, "source": one.source, "channel": one.channel}
+    parts = [f"{name} {value}" for name, value in named.items() if value]
+    return ", ".join(parts + [f"“{word}”" for word in one.words])
+
+
+def _known(config: Config, store: Store, topic: str, source: str, channel: str) -> tuple[str, str, str]:
+    """The same as they are written elsewhere; what no alert could ever match is refused: it would silence nothing."""
+    from monitor.app import TERMINAL_CHANNEL
+    from monitor.rules import load_topics
+
+    topics, _ = load_topics(config.rules)
+    channels = {config.alerts.channel or TERMINAL_CHANNEL, *(t.notify.channel for t in topics if t.notify.channel)}
+    return (
+        _as_known("--topic", topic, [one.id for one in topics]),
+        _as_known("--source", source, [state.feed.name for state in store.feeds()]),
+        _as_known("--channel", channel, channels),
+    )
+
+
+def _as_known(option: str, value: str, known: Collection[str]) -> str:
+    import difflib
+
+    folded = {name.casefold(): name for name in known}
+    if not value or value.casefold() in folded:
+        return folded[value.casefold()] if value else ""
+    near = difflib.get_close_matches(value.casefold(), folded, 1)
+    meant = f"did you mean {folded[near[0]]!r}?" if near else f"known are: {', '.join(sorted(known)[:10]) or 'none'}"
+    raise click.UsageError(f"{option}: {value!r} is not known; {meant}")
+
+
+def _moment(text: str, config: Config, now: datetime) -> datetime:
+    """Read a time of day, the next one, or a date with it, in the configuration's zone."""
+    from zoneinfo import ZoneInfo
+
+    zone = ZoneInfo(config.alerts.timezone)
+    local = now.astimezone(zone)
+    try:
+        if len(text) == len("18:00"):
+            at = datetime.combine(local.date(), time.fromisoformat(text), zone)
+            return (at if at > local else datetime.combine(at.date() + timedelta(days=1), at.time(), zone)).astimezone(
+                UTC
+            )
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError(f'--until: {text!r} is not a time; write "18:00" or "2024-11-05 08:00"') from None
+    return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
+
+
+@main.command()
+@click.option("--now", "at_once", is_flag=True, help="Make them now; the daemon sends them, or else `monitor once`.")
+@click.option("--channel", default="", help="Only this channel's.")
+@click.option("--weekly", is_flag=True, help="Of the last seven days, with all that was told.")
+@click.option("--dry-run", is_flag=True, help="Only show them, which is what happens without --now too.")
+@click.pass_context
+@command
+def digest(context: click.Context, at_once: bool, channel: str, weekly: bool, dry_run: bool) -> None:
+    """Show what digests would tell now, or make them: what is held, and the last day in counts."""
+    from monitor.digest import Period, compose, render_digest
+    from monitor.model import DigestKind
+    from monitor.pipeline import rises, tell_digest
+    from monitor.rules import load_topics
+
+    config = read_config(context)
+    store = open_store_to_read(config)
+    if store is None:
+        fail(nothing_yet(config))
+    now = utc_now()
+    kind, days = (DigestKind.WEEKLY, 7) if weekly else (DigestKind.DAILY, 1)
+    period = Period(kind, now - timedelta(days=days), now)
+    topics = {topic.id: topic for topic in load_topics(config.rules)[0]}
+    rising = rises(store, topics, period)
+    made = 0
+    for one in store.channels(period.since):
+        if channel not in ("", one):
+            continue
+        if at_once and not dry_run:
+            told = tell_digest(store, topics, one, period, rising, now)
+            made += told is not None
+            click.echo(f"queued for {one}: {len(told.lines)} stories" if told else f"nothing to tell in {one}")
+        elif composed := compose(one, period, store.matter(one, period.since, now), topics, rising):
+            made += 1
+            click.echo(f"{one}\n{render_digest(composed).terminal}\n")
+    if not made:
+        click.echo("monitor: nothing to tell" + (f" in {channel}" if channel else ""), err=True)
+
+
+def _schedule(config: Config) -> Schedule:
+    from monitor.digest import Schedule
+
+    return Schedule.of(config.digest.daily, config.digest.weekly, config.alerts.timezone)
+
+
+# -- the outbox -----------------------------------------------------------------------------------
+
+
+@main.group()
+def outbox() -> None:
+    """What was told, and what waits to be: list, show, try again, drop."""
+
+
+@outbox.command("list")
+@click.option("--state", "states", multiple=True, type=click.Choice([state.value for state in DeliveryState]),
+              help="Only what is in this state; more than one may be named.")  # fmt: skip
+@click.option("--channel", default="", metavar="ID", help="Only what is for this channel.")
+@click.option("--since", metavar="SPAN", help="Only what was made in the last SPAN (3d, 12h).")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="So many at most.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@command
+def outbox_list(
+    context: click.Context, states: tuple[str, ...], channel: str, since: str | None, limit: int, as_json: bool
+) -> None:
+    """List the outbox, latest first. Times are in UTC."""
+    from monitor.deliveries import HEADERS, listed, listed_data
+
+    config = read_config(context)
+    begin = utc_now() - read_duration("--since", since) if since else None
+    store = open_store_to_read(config)
+    wanted = [DeliveryState(state) for state in states]
+    found = store.latest_deliveries(limit + 1, states=wanted, channel=channel, since=begin) if store else []
+    if as_json:
+        click.echo(json.dumps([listed_data(one) for one in found[:limit]], ensure_ascii=False, indent=2))
+    elif found:
+        click.echo(tabulate(map(listed, found[:limit]), HEADERS, "simple", disable_numparse=True))
+    else:
+        click.echo(f"monitor: {'nothing of the kind' if store else nothing_yet(config)}", err=True)
+    if len(found) > limit:
+        click.echo(f"monitor: these are the latest {limit}; more: --limit", err=True)
+
+
+@outbox.command("show")
+@click.argument("name", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@command
+def outbox_show(context: click.Context, name: str, as_json: bool) -> None:
+    """Show all of a delivery: its message, what it tells, its thread, and what became of it when."""
+    from monitor.deliveries import shown, shown_data
+
+    store = _open_store_with_outbox(read_config(context))
+    delivery_id = _the_delivery(store, name)
+    delivery = store.delivery(delivery_id)
+    if delivery is None:
+        fail(f"no delivery {name!r} any more")
+    known = delivery, store.events_of(delivery_id)
+    click.echo(json.dumps(shown_data(*known), ensure_ascii=False, indent=2) if as_json else shown(*known))
+
+
+@outbox.command("retry")
+@click.argument("names", nargs=-1, metavar="ID...")
+@click.option("--dead", is_flag=True, help="All that was refused for good.")
+@click.option("--blocked", is_flag=True, help="All that waits for a person, who has acted.")
+@click.pass_context
+@command
+def outbox_retry(context: click.Context, names: tuple[str, ...], dead: bool, blocked: bool) -> None:
+    """Try deliveries again now that are dead, blocked, in doubt (it may then come twice) or told to wait. The daemon may run
+    meanwhile: it sends them."""
+    store = _open_store_with_outbox(read_config(context))
+    if not (names or dead or blocked):
+        raise click.UsageError("name a delivery, or give --dead or --blocked")
+    states = [*([DeliveryState.DEAD] if dead else []), *([DeliveryState.BLOCKED] if blocked else [])]
+    chosen = [_the_delivery(store, name) for name in names]
+    chosen += [delivery.alert.id for delivery in (store.deliveries(*states) if states else [])]
+    _do_to_each(store, chosen, "to be tried again", lambda one: store.retry_delivery(one, _author(), utc_now()))
+
+
+@outbox.command("drop")
+@click.argument("names", nargs=-1, required=True, metavar="ID...")
+@click.option("--reason", required=True, help="Why nobody is to be told; it is kept, with your name.")
+@click.pass_context
+@command
+def outbox_drop(context: click.Context, names: tuple[str, ...], reason: str) -> None:
+    """Let deliveries go unsent. What was to stand in their threads stands by itself. The daemon may run meanwhile."""
+    if not reason.strip():
+        raise click.UsageError("--reason: say why")
+    store = _open_store_with_outbox(read_config(context))
+    chosen = [_the_delivery(store, name) for name in names]
+    _do_to_each(store, chosen, "dropped", lambda one: store.drop_delivery(one, reason.strip(), _author(), utc_now()))
+
+
+def _do_to_each(store: Store, ids: Sequence[str], done: str, change: Callable[[str], bool]) -> None:
+    """Say of each delivery what came of it; exit 1 if one is not what can be changed so."""
+    left = [one for one in dict.fromkeys(ids) if not change(one)]
+    click.echo(f"{len(set(ids)) - len(left)} {done}")
+    for one in left:
+        delivery = store.delivery(one)
+        click.echo(f"monitor: {one} is {delivery.state if delivery else 'gone'}: left as it is", err=True)
+    if left:
+        sys.exit(1)
+
+
+def _the_delivery(store: Store, name: str) -> str:
+    found = store.deliveries_named(name)
+    if len(found) != 1:
+        fail(
+            f"{name!r} may mean {' or '.join(found)}: name the delivery by its whole id" if found
+            else f"no delivery {name!r}: monitor outbox list shows their ids, of which six characters are enough"
+        )  # fmt: skip
+    return found[0]
+
+
+def _open_store_with_outbox(config: Config) -> Store:
+    store = open_store_to_read(config)
+    if store is None:
+        fail(nothing_yet(config))
+    return store
 
 
 # -- feeds ----------------------------------------------------------------------------------------

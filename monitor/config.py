@@ -5,15 +5,16 @@ Sees the environment only as the mapping it is given; never holds a secret in Co
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import math
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
@@ -24,10 +25,13 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 
 from monitor import __version__
-from monitor.errors import ConfigError, Problem, ProblemsError
+from monitor.errors import ConfigError, Level, Problem, ProblemsError
+from monitor.model import WEEKDAYS, FeedbackKind, Topic
+from monitor.text import sink_of
 from monitor.toml import (
     Channel,
     Count,
@@ -36,14 +40,18 @@ from monitor.toml import (
     Source,
     Word,
     between,
+    check_zone,
     explain_validation,
     format_duration,
     in_file_order,
     parse,
+    parse_clock,
     parse_duration,
+    parse_quiet_hours,
     quote,
     read,
     secrets_in,
+    unknown_sink,
 )
 
 SYSTEM_FILE = Path("/etc/news-monitor/monitor.toml")
@@ -60,11 +68,39 @@ _CLIENT_HEADERS = frozenset({
     "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "keep-alive", "proxy-authorization",
     "proxy-connection", "range", "te", "trailer", "transfer-encoding", "upgrade",
 })  # fmt: skip
+#: what a value is that is taken from the environment
+_VARIABLE = re.compile(r"\$[A-Za-z_]\w*", re.ASCII)
 #: not Cookie: it is as often a consent as a session
 _SECRET_HEADER = re.compile(r"(?:.+[-_])?(?:authorization|api-?key|key|token|secret|password)", re.IGNORECASE)
 
 
 # -- kinds of values ------------------------------------------------------------------------------
+
+
+def _quiet_hours(value: str) -> str:
+    if value:
+        parse_quiet_hours(value)
+    return value
+
+
+def _at(value: str) -> str:
+    parse_clock(value)
+    return value
+
+
+def _daily(value: str) -> str:
+    if value:
+        parse_clock(value)
+    return value
+
+
+def _weekly(value: str) -> str:
+    day, _, clock = value.partition(" ")
+    if value and (day.lower() not in WEEKDAYS or not re.fullmatch(r"\d\d:\d\d", clock)):
+        raise ValueError(f'{quote(value)} is not a day and a time; write them as in "mon 08:00": {", ".join(WEEKDAYS)}')
+    if value:
+        parse_clock(clock)
+    return value.lower()
 
 
 def _engine(name: str) -> str:
@@ -222,9 +258,55 @@ def _header_name(name: str) -> str:
 def _header(value: str) -> str:
     if not value.isprintable() or not value.isascii():
         raise ValueError("it goes into an HTTP header: write it in printable ASCII")
-    if value.startswith("$") and not re.fullmatch(r"\$[A-Za-z_]\w*", value):
+    if value.startswith("$") and not _VARIABLE.fullmatch(value):
         raise ValueError('what begins with "$" is the name of an environment variable and nothing more: "$FEED_KEY"')
     return value
+
+
+def _reaction(name: str) -> str:
+    bare = name.strip(":")
+    if not re.fullmatch(r"[a-z0-9_+'-]+", bare):
+        raise ValueError(f'{quote(name)} is not a reaction; write its name as Slack shows it, as in "white_check_mark"')
+    return bare
+
+
+def _ping(value: str) -> str:
+    if value and _address(value) is None:  # not repeated: who knows it may stop the alarm
+        raise ValueError('expected an address that can be called, as in "https://watch.example/…"')
+    return value
+
+
+def _sink_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", value):
+        raise ValueError(f'{quote(value)} is not a name for a sink; small letters, digits and -, as in "desk"')
+    return value
+
+
+def _sink_secret(value: str) -> str:
+    # not repeated: somebody will put the secret itself here
+    if value and not _VARIABLE.fullmatch(value):
+        raise ValueError(
+            'it is taken from an environment variable: "$NAME"; the secret itself does not belong in this file'
+        )
+    return value
+
+
+def _webhook_url(value: str) -> str:
+    parts = _address(value)
+    if parts is None or parts.fragment:  # not repeated: a key may be in it
+        raise ValueError('not the address of a webhook; write one as in "https://desk.example/alerts", or "$NAME"')
+    if parts.scheme == "http" and not _is_private(parts.hostname or ""):
+        raise ValueError(
+            "the news would travel in the clear: use https (http is for localhost and private addresses only)"
+        )
+    return value
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return host == "localhost"
 
 
 _File = Annotated[Path, BeforeValidator(_path)]
@@ -320,9 +402,24 @@ class Alerts(_Section):
     story_window: Annotated[Duration, between("1h", "30d")] = parse_duration("72h")
     #: between two replies in one thread; zero: each by itself, at once
     reply_gap: Annotated[Duration, between("0s", "24h")] = parse_duration("10m")
+    #: between two edits of one message, which say how its story stands
+    edit_gap: Annotated[Duration, between("0s", "24h")] = parse_duration("2m")
     #: zero: no story escalates
     escalate_sources: Annotated[Count, Field(ge=0, le=100)] = 5
     escalate_within: Annotated[Duration, between("1m", "7d")] = parse_duration("1h")
+    #: as `parse_quiet_hours` reads them; empty: none
+    quiet_hours: Annotated[Word, AfterValidator(_quiet_hours)] = ""
+    #: IANA name; whose clock quiet hours, budgets and digests follow
+    timezone: Annotated[Word, AfterValidator(check_zone)] = "UTC"
+    #: new messages a day in one channel
+    daily_budget: Annotated[Count, Field(ge=1, le=100_000)] = 100
+
+
+class Digest(_Section):
+    #: as `parse_clock` reads it; empty: none
+    daily: Annotated[Word, AfterValidator(_daily)] = "08:00"
+    #: one of WEEKDAYS and such a time; empty: none
+    weekly: Annotated[Word, AfterValidator(_weekly)] = "mon 08:00"
 
 
 class Slack(_Section):
@@ -332,6 +429,36 @@ class Slack(_Section):
     timeout: Annotated[Duration, between("1s", "2m")] = parse_duration("10s")
     #: wait before reading back a doubtful post
     settle: Annotated[Duration, between("0s", "10m")] = parse_duration("60s")
+    #: between two posts in one channel
+    pace: Annotated[Duration, between("0s", "10s")] = parse_duration("1s")
+    #: what becomes of a doubtful post in a channel that may not be read back
+    on_unknown: Literal["resend", "hold"] = "resend"
+
+
+class SinkOptions(_Section):
+    """Where alerts go beside Slack: a channel "name:", with or without more, is this one's."""
+
+    name: Annotated[Word, AfterValidator(_sink_name)]
+    kind: Literal["apprise", "webhook"]
+    #: "$NAME" is taken from the environment; of a webhook it may be the address itself
+    url: Word
+    #: a webhook's key, always "$NAME"; empty for Apprise
+    secret: Annotated[Word, AfterValidator(_sink_secret)] = ""
+
+    @model_validator(mode="after")
+    def _by_kind(self) -> Self:
+        if self.kind == "apprise" and not _VARIABLE.fullmatch(self.url):
+            raise ValueError(
+                'the url of Apprise carries its keys: put it into an environment variable, and write url = "$NAME"'
+            )
+        if self.kind == "apprise" and self.secret:
+            raise ValueError("a secret is for webhooks; what Apprise needs stands in its url")
+        if self.kind == "webhook":
+            if not self.secret:
+                raise ValueError('a webhook is signed: write secret = "$NAME"')
+            if not _VARIABLE.fullmatch(self.url):
+                _webhook_url(self.url)
+        return self
 
 
 class Ops(_Section):
@@ -339,10 +466,51 @@ class Ops(_Section):
     channel: Channel = ""
 
 
+class Feedback(_Section):
+    """Names of reactions, without colons."""
+
+    useful: tuple[Annotated[Word, AfterValidator(_reaction)], ...] = ("+1", "white_check_mark")
+    wrong: tuple[Annotated[Word, AfterValidator(_reaction)], ...] = ("-1", "x")
+    mute: tuple[Annotated[Word, AfterValidator(_reaction)], ...] = ("mute", "no_bell")
+    more: tuple[Annotated[Word, AfterValidator(_reaction)], ...] = ("eyes",)
+
+    @property
+    def words(self) -> dict[str, FeedbackKind]:
+        """What each reaction says."""
+        return {name: kind for kind in FeedbackKind for name in getattr(self, kind.value)}
+
+
+class Canary(_Section):
+    #: empty: there is none
+    channel: Channel = ""
+    #: as `parse_clock` reads it
+    at: Annotated[Word, AfterValidator(_at)] = "06:00"
+
+
+class Heartbeat(_Section):
+    #: empty: nobody waits for us
+    url: Annotated[Word, AfterValidator(_ping)] = ""
+    every: Annotated[Duration, between("1m", "1h")] = parse_duration("5m")
+
+
 class Log(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     #: auto: text on a terminal, json elsewhere
     format: Literal["auto", "json", "text"] = "auto"
+
+
+_Asked = Literal["off", "advice", "warning", "error"]
+
+
+class RulesPolicy(_Section):
+    """What topic files are to have, and how bad it is if one does not."""
+
+    tests: _Asked = "warning"
+    owner: _Asked = "off"
+    theme: _Asked = "off"
+
+    def asked(self) -> dict[str, Level]:
+        return {key: Level(level) for key, level in self if level != "off"}
 
 
 class Background(_Section):
@@ -361,9 +529,15 @@ class Config(_Section):
     embedding: Embedding = Embedding()
     opinion: Opinion = Opinion()
     alerts: Alerts = Alerts()
+    digest: Digest = Digest()
     slack: Slack = Slack()
+    sink: tuple[SinkOptions, ...] = ()
     ops: Ops = Ops()
+    feedback: Feedback = Feedback()
+    canary: Canary = Canary()
+    heartbeat: Heartbeat = Heartbeat()
     log: Log = Log()
+    rules_policy: RulesPolicy = RulesPolicy()
     background: Background = Background()
 
 
@@ -408,7 +582,7 @@ def check(source: Source) -> Config:
     """
     problems = secrets_in(source) + _secret_headers(source) + _same_feeds(source)
     config, refused, refusals = _validate(source)
-    problems += refusals
+    problems += refusals + _sink_problems(source, config)
     problems += [
         source.problem(keys[0], message) for keys, message in _cross_checks(config) if not refused.intersection(keys)
     ]
@@ -447,7 +621,7 @@ def _secret_headers(source: Source) -> list[Problem]:
     )
     return [
         source.problem(("feed", place, "headers", name), f"feed.headers.{name}: {message}")
-        for place, table in _feeds(source)
+        for place, table in _tables(source, "feed")
         if isinstance(headers := table.get("headers"), dict)
         for name, value in headers.items()
         if _SECRET_HEADER.fullmatch(name.strip()) and isinstance(value, str) and not value.strip().startswith("$")
@@ -458,7 +632,7 @@ def _same_feeds(source: Source) -> list[Problem]:
     """Refuse each [[feed]] whose address has one: of the two, one would hold, and nobody would know which."""
     problems = []
     first: dict[str, int] = {}
-    for place, table in _feeds(source):
+    for place, table in _tables(source, "feed"):
         with suppress(ValidationError):  # what is no address is refused as such
             url = FeedOptions.model_validate({"url": table.get("url")}).url
             if url in first:
@@ -469,9 +643,26 @@ def _same_feeds(source: Source) -> list[Problem]:
     return problems
 
 
-def _feeds(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each [[feed]], even if something in it is refused, with its place."""
-    tables = source.data.get("feed")
+def _sink_problems(source: Source, config: Config) -> list[Problem]:
+    """Refuse a name that two [[sink]] have, and a channel that names none of them."""
+    problems = []
+    first: dict[str, int | None] = {}
+    for place, table in _tables(source, "sink"):
+        name = table.get("name")
+        if isinstance(name, str) and (name := name.strip()) in first:
+            message = f"sink.name: the [[sink]] in line {first[name]} is called so already"
+            problems.append(source.problem(("sink", place, "name"), message))
+        elif isinstance(name, str):
+            first[name] = source.line(("sink", place))
+    for section, channel in (("alerts", config.alerts.channel), ("ops", config.ops.channel)):
+        if said := unknown_sink(channel, first):
+            problems.append(source.problem((section, "channel"), f"{section}.channel: {said}"))
+    return problems
+
+
+def _tables(source: Source, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each [[name]], even if something in it is refused, with its place."""
+    tables = source.data.get(name)
     for place, table in enumerate(tables if isinstance(tables, list) else ()):
         if isinstance(table, dict):
             yield place, table
@@ -519,6 +710,10 @@ def _cross_checks(config: Config) -> Iterator[tuple[tuple[Keys, Keys], str]]:
         )
     if len(set(config.embedding.engines)) < len(config.embedding.engines):
         yield (("embedding", "engines"), ("embedding", "engines")), "embedding.engines: an engine stands twice"
+    named = [name for kind in FeedbackKind for name in set(getattr(config.feedback, kind.value))]
+    for name in sorted({name for name in named if named.count(name) > 1}):
+        [first, *_, last] = [kind.value for kind in FeedbackKind if name in getattr(config.feedback, kind.value)]
+        yield (("feedback", last), ("feedback", first)), f"feedback.{last}: {quote(name)} stands under {first} too"
     yield from _missing_for_opinions(config.opinion)
 
 
@@ -584,6 +779,47 @@ def _default_rules(folder: Path) -> Path:
     return next((candidate for candidate in candidates if candidate.is_dir()), candidates[0])
 
 
+# -- channels -------------------------------------------------------------------------------------
+
+
+def slack_channels(config: Config, topics: Iterable[Topic]) -> list[str]:
+    """The channels that anything is told in, in order; those of a [[sink]] are none of Slack's."""
+    named = {topic.notify.channel or config.alerts.channel for topic in topics}
+    named |= {config.ops.channel, config.canary.channel}
+    return sorted(channel for channel in named if channel and not sink_of(channel))
+
+
+def channel_problems(config: Config, topics: Sequence[Topic]) -> list[Problem]:
+    """What Slack needs to know of channels and nobody said: each topic's, and each by its id.
+
+    A name is refused because a channel can be renamed: then nothing can be posted, or read back, by it.
+    """
+    advice = 'write its id, as in "C0123456789"; in Slack it stands at the bottom of the channel\'s About'
+    settings = {
+        "alerts.channel": config.alerts.channel,
+        "ops.channel": config.ops.channel,
+        "canary.channel": config.canary.channel,
+    }
+    problems = [
+        Problem("the configuration", None, f"{key}: {quote(channel)} is a channel's name; {advice}")
+        for key, channel in settings.items()
+        if channel and not (sink_of(channel) or CHANNEL_ID.fullmatch(channel))
+    ]
+    for topic in topics:
+        channel = topic.notify.channel
+        if channel and not (sink_of(channel) or CHANNEL_ID.fullmatch(channel)):
+            problems.append(
+                Problem(topic.path, None, f"notify.channel: {quote(channel)} is a channel's name; {advice}")
+            )
+        if not (channel or config.alerts.channel):
+            message = "names no channel: set notify.channel here, or alerts.channel in monitor.toml for all topics"
+            problems.append(Problem(topic.path, None, message))
+    return problems
+
+
+#: public, private and direct: https://docs.slack.dev/reference/objects/conversation-object/
+CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{4,}")
+
 # -- secrets --------------------------------------------------------------------------------------
 
 
@@ -617,6 +853,46 @@ def opinion_key(config: Config, env: Mapping[str, str]) -> SecretStr | None:
     if not re.fullmatch(r"[!-~]+", key):
         raise _refused(f"${name}", "not a key: one is a single word of printable ASCII, without Bearer before it")
     return SecretStr(key)
+
+
+def sink_names(config: Config) -> list[str]:
+    return [sink.name for sink in config.sink]
+
+
+def sink_secrets(options: SinkOptions, env: Mapping[str, str]) -> tuple[SecretStr, SecretStr]:
+    """Return the address of a sink, and its secret, empty for Apprise.
+
+    Raises: ConfigError if a variable that should hold one does not; what it holds is not repeated.
+    """
+    url, secret = (_from_environment(value, env, options.name) for value in (options.url, options.secret))
+    if options.kind == "webhook":
+        try:
+            _webhook_url(url)
+        except ValueError as error:
+            raise _refused(options.url, str(error)) from None
+        if not _is_signing_key(secret):
+            raise _refused(
+                options.secret,
+                "not a webhook's secret: one is whsec_ and 24 to 64 bytes in base64; make one with: "
+                'echo "whsec_$(openssl rand -base64 32)"',
+            )
+    return SecretStr(url), SecretStr(secret)
+
+
+def _from_environment(value: str, env: Mapping[str, str], sink: str) -> str:
+    if not value.startswith("$"):
+        return value
+    if not env.get(value[1:], "").strip():
+        raise _refused(value, f"not set, or empty; the [[sink]] {sink} says that it holds its address or its secret")
+    return env[value[1:]].strip()
+
+
+def _is_signing_key(secret: str) -> bool:
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        return False
+    return secret.startswith("whsec_") and 24 <= len(key) <= 64
 
 
 def _read_secret(file: Path) -> str:

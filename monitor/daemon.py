@@ -11,19 +11,24 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from monitor.app import Monitor
+from monitor.errors import StateError
 
 log = structlog.get_logger()
 
 TICK = 1.0  # seconds
 TIDY = 3600.0  # seconds
 REVIEW = 60.0  # seconds
+SWEEP = 3600.0  # seconds
 LEARN = 86400.0  # seconds
+#: So long nothing is begun after the database could not be read or written: polls that are not written down stay due.
+STATE_WAIT = 30.0  # seconds
 #: A post in flight is finished before we go; systemd waits 30 s.
 LAST_POST = 10.0  # seconds
 
@@ -31,7 +36,7 @@ LAST_POST = 10.0  # seconds
 async def run(monitor: Monitor, env: Mapping[str, str]) -> None:
     """Work until SIGTERM or SIGINT; SIGHUP reads the rules again."""
     stop = asyncio.Event()
-    work = _Work(monitor)
+    work = _Work(monitor, env)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -39,8 +44,10 @@ async def run(monitor: Monitor, env: Mapping[str, str]) -> None:
     # one job that asks SQLite what is due, not a job a feed: a tenth of the cost, and a restart forgets nothing
     scheduler = AsyncIOScheduler(timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True})
     scheduler.add_job(work.tick, "interval", seconds=TICK)
-    scheduler.add_job(monitor.tidy, "interval", seconds=TIDY)
+    scheduler.add_job(work.tidy, "interval", seconds=TIDY)
     scheduler.add_job(work.review, "interval", seconds=REVIEW)
+    scheduler.add_job(work.sweep, "interval", seconds=SWEEP)
+    scheduler.add_job(work.beat, "interval", seconds=monitor.config.heartbeat.every.total_seconds())
     scheduler.add_job(work.learn, "interval", seconds=LEARN)
     await monitor.spread_out()
     scheduler.start()
@@ -65,28 +72,52 @@ async def run(monitor: Monitor, env: Mapping[str, str]) -> None:
 class _Work:
     """What is being done beside the tick, at most one of each kind, so that a slow poll never holds up a delivery."""
 
-    def __init__(self, monitor: Monitor) -> None:
+    def __init__(self, monitor: Monitor, env: Mapping[str, str]) -> None:
         self._monitor = monitor
+        self._env = env
         self._polls: set[asyncio.Task[Any]] = set()
         self._others: dict[str, asyncio.Task[Any]] = {}
         #: something failed that should never fail: systemd's watchdog is starved and restarts us
         self.broken = False
+        #: what the database said when it failed, and since when it does; when to try again, by the loop's clock
+        self._trouble = self._since = ""
+        self._try_again_at = 0.0
 
     async def tick(self) -> None:
         """Begin what is due, and return at once. Feeds in flight are not polled again, so ticks may overlap.
 
         A coroutine, though it awaits nothing: the scheduler would run a plain function in a thread.
         """
+        if not self._trouble:
+            self._begin()
+        elif asyncio.get_running_loop().time() >= self._try_again_at:
+            self.start("try again", self._try_again)
+
+    def _begin(self) -> None:
         task = asyncio.get_running_loop().create_task(self._monitor.poll_due())
         self._polls.add(task)
         task.add_done_callback(self._polls.discard)
         task.add_done_callback(self._done)
         self.start("deliver", self._monitor.deliver)
 
+    async def tidy(self) -> None:
+        """Begin to let go of what is not needed any more."""
+        self.start("tidy", self._monitor.tidy)
+
     async def review(self) -> None:
-        """Begin a look at the feeds' health, and at their hubs."""
+        """Begin a look at the feeds' health, at their hubs, and after the canary."""
         self.start("review", self._monitor.review)
         self.start("subscribe", self._monitor.subscribe)
+        self.start("canary", self._monitor.tend_canary)
+
+    async def sweep(self) -> None:
+        """Begin to read back what stands in the channels. The first time was before the first delivery."""
+        self.start("sweep", self._monitor.sweep)
+
+    async def beat(self) -> None:
+        """Begin to tell the dead-man's switch that all is well; what failed here once is not well."""
+        if not (self.broken or self._trouble):
+            self.start("heartbeat", self._monitor.beat)
 
     async def learn(self) -> None:
         """Begin to learn what is ordinary now."""
@@ -111,8 +142,38 @@ class _Work:
     def _done(self, task: asyncio.Task[Any]) -> None:
         if task.cancelled() or not (error := task.exception()):
             return
+        if isinstance(error, StateError) and not error.permanent:
+            self._note_trouble(error)
+            return
         self.broken = True
         log.error("failed", error=str(error), exc_info=error)
+
+    def _note_trouble(self, error: StateError) -> None:
+        self._try_again_at = asyncio.get_running_loop().time() + STATE_WAIT
+        if not self._trouble:
+            self._trouble, self._since = str(error), f"{datetime.now(UTC):%H:%M}"
+            words = f"since {self._since} UTC nothing is polled or sent: {error}"
+            log.error("state", problem=words)
+            notify(self._env, f"STATUS={words}")
+            self._monitor.note_trouble(words)
+
+    async def _try_again(self) -> None:
+        """Do the work of a tick, in which all is written that could not be: if none of it fails, the trouble is over.
+
+        Raises: StateError.
+        """
+        before = self._try_again_at
+        self._begin()
+        # alerts that keep pace may take long, and are as good a sign
+        await asyncio.wait([*self._polls, self._others["deliver"]], timeout=STATE_WAIT)
+        if self._try_again_at > before:
+            return
+        over = f"from {self._since} to {datetime.now(UTC):%H:%M} UTC nothing was polled or sent: {self._trouble}"
+        await self._monitor.tell_ops(over)
+        self._trouble = ""
+        log.warning("state", problem=f"over: {over}")
+        notify(self._env, "STATUS=running")
+        self._monitor.note_trouble("")
 
 
 async def _reload(monitor: Monitor, env: Mapping[str, str]) -> None:

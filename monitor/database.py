@@ -39,21 +39,35 @@ class Lock:
     def __init__(self, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = (folder / LOCK).open("a+")
+            self._descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise StateError(f"{folder}: cannot be used as the monitor's folder of state: {error}") from error
+            raise StateError(_unusable(folder, error)) from error
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "unknown"
-            self._file.close()
+            holder = _holder(folder)[0] or "unknown"
+            os.close(self._descriptor)
             raise BusyError(
                 f"another monitor (process {holder}) works on {folder}: stop it, or give this one a state folder of its own"
             ) from error
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        try:
+            self._write("")
+        except OSError as error:
+            os.close(self._descriptor)
+            raise StateError(_unusable(folder, error)) from error
+
+    def note(self, trouble: str) -> None:
+        """Say, beside the process's number, what keeps it from its work; empty once nothing does any more.
+
+        Here, because a full disk takes no new file, nor another block of this one.
+        """
+        with contextlib.suppress(OSError):  # the log has it
+            self._write(trouble)
+
+    def _write(self, trouble: str) -> None:
+        words = f"{os.getpid()}\n{trouble}".rstrip().encode()
+        os.pwrite(self._descriptor, words, 0)
+        os.ftruncate(self._descriptor, len(words))
 
     def __enter__(self) -> Self:
         return self
@@ -61,7 +75,32 @@ class Lock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        self.note("")
+        os.close(self._descriptor)
+
+
+def trouble(folder: Path) -> str:
+    """What keeps the monitor that works on a folder from its work; empty if nothing does, or none works on it."""
+    process, words = _holder(folder)
+    try:
+        os.kill(int(process), 0)
+    except PermissionError:
+        return words  # somebody else's process
+    except (OSError, ValueError):
+        return ""
+    return words
+
+
+def _holder(folder: Path) -> tuple[str, str]:
+    try:
+        process, _, words = (folder / LOCK).read_text(encoding="utf-8").partition("\n")
+    except OSError:
+        return "", ""
+    return process.strip(), words.strip()
+
+
+def _unusable(folder: Path, error: OSError) -> str:
+    return f"{folder}: cannot be used as the monitor's folder of state: {error}"
 
 
 class Connected:
@@ -150,7 +189,9 @@ def _told(done: str) -> Iterator[None]:
     except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
         raise
     except sqlite3.DatabaseError as error:
-        raise StateError(f"the database cannot be {done}: {error}") from error
+        told = StateError(f"the database cannot be {done}: {error}")
+        told.permanent = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        raise told from error
 
 
 def _refuse_strangers(connection: sqlite3.Connection) -> None:

@@ -240,6 +240,7 @@ def _tell_channel(
         because = "held back: the topic wants follow-ups only counted"
         return Decision(Verdict.COUNTED, because, released=released)
     reply = _alert(AlertKind.REPLY, item, matches, story, topics, channel, now, parent=root.alert.id)
+    reply = replace(reply, broadcast=reply.broadcast or root.more)
     return Decision(Verdict.REPLY, f"the story is known: {placement.because}", (reply,), released=released)
 
 

@@ -15,17 +15,29 @@ MonitorError
 └── SendError          a message was not, or may not have been, accepted
     ├── NotAccepted        certainly not: it may be sent again
     ├── MaybeAccepted      nobody knows: read back before sending again
+    │   └── Unreadable         nor can anybody look: the channel may not be read
     ├── Misconfigured      certainly not, and a person must act (token, channel, scope)
+    ├── RootGone           certainly not: the root that it answers, or edits, is not there any more
     └── Unacceptable       certainly not, and these very bytes never will be
 """
 
 from __future__ import annotations
 
+import enum
 import re
+import unicodedata
 from dataclasses import dataclass
 
 #: What no message may repeat: Slack's tokens of every kind, and its webhook addresses, which are as good as a token.
 SECRET = re.compile(r"xox[a-z](?:\.xox[a-z])?-[\w-]+|xapp-[\w-]+|hooks\.slack(?:-gov)?\.com/[^\s\"'\\]+", re.IGNORECASE)
+
+
+class Level(enum.StrEnum):
+    """How bad a problem is."""
+
+    ERROR = "error"  # the file is refused, or says what cannot be meant
+    WARNING = "warning"  # most likely a mistake
+    ADVICE = "advice"  # might be better
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +48,31 @@ class Problem:
     path: str
     #: 1-based; None where the file as a whole is meant
     line: int | None
-    #: what is wrong, and what would be right
+    #: what is wrong; what would be right
     message: str
-    #: a warning is told, but refuses nothing
-    warning: bool = False
+    level: Level = Level.ERROR
+    #: 1-based, in characters; None where the line as a whole is meant
+    column: int | None = None
+
+    @property
+    def warning(self) -> bool:
+        """It is told, but refuses nothing."""
+        return self.level is not Level.ERROR
 
     def __str__(self) -> str:
-        where = self.path if self.line is None else f"{self.path}:{self.line}"
-        return f"{where}: {'warning: ' if self.warning else ''}{self.message}"
+        where = ":".join(str(part) for part in (self.path, self.line, self.column) if part is not None)
+        return printable(f"{where}: {f'{self.level}: ' if self.warning else ''}{self.message}")
+
+
+def printable(text: str) -> str:
+    """Show what a terminal, or a program that reads lines, could take for more than text: as an escape.
+
+    What people write may hold anything: line ends, signs that turn the direction, bytes of a file's name that are no text.
+    """
+    return "".join(
+        sign if sign.isprintable() or unicodedata.category(sign) == "Zs" else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
 
 
 class MonitorError(Exception):
@@ -76,7 +105,7 @@ class RulesError(ProblemsError):
 
 
 class StateError(MonitorError):
-    """The database cannot be opened, read or written."""
+    """The database cannot be opened, read or written: permanently if it is damaged; a disk may have room again."""
 
 
 class BusyError(MonitorError):
@@ -176,8 +205,25 @@ class MaybeAccepted(SendError):
         self.retry_after = retry_after
 
 
+class Unreadable(MaybeAccepted):
+    """The message may stand in the channel, and we may not look: no scope for it, not in the channel, asked too often."""
+
+
 class Misconfigured(SendError):
-    """Certainly not accepted until a person acts: token revoked, channel gone, scope missing."""
+    """Certainly not accepted until a person acts: token revoked, channel gone, scope missing.
+
+    everywhere: none of the sink's channels would take anything; else it is this one's matter.
+    """
+
+    permanent = True
+
+    def __init__(self, message: str, *, everywhere: bool = False) -> None:
+        super().__init__(message)
+        self.everywhere = everywhere
+
+
+class RootGone(SendError):
+    """Certainly not accepted: the root that it replies to, or edits, is not there any more, or takes no replies."""
 
     permanent = True
 

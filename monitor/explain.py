@@ -10,6 +10,7 @@ from monitor.model import (
     DeliveryState,
     Explained,
     Feed,
+    HoldReason,
     Item,
     Match,
     MatchOutcome,
@@ -26,8 +27,11 @@ NEAREST = 5
 _JOINED = {Relation.COPY: "It is a copy", Relation.UPDATE: "It is an update"}
 
 
-def explain(known: Explained) -> str:
-    """All that is remembered of an item, a paragraph a question."""
+def explain(known: Explained, next_digest: datetime | None = None) -> str:
+    """All that is remembered of an item, a paragraph a question.
+
+    next_digest: when what is held is told; None: nobody knows.
+    """
     story = known.story
     told = ", ".join(story.sources[:6]) + (" …" if len(story.sources) > 6 else "")
     place = "It opened the story" if known.placement.relation is Relation.ROOT else _JOINED[known.placement.relation]
@@ -42,7 +46,7 @@ def explain(known: Explained) -> str:
             f"Story     {story.id}: {story.items} item{'s' * (story.items != 1)} from {told}",
             f"          {place}{' (by hand)' * known.by_hand}: {known.placement.because}",
             "",
-            *_deliveries(known.deliveries),
+            *_deliveries(known.deliveries, next_digest),
         ]
     )
 
@@ -93,10 +97,21 @@ def explained_data(known: Explained) -> dict[str, object]:
         "story_because": known.placement.because,
         "by_hand": known.by_hand,
         "deliveries": [
-            {"kind": d.alert.kind.value, "channel": d.alert.channel, "state": d.state.value, "receipt": d.receipt}
+            {
+                "kind": d.alert.kind.value,
+                "channel": d.alert.channel,
+                "state": d.state.value,
+                "receipt": d.receipt,
+                **(_hold_data(d) if d.state is DeliveryState.HELD else {}),
+            }
             for d in known.deliveries
         ],
     }
+
+
+def _hold_data(delivery: Delivery) -> dict[str, object]:
+    until = delivery.not_before
+    return {"reason": delivery.reason, "because": delivery.because, "not_before": until and until.isoformat()}
 
 
 def explain_pair(one: Explained, other: Explained, timeline: Timeline, compared: str) -> str:
@@ -246,7 +261,7 @@ def _matches(matches: Sequence[Match], none: str) -> list[str]:
     return lines
 
 
-def _deliveries(deliveries: Sequence[Delivery]) -> list[str]:
+def _deliveries(deliveries: Sequence[Delivery], next_digest: datetime | None) -> list[str]:
     if not deliveries:
         return ["Sent      nothing"]
     lines = []
@@ -255,16 +270,24 @@ def _deliveries(deliveries: Sequence[Delivery]) -> list[str]:
         trouble = f", {delivery.error}" if delivery.error else ""
         alert = delivery.alert
         lines.append(
-            f"{'Sent' if not n else '':<10}{alert.kind} to {alert.channel}: {_state(delivery)}{receipt}{trouble}"
+            f"{'Sent' if not n else '':<10}{alert.kind} to {alert.channel}: {_state(delivery, next_digest)}{receipt}{trouble}"
         )
     return lines
 
 
-def _state(delivery: Delivery) -> str:
+def _state(delivery: Delivery, next_digest: datetime | None) -> str:
     if delivery.state is DeliveryState.HELD:
-        return f"{delivery.state} for {delivery.reason}, until {_time(delivery.not_before)} at most"
+        by = f" ({delivery.because})" if delivery.because else ""
+        until = f"until {_time(delivery.not_before)}"
+        if delivery.reason == HoldReason.CORROBORATION:
+            until += " at most"
+        elif delivery.not_before is None:
+            until = "until the channel's next digest" + (f", {_time(next_digest)}" if next_digest else "")
+        return f"{delivery.state} for {delivery.reason}{by}, {until}"
     if delivery.state is DeliveryState.BATCHED:
         return f"{delivery.state}, told in the message of {delivery.carrier}"
+    if delivery.state is DeliveryState.DROPPED:
+        return f"{delivery.state}: {delivery.reason}"
     return f"{delivery.state} after {delivery.attempt} tr{'y' if delivery.attempt == 1 else 'ies'}"
 
 

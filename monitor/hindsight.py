@@ -286,7 +286,7 @@ class Hindsight:
         first_below = len(rows) - len(below)
         for number, (item, row) in enumerate(zip(items, rows, strict=True)):
             vector = past.vectors[row].astype(np.float32)
-            match = matcher.judge_by(topic, EmbeddedItem(item, vector))
+            match = matcher.judge_by(EmbeddedItem(item, vector), topic)
             is_open = number < first_below + whole and match.outcome in _OPEN and len(units(item.title, item.text)) > 1
             if whole and is_open:
                 again.append((item, row))
@@ -304,7 +304,7 @@ class Hindsight:
         for item, row in items:
             vector = self._archive.past.vectors[row].astype(np.float32)
             further = np.stack([known[unit] for unit in units(item.title, item.text)[1:]])
-            match = matcher.judge_by(topic, EmbeddedItem(item, vector, further))
+            match = matcher.judge_by(EmbeddedItem(item, vector, further), topic)
             found[item.id] = Judged(item, match, True, vector)
         return found
 

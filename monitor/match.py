@@ -91,15 +91,18 @@ class Matcher:
         near[[place for term in found for place in self._by_term.get(term, ())]] = True
         return [self._judge(int(place), item, found, scored, likenable) for place in np.flatnonzero(near)]
 
-    def judge_by(self, topic: str, embedded: EmbeddedItem) -> Match:
-        """One topic's judgement of an item, however far it is.
+    def judge_by(self, embedded: EmbeddedItem, topic_id: str) -> Match:
+        """The judgement of one topic, however far the item is.
 
         Raises: KeyError if the topic is not known.
         """
-        item = embedded.item
-        scored = self._scored(embedded)
+        item, scored = embedded.item, self._scored(embedded)
         found = self.lexicon.find(f"{item.title}\n{item.text}")
-        return self._judge(self.places[topic], item, found, scored, self.background.length_one(scored.centred))
+        return self._judge(self.places[topic_id], item, found, scored, self.background.length_one(scored.centred))
+
+    def likeness(self) -> Matrix:
+        """How alike the topics are learnt, -1 to 1, in the order of `topics`; shape (topics, topics)."""
+        return self.ranks.likeness()
 
     def _scored(self, embedded: EmbeddedItem) -> _Scored:
         """Place each unit of an item among ordinary news, and find the one that says most to each topic."""

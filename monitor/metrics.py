@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from monitor.health import conditions
-from monitor.model import Condition, DeliveryState, FeedState, Verdict
+from monitor.model import Condition, DeliveryState, FeedState, Flight, HoldReason, Verdict
 
 #: name -> what it counts. Names never change; a new meaning gets a new name.
 METRICS = {
@@ -21,7 +21,10 @@ METRICS = {
     "news_monitor_items": "Items ever seen, by verdict.",
     "news_monitor_stories": "Stories ever opened.",
     "news_monitor_outbox": "Alerts and notices, by the state of their delivery.",
+    "news_monitor_held_alerts": "Alerts that are held, by reason.",
     "news_monitor_overdue_seconds": "By how much the longest overdue feed is.",
+    "news_monitor_canary_failed": "1 while the latest canary has failed.",
+    "news_monitor_canary_arrived_timestamp_seconds": "When the latest canary arrived, in Unix time; 0: it has not.",
     "news_monitor_last_poll_timestamp_seconds": "When a poll was last written down, in Unix time; 0: never.",
 }
 
@@ -31,8 +34,10 @@ def metrics(
     stories: int,
     verdicts: Mapping[str, int],
     outbox: Mapping[str, int],
+    held: Mapping[str, int],
     *,
     outage: bool,
+    canary: Flight | None = None,
     now: datetime,
 ) -> str:
     """Give all metrics. Every label value is there from the beginning, also where it counts nothing."""
@@ -51,7 +56,12 @@ def metrics(
         "news_monitor_items": _each("verdict", {verdict: verdicts.get(verdict, 0) for verdict in Verdict}),
         "news_monitor_stories": _one(stories),
         "news_monitor_outbox": _each("state", {state: outbox.get(state, 0) for state in DeliveryState}),
+        "news_monitor_held_alerts": _each("reason", {reason: held.get(reason, 0) for reason in HoldReason}),
         "news_monitor_overdue_seconds": _one(round(max(overdue, default=0.0), 3)),
+        "news_monitor_canary_failed": _one(int(canary is not None and bool(canary.failed))),
+        "news_monitor_canary_arrived_timestamp_seconds": _one(
+            round(canary.arrived.timestamp(), 3) if canary and canary.arrived else 0
+        ),
         "news_monitor_last_poll_timestamp_seconds": _one(round(max(polls, default=0.0), 3)),
     }
     lines = []

@@ -12,7 +12,7 @@ import enum
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, time, timedelta, tzinfo
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -23,6 +23,9 @@ Vector: TypeAlias = NDArray[np.float32]
 
 #: What an analyst weighs a source by; a feed list that says anything else gets a warning.
 SOURCE_KINDS = ("wire", "state media", "independent", "think tank", "government", "trade press")
+
+#: Monday is 0, as Python has it
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 # -- topics: what people write --------------------------------------------------------------------
 
@@ -48,8 +51,21 @@ class Followups(enum.StrEnum):
 
 class Mode(enum.StrEnum):
     INSTANT = "instant"
-    DIGEST = "digest"
-    BOTH = "both"
+    DIGEST = "digest"  # in the channel's next digest
+    BOTH = "both"  # at once, and in the digest too
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """A part of every day, in local time; an end that is not after the beginning is on the next day."""
+
+    begin: time
+    end: time
+    #: IANA name; empty: the configuration's `alerts.timezone`
+    zone: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.begin:%H:%M}-{self.end:%H:%M} {self.zone}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +119,10 @@ class Notify:
     channel: str | None = None
     mode: Mode = Mode.INSTANT
     followups: Followups = Followups.THREAD
+    #: roots a day; None: the channel's budget alone counts
     daily_budget: int | None = None
-    quiet_hours: str | None = None
+    #: None: the configuration's `alerts.quiet_hours`
+    quiet_hours: QuietHours | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -644,6 +662,42 @@ def voices(tellings: Iterable[tuple[Feed, datetime, Relation]]) -> tuple[Voice, 
 
 
 @dataclass(frozen=True, slots=True)
+class Growth:
+    """How far a story has come: what the root that told it says of it when it is rendered anew."""
+
+    #: independent ones
+    sources: int
+    #: their kinds, as far as they are known, in order of appearance
+    kinds: tuple[str, ...]
+    languages: int
+    #: copies included
+    items: int
+    #: when the latest item was published
+    latest: datetime
+    #: it takes no more items
+    closed: bool = False
+    #: who silenced it; empty if nobody did
+    silenced_by: str = ""
+    #: None: for good, or not at all
+    silenced_until: datetime | None = None
+
+    @classmethod
+    def of(
+        cls, story: Story, *, closed: bool = False, silenced_by: str = "", silenced_until: datetime | None = None
+    ) -> Growth:
+        return cls(
+            sources=len(story.independent),
+            kinds=story.kinds,
+            languages=len(story.languages),
+            items=story.items,
+            latest=story.latest,
+            closed=closed,
+            silenced_by=silenced_by,
+            silenced_until=silenced_until,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Telling:
     """An item as it stands in its story."""
 
@@ -763,6 +817,9 @@ class AlertKind(enum.StrEnum):
     ROOT = "root"
     REPLY = "reply"
     NOTICE = "notice"  # to ops, about the monitor's own health
+    DIGEST = "digest"  # what was held, and the period in counts
+    EDIT = "edit"  # of a root that was sent: how its story stands now
+    CANARY = "canary"  # a test that the monitor makes of itself; tells nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -826,6 +883,8 @@ class Root:
     held: bool = False
     #: the channel was told, once, of a jump in the story's sources
     escalated: bool = False
+    #: somebody there wants to see its follow-ups in the channel too
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -837,10 +896,7 @@ class Notice:
     #: plain text, one finding a line
     text: str
     created: datetime
-
-    @property
-    def kind(self) -> AlertKind:
-        return AlertKind.NOTICE
+    kind: AlertKind = AlertKind.NOTICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -870,6 +926,132 @@ class Record:
     before: Version | None = None
 
 
+# -- gate, digest ---------------------------------------------------------------------------------
+
+
+class HoldReason(enum.StrEnum):
+    """Why an alert does not go out now. All but the first are told by the channel's next digest, if not before."""
+
+    CORROBORATION = "corroboration"  # fewer sources than its topics ask for; goes out when its time has come
+    QUIET_HOURS = "quiet hours"  # until they end
+    BUDGET = "budget"  # the day's alerts are used up
+    SILENCE = "silence"  # a person asked for it
+    DIGEST = "digest"  # its topics want digests, or its story was told in one
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    reason: HoldReason
+    #: None: until the channel's next digest
+    until: datetime | None = None
+    #: what it is by: the hours, the budget, the silence
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """What a person wants to hear nothing of for a while. One of the five matchers is set at least; all that are must hold."""
+
+    until: datetime
+    author: str
+    comment: str
+    created: datetime
+    #: a topic's id
+    topic: str = ""
+    #: a story's id
+    story: str = ""
+    #: a feed's title
+    source: str = ""
+    channel: str = ""
+    #: terms, as topics have them, that all stand in the title
+    words: tuple[str, ...] = ()
+    #: None: nobody did
+    removed: datetime | None = None
+    #: given when it is written down
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Roots that one channel was told of in a day, or that are on the wire."""
+
+    channel: int = 0
+    #: by topic, for those that have a budget of their own
+    topics: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """What a digest of one channel may tell of."""
+
+    #: in the order in which it came
+    held: tuple[Delivery, ...]
+    #: what was told by itself in the period, in that order
+    told: tuple[Delivery, ...]
+    #: story -> its independent sources by now
+    sources: Mapping[str, int]
+
+
+class DigestKind(enum.StrEnum):
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    QUIET_HOURS = "quiet hours"  # what they held, at their end
+
+
+@dataclass(frozen=True, slots=True)
+class DigestLine:
+    """One story in a digest."""
+
+    #: the alert whose headline it shows
+    alert: Alert
+    #: independent sources by now
+    sources: int
+    #: alerts of that story which the digest tells beside that one
+    others: int = 0
+    #: empty: it was told when it came, and is listed again
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spike:
+    """A topic with far more new stories than it is used to."""
+
+    #: its title
+    topic: str
+    stories: int
+    #: in as long a time
+    usual: float
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What one channel is told of together. From the outbox it comes without its content: its message is frozen."""
+
+    #: uuid5 of channel, kind and period: one that is due twice is the same row
+    id: str
+    channel: str
+    occasion: DigestKind
+    #: what was told is counted from here to `created`
+    since: datetime
+    created: datetime
+    #: theme -> its stories, what matters most first
+    themes: Mapping[str, tuple[DigestLine, ...]] = field(default_factory=dict)
+    #: roots and replies told in the period
+    roots: int = 0
+    replies: int = 0
+    #: a topic's title -> roots, most first
+    by_topic: Mapping[str, int] = field(default_factory=dict)
+    spikes: tuple[Spike, ...] = ()
+
+    @property
+    def kind(self) -> AlertKind:
+        return AlertKind.DIGEST
+
+    @property
+    def lines(self) -> tuple[DigestLine, ...]:
+        return tuple(line for lines in self.themes.values() for line in lines)
+
+
 # -- render, send ---------------------------------------------------------------------------------
 
 
@@ -886,21 +1068,51 @@ class Message:
 
 
 class DeliveryState(enum.StrEnum):
-    HELD = "held"  # waits for corroboration; goes out by itself when its time has come
+    HELD = "held"  # waits for what its reason says, or for the channel's next digest
     QUEUED = "queued"
     SENDING = "sending"  # claimed: a post may be on the wire
     UNKNOWN = "unknown"  # nobody knows whether it was accepted; read back before resending
     SENT = "sent"
-    BATCHED = "batched"  # told in another reply's message
+    BATCHED = "batched"  # told in another's message: a reply's, or a digest
     BLOCKED = "blocked"  # a person must act
     DEAD = "dead"  # refused for good; a person must look
+    DROPPED = "dropped"  # a person did not want it: dropped by hand, or its message was deleted in the channel
+
+
+#: Told nobody, or nobody any more: what would stand in its thread stands by itself.
+ENDED = (DeliveryState.DEAD, DeliveryState.DROPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class Blockage:
+    """Why nothing goes to a channel until a person acts."""
+
+    #: empty: to no channel but those of a [[sink]]
+    channel: str
+    #: with what to do about it
+    because: str
+    since: datetime
+    next_probe: datetime
+    #: alerts and notices that wait behind it
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A line in the ledger of what became of a delivery."""
+
+    at: datetime
+    #: empty where there was none, or is none any more
+    before: str
+    after: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A row in the outbox."""
 
-    alert: Alert | Notice
+    alert: Alert | Notice | Digest
     state: DeliveryState
     #: tries so far
     attempt: int
@@ -915,12 +1127,118 @@ class Delivery:
     #: receipt of the root in whose thread it belongs; empty for a root
     thread: str = ""
     error: str = ""
-    #: why it is held; empty if it never was
+    #: why it is held, a `HoldReason`; empty if it never was
     reason: str = ""
-    #: the delivery whose message tells this reply. A queued one that has it is to go alone: that message was refused
+    #: what it is held by, in words; may be empty
+    because: str = ""
+    #: why its root does not stand in the channel by itself; None: it does, or will, or never will
+    root_hold: Hold | None = None
+    #: the delivery whose message tells this one. A queued one that has it is to go alone: that message was refused
     carrier: str = ""
-    #: replies of the same thread that its message is to tell as well; known until it is claimed
+    #: other alerts that its message tells as well, or is to tell; known where it is next to be sent
     batch: tuple[Alert, ...] = ()
+    #: how far its message was degraded, since it was refused as it was (`render.degraded`)
+    rung: int = 0
+    #: how often it was sent again though nobody could look whether it stands in the channel
+    repeats: int = 0
+    #: of an edit, known where it is next to be sent
+    growth: Growth | None = None
+
+
+# -- what was sent, read back ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """A person's emoji under a message."""
+
+    #: as Slack calls it, without colons and skin tone: `+1`
+    name: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A message as it stands in a channel."""
+
+    channel: str
+    #: where it stands, as the sink names it (Slack's `ts`); in one channel later ones are greater
+    receipt: str
+    #: receipt of the message in whose thread it stands; empty for one that stands by itself
+    thread: str = ""
+    #: we wrote it
+    ours: bool = False
+    #: what it says of itself, if it is a delivery's: the delivery, its kind, the alerts that it tells, and their items, its
+    #: own first
+    delivery: str = ""
+    kind: str = ""
+    tells: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
+    #: the beginning of what it says
+    text: str = ""
+    reactions: tuple[Reaction, ...] = ()
+    #: receipt of the latest reply in its thread; empty if it has none
+    latest_reply: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the outbox says of a delivery, as far as a channel can be compared with it."""
+
+    id: str
+    state: DeliveryState
+    #: empty until sent
+    receipt: str = ""
+    #: receipt of its root; empty for what stands by itself
+    thread: str = ""
+    #: when it was last tried; None: never
+    sending_at: datetime | None = None
+    #: since when nothing has kept a queued one from being sent; None: something does, or it is not queued
+    free_since: datetime | None = None
+
+
+class FeedbackKind(enum.StrEnum):
+    """What a person's reaction says of an alert."""
+
+    USEFUL = "useful"
+    WRONG = "wrong"
+    MUTE = "mute"  # no more of this story in this channel
+    MORE = "more"  # show its follow-ups in the channel
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What one person said of one alert."""
+
+    alert: str
+    kind: FeedbackKind
+    user: str
+    #: when we first saw it
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A canary, and how it fared."""
+
+    id: str
+    began: datetime
+    #: when it was read back; None: not yet, or never
+    arrived: datetime | None = None
+    #: why it will not arrive; empty while it may, and once it has
+    failed: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        return self.arrived is not None or bool(self.failed)
+
+    def __str__(self) -> str:
+        if self.failed:
+            return f"failed on {self.began:%Y-%m-%d at %H:%M} UTC: {self.failed}"
+        if self.arrived is None:
+            return f"on its way since {self.began:%H:%M} UTC"
+        seconds = (self.arrived - self.began).total_seconds()
+        return f"arrived on {self.began:%Y-%m-%d at %H:%M} UTC, after {seconds:.0f} s"
 
 
 @dataclass(frozen=True, slots=True)

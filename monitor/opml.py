@@ -12,7 +12,7 @@ from itertools import groupby
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
-from monitor.errors import Problem
+from monitor.errors import Level, Problem
 from monitor.model import SOURCE_KINDS, Feed
 from monitor.text import canonical_link, language_code
 
@@ -103,7 +103,7 @@ class _Reader:
         )
 
     def _warn(self, line: int, message: str) -> None:
-        self.problems.append(Problem(self._name, line, message, warning=True))
+        self.problems.append(Problem(self._name, line, message, Level.WARNING))
 
 
 # -- writing --------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ the edges raise. The edges come in as arguments; which ones they are is `app`'s 
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -21,16 +22,20 @@ import structlog
 
 from monitor.background import Background
 from monitor.decide import Policy, decide, decide_edit
+from monitor.digest import BASELINE, Period, Schedule, compose, render_digest, spikes
 from monitor.errors import (
     FetchError,
     Misconfigured,
     NotAccepted,
     OvertakenError,
     ParseError,
+    RootGone,
     SendError,
     StateError,
     Unacceptable,
+    Unreadable,
 )
+from monitor.gate import ONE_BY_ONE, Gate
 from monitor.group import OpenStories
 from monitor.language import identified
 from monitor.match import Matcher, embedded_items, item_texts
@@ -40,12 +45,16 @@ from monitor.model import (
     Decision,
     Delivery,
     DeliveryState,
+    Digest,
+    DigestKind,
     Document,
     EmbeddedItem,
     Feed,
     FeedState,
+    Hold,
     Item,
     Match,
+    Matter,
     Member,
     Message,
     Notice,
@@ -60,8 +69,11 @@ from monitor.model import (
     Relation,
     Root,
     Severity,
+    Silence,
+    Spike,
     Telling,
     Thread,
+    Told,
     Topic,
     TopicStatus,
     Validators,
@@ -73,7 +85,7 @@ from monitor.opinion import Borderline, Budget, SecondOpinion, apply, cache_key,
 from monitor.outage import Change, Reachability
 from monitor.parse import MAX_ITEMS, ParsedFeed
 from monitor.recognise import is_gap, is_material, is_suspect, recognise, storm, strangers
-from monitor.render import render, render_notice
+from monitor.render import by_itself, degraded, doubted, render, render_notice
 from monitor.schedule import (
     REMEMBERED,
     Pace,
@@ -85,7 +97,7 @@ from monitor.schedule import (
     usual_pause,
 )
 from monitor.space import CompactSpace
-from monitor.text import gist, host_of, text_hash
+from monitor.text import gist, host_of, sink_of, text_hash
 from monitor.threads import rethread
 
 P = ParamSpec("P")
@@ -101,6 +113,8 @@ BETWEEN_READS = timedelta(seconds=10)
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=1), timedelta(minutes=5)
 #: Between looks at a channel that cannot be read.
 UNREADABLE_WAIT = timedelta(minutes=1)
+#: A doubtful alert is sent again after this time if its channel may not be read, and after twice as long each time more.
+REPEAT_AFTER = timedelta(minutes=15)
 
 # -- the edges, as the pipeline sees them ---------------------------------------------------------
 
@@ -127,6 +141,9 @@ class Sink(Protocol):
     name: str
 
     def send(self, delivery: Delivery) -> str: ...
+    def edit(self, delivery: Delivery) -> None: ...
+
+    #: NotAccepted: it cannot be told, and a second message does no harm or was declared to
     def find(self, delivery: Delivery) -> str | None: ...
 
 
@@ -152,7 +169,10 @@ class Memory(Protocol):
     def commit_poll(self, polled: Polled, records: Sequence[Record], model: str, ruling: int | None = None) -> None: ...
     def forgive(self, weights: Mapping[str, float]) -> None: ...
     def commit_failed_poll(self, feed: Feed, cause: str, weight: float, next_poll: datetime, now: datetime) -> None: ...
-    def next_queued(self, now: datetime, reply_gap: timedelta) -> Delivery | None: ...
+    def next_queued(
+        self, now: datetime, reply_gap: timedelta, *, pace: timedelta, edit_gap: timedelta
+    ) -> Delivery | None: ...
+    def until_paced(self, now: datetime, pace: timedelta) -> timedelta: ...
     def claim(
         self,
         delivery_id: str,
@@ -173,13 +193,34 @@ class Memory(Protocol):
         error: str = "",
         not_before: datetime | None = None,
     ) -> None: ...
+    def degrade(self, delivery_id: str, now: datetime, error: str, *, lowest: bool) -> DeliveryState: ...
+    def repeat(self, delivery_id: str, now: datetime, error: str) -> None: ...
+    def lose_root(self, delivery_id: str, now: datetime, error: str) -> None: ...
+    def block(self, channel: str, because: str, notice: Notice | None, now: datetime) -> bool: ...
     def rethread(
         self,
         alert_id: str,
         plan: Callable[[Sequence[Delivery], Sequence[Telling]], Mapping[str, Thread | None]],
         now: datetime,
     ) -> None: ...
+    def doubt_all_sending(self, now: datetime, settle: timedelta) -> int: ...
     def doubtful(self, now: datetime, settle: timedelta) -> list[Delivery]: ...
+    def delivery(self, delivery_id: str) -> Delivery | None: ...
+    def silences(self, now: datetime) -> list[Silence]: ...
+    def told(self, channel: str, since: datetime, topics: Sequence[str]) -> Told: ...
+    def hold(self, holds: Mapping[str, Hold], now: datetime) -> list[str]: ...
+    def over(self, now: datetime) -> dict[str, int]: ...
+    def let_go(self, channel: str, now: datetime) -> None: ...
+    def channels(self, since: datetime) -> list[str]: ...
+    def story_times(self, since: datetime) -> dict[str, list[datetime]]: ...
+    def first_taken(self) -> dict[str, datetime]: ...
+    def write_digest(
+        self,
+        channel: str,
+        since: datetime,
+        compose: Callable[[Matter], tuple[Digest, Message] | None],
+        now: datetime,
+    ) -> Digest | None: ...
 
 
 class InThread(Protocol):
@@ -814,58 +855,269 @@ class Courier:
     settle: timedelta
     #: between two replies in one thread; zero: each is told by itself, at once
     reply_gap: timedelta = timedelta(0)
+    #: between two edits of one message
+    edit_gap: timedelta = timedelta(0)
+    #: between two posts in one channel
+    pace: timedelta = timedelta(0)
+    #: what may stand in a channel that may not be read is sent again, and says so; else it waits for a person
+    repeats: bool = True
+    #: the channel that is told of what is blocked; empty: none is
+    ops: str = ""
+    #: waits for so many seconds
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    #: what is told when, as the topics are by now
+    gate: Callable[[], Gate] = Gate
+    digests: Schedule = field(default_factory=Schedule)
 
 
 async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> int:
-    """Send all that may be sent now, settling doubts first; how many messages were accepted.
+    """Send all that may be sent now, or as soon as the pace allows, settling doubts first; how many messages were accepted.
 
-    A channel that was told to wait waits; the others go on. `go_on` is asked before each message.
+    A channel that was told to wait, or is blocked, waits; the others go on. `go_on` is asked before each message. Digests that
+    are due are made once nothing may go now: then all that is to be held is.
     """
-    await _settle_doubts(edges)
+    # after a full disk: what was posted, and could not be written down
+    await edges.in_store(edges.memory.doubt_all_sending, edges.clock(), edges.settle)
     sent = 0
-    while go_on() and (delivery := await edges.in_store(edges.memory.next_queued, edges.clock(), edges.reply_gap)):
-        message = delivery.message or _rendered(delivery)
+    while True:
+        await _settle_doubts(edges)
+        await edges.in_store(_end_quiet_hours, edges.memory, edges.gate(), edges.clock())
+        sent += await _send_waiting(edges, go_on)
+        if go_on():
+            made = await edges.in_store(tell_digests, edges.memory, edges.gate(), edges.digests, edges.clock())
+            sent += await _send_waiting(edges, go_on) if made else 0
+        wait: timedelta = await edges.in_store(edges.memory.until_paced, edges.clock(), edges.pace)
+        if not (wait and go_on()):
+            return sent
+        await edges.sleep(wait.total_seconds())
+
+
+async def _send_waiting(edges: Courier, go_on: Callable[[], bool]) -> int:
+    """Send what may be sent without waiting; how many messages were accepted."""
+    sent, memory = 0, edges.memory
+    while go_on() and (
+        delivery := await edges.in_store(
+            memory.next_queued, edges.clock(), edges.reply_gap, pace=edges.pace, edit_gap=edges.edit_gap
+        )
+    ):
+        if await edges.in_store(_hold, memory, edges.gate(), delivery, edges.clock()):
+            continue
+        delivery, message = _rendered_if_possible(delivery)
+        if message is None:
+            state = DeliveryState.DROPPED if delivery.alert.kind is AlertKind.EDIT else DeliveryState.DEAD
+            await _settle(delivery, state, edges, error="our fault: it cannot be rendered, the log has why")
+            continue
         now = edges.clock()
-        batch = [alert.id for alert in delivery.batch]
-        claim = edges.memory.claim
+        # what was frozen tells what it told
+        batch = [] if delivery.message else [alert.id for alert in delivery.batch]
         if await edges.in_store(
-            claim, delivery.alert.id, message, now, before=delivery.state, batch=batch, seen=delivery
+            memory.claim, delivery.alert.id, message, now, before=delivery.state, batch=batch, seen=delivery
         ):
             claimed = replace(
-                delivery, message=message, state=DeliveryState.SENDING, attempt=delivery.attempt + 1, sending_at=now
+                delivery,
+                message=_as_sent(delivery, message),
+                state=DeliveryState.SENDING,
+                attempt=delivery.attempt + 1,
+                sending_at=now,
             )
-            sent += await _send(claimed, edges) is DeliveryState.SENT
+            state = await _send(claimed, edges)
+            sent += state is DeliveryState.SENT and delivery.alert.kind is not AlertKind.EDIT
     return sent
+
+
+def _rendered_if_possible(delivery: Delivery) -> tuple[Delivery, Message | None]:
+    """Render a delivery; by itself where it cannot be with what it tells beside it, and not at all where neither can.
+
+    What is wrong with one text must not hold up all that waits behind it.
+    """
+    for one in (delivery, replace(delivery, batch=())):
+        try:
+            return one, delivery.message or _rendered(one)
+        except Exception:  # a fault of ours, and loud
+            log.exception("cannot be rendered", id=delivery.alert.id, beside=len(one.batch))
+    return delivery, None
+
+
+async def deliver_this(delivery_id: str, edges: Courier) -> Delivery | None:
+    """Send this one, whatever else waits; how it stands after that, None if there is none."""
+    delivery = await edges.in_store(edges.memory.delivery, delivery_id)
+    if delivery and delivery.state is DeliveryState.QUEUED:
+        message, now = delivery.message or _rendered(delivery), edges.clock()
+        if await edges.in_store(edges.memory.claim, delivery_id, message, now):
+            await _send(
+                replace(
+                    delivery, message=message, state=DeliveryState.SENDING, attempt=delivery.attempt + 1, sending_at=now
+                ),
+                edges,
+            )
+    return await edges.in_store(edges.memory.delivery, delivery_id)
+
+
+def _hold(memory: Memory, gate: Gate, delivery: Delivery, now: datetime) -> bool:
+    """Hold what must not go now, of an alert and of what its message would tell beside it; True if anything was held."""
+    alert = delivery.alert
+    if not isinstance(alert, Alert) or alert.kind is AlertKind.EDIT:
+        return False
+    silences = memory.silences(now)
+    told = memory.told(alert.channel, gate.day(now), list(gate.budgets(alert))) if gate.counts(alert) else Told()
+    holds = {
+        one.id: hold
+        for one in (alert, *delivery.batch)
+        if (hold := gate.hold(one, delivery.root_hold, silences, told, now)) is not None
+    }
+    held = memory.hold(holds, now) if holds else []
+    for alert_id in held:
+        hold = holds[alert_id]
+        log.info("held", id=alert_id, channel=alert.channel, reason=hold.reason.value, because=hold.because)
+    return bool(held)
+
+
+def _end_quiet_hours(memory: Memory, gate: Gate, now: datetime) -> None:
+    """Let go what quiet hours held, one by one or, where it is much, in a digest."""
+    for channel, count in memory.over(now).items():
+        if count > ONE_BY_ONE:
+            tell_digest(memory, gate.topics, channel, Period(DigestKind.QUIET_HOURS, now, now), {}, now)
+        else:
+            memory.let_go(channel, now)
+
+
+def tell_digests(memory: Memory, gate: Gate, schedule: Schedule, now: datetime) -> int:
+    """Make the digests that are due and were not made yet; how many. What was due before we first looked is not."""
+    made = 0
+    for period in schedule.latest(now):
+        mark, at = f"digest {period.kind}", period.at.isoformat()
+        before = memory.fact(mark)
+        if before == at:
+            continue
+        if "" < before < at:  # a clock that went back is no reason to tell; ids see to it that nothing is told again
+            rising = rises(memory, gate.topics, period)
+            for channel in memory.channels(period.since):
+                made += tell_digest(memory, gate.topics, channel, period, rising, now) is not None
+        memory.remember(mark, at)
+    return made
+
+
+def tell_digest(
+    memory: Memory,
+    topics: Mapping[str, Topic],
+    channel: str,
+    period: Period,
+    rising: Mapping[str, Spike],
+    now: datetime,
+) -> Digest | None:
+    """Queue one channel's digest, and fold into it what is held there; None if there is nothing to tell."""
+
+    def composed(matter: Matter) -> tuple[Digest, Message] | None:
+        digest = compose(channel, period, matter, topics, rising)
+        return (digest, render_digest(digest)) if digest else None
+
+    digest = memory.write_digest(channel, period.since, composed, now)
+    if digest:
+        log.info("digest", id=digest.id, channel=channel, kind=period.kind.value, stories=len(digest.lines))
+    return digest
+
+
+def rises(memory: Memory, topics: Mapping[str, Topic], period: Period) -> dict[str, Spike]:
+    """The topics that spike in a period."""
+    return spikes(memory.story_times(period.since - BASELINE), memory.first_taken(), topics, period)
 
 
 def _rendered(delivery: Delivery) -> Message:
     alert = delivery.alert
-    return render_notice(alert) if isinstance(alert, Notice) else render(alert, delivery.batch)
+    if isinstance(alert, Digest):
+        raise ValueError(f"digest {alert.id} has lost its message, which is frozen when it is made")
+    if isinstance(alert, Notice):
+        return render_notice(alert)
+    if alert.kind is AlertKind.EDIT:
+        return render(replace(alert, kind=AlertKind.ROOT, parent=""), growth=delivery.growth)
+    message = render(alert, delivery.batch)
+    return by_itself(message, alert) if alert.parent and not delivery.thread else message
+
+
+def _as_sent(delivery: Delivery, frozen: Message) -> Message:
+    """The frozen message in the form in which it is tried now; another try in this form sends the same bytes."""
+    message = degraded(frozen, delivery.rung) or frozen
+    return doubted(message) if delivery.repeats else message
 
 
 async def _send(delivery: Delivery, edges: Courier) -> DeliveryState:
+    is_edit = delivery.alert.kind is AlertKind.EDIT
     try:
-        receipt = await edges.in_sender(edges.sink.send, delivery)
+        receipt = await edges.in_sender(edges.sink.edit if is_edit else edges.sink.send, delivery)
     except SendError as error:
         return await _write_refusal(delivery, error, edges)
     except Exception as error:  # a fault of ours: the post may be out, so it is in doubt like any lost answer
-        await _settle(delivery, DeliveryState.UNKNOWN, edges, error=f"our fault: {error}")
+        fault, state = f"our fault: {error}", DeliveryState.QUEUED if is_edit else DeliveryState.UNKNOWN
+        await _settle(delivery, state, edges, error=fault, not_before=None if is_edit else _settled_at(edges))
         raise
-    await _settle(delivery, DeliveryState.SENT, edges, receipt=receipt)
+    await _settle(delivery, DeliveryState.SENT, edges, receipt=receipt or "")
     return DeliveryState.SENT
 
 
+def _settled_at(edges: Courier) -> datetime:
+    """When what is in doubt from now on may be read back. Not from the claim on: the last byte may have left just now."""
+    return edges.clock() + edges.settle
+
+
 async def _write_refusal(delivery: Delivery, error: SendError, edges: Courier) -> DeliveryState:
-    now, state, not_before = edges.clock(), DeliveryState.UNKNOWN, None
+    now, memory, wait = edges.clock(), edges.memory, _wait(delivery, error)
+    if delivery.alert.kind is AlertKind.EDIT:
+        return await _write_refused_edit(delivery, error, edges, now + wait)
+    if isinstance(error, RootGone) and delivery.thread:
+        await edges.in_store(memory.lose_root, delivery.alert.id, now, str(error))
+        return await _after(delivery, DeliveryState.QUEUED, edges, str(error))
+    if isinstance(error, Unacceptable):
+        lowest = delivery.message is None or degraded(delivery.message, delivery.rung + 1) is None
+        state = await edges.in_store(memory.degrade, delivery.alert.id, now, str(error), lowest=lowest)
+        return await _after(delivery, state, edges, str(error))
     if isinstance(error, NotAccepted):
-        wait = min(FIRST_WAIT * 2 ** min(delivery.attempt - 1, 10), LONGEST_WAIT)
-        state, not_before = DeliveryState.QUEUED, now + max(wait, timedelta(seconds=error.retry_after or 0))
-    elif isinstance(error, Misconfigured):
-        state = DeliveryState.BLOCKED
-    elif isinstance(error, Unacceptable):
-        state = DeliveryState.DEAD
-    await _settle(delivery, state, edges, error=str(error), not_before=not_before)
-    return state
+        await _settle(delivery, DeliveryState.QUEUED, edges, error=str(error), not_before=now + wait)
+        return DeliveryState.QUEUED
+    if isinstance(error, Misconfigured):
+        await _settle(delivery, DeliveryState.BLOCKED, edges, error=str(error))
+        await _block(delivery, error, edges)
+        return DeliveryState.BLOCKED
+    await _settle(delivery, DeliveryState.UNKNOWN, edges, error=str(error), not_before=_settled_at(edges))
+    return DeliveryState.UNKNOWN
+
+
+async def _write_refused_edit(
+    delivery: Delivery, error: SendError, edges: Courier, not_before: datetime
+) -> DeliveryState:
+    """An edit is tried again whenever that may help: to do it twice does no harm. Else nothing is lost but a sum."""
+    if isinstance(error, RootGone):
+        await edges.in_store(edges.memory.lose_root, delivery.alert.id, edges.clock(), str(error))
+        return await _after(delivery, DeliveryState.DROPPED, edges, str(error))
+    if isinstance(error, Unacceptable):
+        await _settle(delivery, DeliveryState.DROPPED, edges, error=str(error))
+        return DeliveryState.DROPPED
+    await _settle(delivery, DeliveryState.QUEUED, edges, error=str(error), not_before=not_before)
+    if isinstance(error, Misconfigured):
+        await _block(delivery, error, edges)
+    return DeliveryState.QUEUED
+
+
+def _wait(delivery: Delivery, error: SendError) -> timedelta:
+    usual: timedelta = min(FIRST_WAIT * 2 ** min(delivery.attempt - 1, 10), LONGEST_WAIT)
+    return max(usual, timedelta(seconds=error.retry_after or 0))
+
+
+async def _block(delivery: Delivery, error: Misconfigured, edges: Courier) -> None:
+    """Have nothing more sent that would meet with the same, and tell ops once, where they can be told."""
+    now, channel = edges.clock(), "" if error.everywhere else delivery.alert.channel
+    notice = None
+    reached = sink_of(edges.ops) or channel  # with its own token gone, Slack cannot be told of it
+    if edges.ops and reached and channel != edges.ops:
+        rest = "What is for it waits, is tried every 15 min, and goes out once this is mended"
+        text = f"{channel or 'every channel'} is blocked: {error}\n{rest}"
+        id_ = str(uuid.uuid5(_BLOCKED, f"{channel}|{now.isoformat()}|{error}"))
+        notice = Notice(id_, edges.ops, text, now)
+    if await edges.in_store(edges.memory.block, channel, str(error), notice, now):
+        log.error("blocked", channel=channel or "all", because=str(error))
+
+
+#: Ids of notices of what is blocked are uuid5 in this namespace.
+_BLOCKED = uuid.UUID("c1b6a2de-0d5f-5b0c-8a5f-7e0a54a8f3d1")
 
 
 async def _settle_doubts(edges: Courier) -> None:
@@ -873,11 +1125,11 @@ async def _settle_doubts(edges: Courier) -> None:
     for delivery in await edges.in_store(edges.memory.doubtful, edges.clock(), edges.settle):
         try:
             receipt = await edges.in_sender(edges.sink.find, delivery)
+        except NotAccepted as error:
+            await _settle(delivery, DeliveryState.QUEUED, edges, error=str(error))
+            continue
         except SendError as error:
-            later = edges.clock() + max(UNREADABLE_WAIT, timedelta(seconds=error.retry_after or 0))
-            await _settle(
-                delivery, DeliveryState.UNKNOWN, edges, error=f"cannot be read back: {error}", not_before=later
-            )
+            await _write_unread(delivery, error, edges)
             continue
         if receipt is not None:
             await _settle(delivery, DeliveryState.SENT, edges, receipt=receipt)
@@ -889,6 +1141,19 @@ async def _settle_doubts(edges: Courier) -> None:
 
 
 _ABSENT_ONCE = "read back: not in the channel, looking again"
+
+
+async def _write_unread(delivery: Delivery, error: SendError, edges: Courier) -> None:
+    """Look again later, or send again what nobody may look for."""
+    now, told = edges.clock(), f"cannot be read back: {error}"
+    patience: timedelta = REPEAT_AFTER * 2 ** min(delivery.repeats, 10)
+    if isinstance(error, Unreadable) and edges.repeats and now - (delivery.sending_at or now) >= patience:
+        told = f"{told}; sent again, though it may stand there"
+        await edges.in_store(edges.memory.repeat, delivery.alert.id, now, told)
+        await _after(delivery, DeliveryState.QUEUED, edges, told)
+        return
+    later = now + max(UNREADABLE_WAIT, timedelta(seconds=error.retry_after or 0))
+    await _settle(delivery, DeliveryState.UNKNOWN, edges, error=told, not_before=later)
 
 
 async def _settle(
@@ -909,6 +1174,11 @@ async def _settle(
         error=error,
         not_before=not_before,
     )
+    await _after(delivery, state, edges, error)
+
+
+async def _after(delivery: Delivery, state: DeliveryState, edges: Courier, error: str) -> DeliveryState:
+    """What follows on what was written down of a try."""
     if state in (DeliveryState.QUEUED, DeliveryState.BLOCKED, DeliveryState.DEAD):
         # while it was on the wire a person may have moved its item, and a ruling lets be what may be out
         await edges.in_store(edges.memory.rethread, delivery.alert.id, rethread, edges.clock())
@@ -923,3 +1193,4 @@ async def _settle(
         attempt=delivery.attempt,
         **({"error": error} if error else {}),
     )
+    return state

@@ -5,21 +5,20 @@ Tells all problems at once; a [[publisher]] with a problem loses only itself. Kn
 
 from __future__ import annotations
 
-import difflib
 import re
 import warnings
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
 
 from monitor.errors import Problem, ProblemsError
 from monitor.model import Identity, PublisherRules, Zones
 from monitor.text import host_of
-from monitor.toml import Source, explain_validation, in_file_order, quote, read, secrets_in
+from monitor.toml import Source, explain_validation, in_file_order, parse_zone, quote, read, secrets_in
 
 _PACKAGE = Path(__file__).parent
 
@@ -90,17 +89,6 @@ _LONGEST_PATTERN = 300
 # (a+)+ and its kind try every way to share the text out, of which there are as many as a number with its digits.
 _NESTED = re.compile(r"(?<!\\)\((?:[^()\\]|\\.)*[*+}](?:[^()\\]|\\.)*\)[*+{]")
 
-#: The tz database names a zone after its largest city, people after its capital.
-_CAPITALS = {
-    "Asia/Beijing": "Asia/Shanghai",
-    "Asia/Delhi": "Asia/Kolkata",
-    "Asia/Hanoi": "Asia/Ho_Chi_Minh",
-    "Asia/Islamabad": "Asia/Karachi",
-    "Asia/Abu_Dhabi": "Asia/Dubai",
-    "Europe/Ankara": "Europe/Istanbul",
-    "America/Washington": "America/New_York",
-}
-
 
 def _pattern(value: object) -> re.Pattern[str]:
     if not isinstance(value, str):
@@ -141,25 +129,6 @@ def _parameter(value: str) -> str:
     return value.lower()
 
 
-def _zone(value: object) -> ZoneInfo:
-    if not isinstance(value, str):
-        raise ValueError(f"expected a text in quotes, got {quote(value)}")
-    try:
-        return ZoneInfo(value)
-    except (KeyError, ValueError, OSError) as error:  # not there; "../x"; "Asia", which is a folder
-        raise ValueError(_no_zone(value)) from error
-
-
-def _no_zone(value: str) -> str:
-    known = {name.casefold(): name for name in available_timezones() if "/" in name}
-    if not known:
-        return "this machine knows no time zones; install the package tzdata"
-    near = difflib.get_close_matches(value.casefold().replace(" ", "_"), known, n=1)
-    better = _CAPITALS.get(value) or (known[near[0]] if near else "")
-    hint = f'did you mean "{better}"?' if better else 'write "Asia/Seoul", for example'
-    return f"{quote(value)} is no zone of the tz database; {hint}"
-
-
 def _abbreviations(value: dict[str, ZoneInfo]) -> dict[str, ZoneInfo]:
     for name in value:
         if not name.isalpha():
@@ -171,7 +140,7 @@ def _abbreviations(value: dict[str, ZoneInfo]) -> dict[str, ZoneInfo]:
 
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 _Pattern = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
-_Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
+_Zone = Annotated[ZoneInfo, BeforeValidator(parse_zone)]
 _Host = Annotated[str, AfterValidator(_host)]
 _Parameter = Annotated[str, AfterValidator(_parameter)]
 

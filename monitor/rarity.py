@@ -116,6 +116,14 @@ class Ranks:
         alive = self._background.alive(tongue.script)
         return self._directions[alive].contrast(place, centred) if any(alive) else 0.0
 
+    def likeness(self) -> Matrix:
+        """The cosine of the topics' directions, where most parts live; shape (topics, topics)."""
+        if not self._directions:
+            return np.zeros((self._topics, self._topics), dtype=np.float32)
+        means = self._directions[max(self._directions, key=sum)].means
+        units = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), np.float32(1e-9))
+        return np.asarray(units @ units.T, dtype=np.float32)
+
     def _scale(self, tongue: Tongue, alive: Parts) -> _Scale:
         name, rows = self._background.rows_like(tongue)
         if (name, alive) not in self._scales:

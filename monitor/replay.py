@@ -15,8 +15,8 @@ from monitor.app import Learning
 from monitor.language import identified
 from monitor.match import Matcher
 from monitor.model import Alert, EmbeddedItem, Item, Match, Record
+from monitor.phrases import why
 from monitor.pipeline import Judge, Roots
-from monitor.render import why
 
 #: Which items are put in stories.
 Stories: TypeAlias = Literal["all", "matched", "none"]

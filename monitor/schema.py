@@ -305,3 +305,98 @@ def m005_rulings(db: Database) -> None:
     CREATE INDEX stories_latest ON stories (latest);
     """,
     )
+
+
+@migrations()
+def m006_gate(db: Database) -> None:
+    _run(
+        db,
+        """
+    -- what a row is held by, in words
+    ALTER TABLE outbox ADD COLUMN held_because TEXT NOT NULL DEFAULT '';
+    -- a digest: which kind, and since when it tells
+    ALTER TABLE outbox ADD COLUMN occasion TEXT NOT NULL DEFAULT '';
+    ALTER TABLE outbox ADD COLUMN since TEXT;
+    -- whose turn it is: the most severe, then the oldest; edits after all
+    CREATE INDEX outbox_turn ON outbox (
+        state, CASE WHEN kind = 'edit' THEN 4 WHEN severity = 'critical' THEN 0 WHEN severity = 'high' THEN 1
+            WHEN severity = 'notice' THEN 2 ELSE 3 END, created
+    );
+    CREATE INDEX outbox_held ON outbox (state, reason, not_before);
+    CREATE INDEX outbox_paused ON outbox (state, not_before);
+    -- what a channel was told today
+    CREATE INDEX outbox_told ON outbox (channel, kind, sending_at) WHERE sending_at IS NOT NULL;
+
+    CREATE TABLE silences (
+        id INTEGER PRIMARY KEY,
+        topic TEXT NOT NULL,                    -- '' in these four: any
+        story TEXT NOT NULL,
+        source TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        words TEXT NOT NULL,                    -- JSON list
+        until TEXT NOT NULL,
+        author TEXT NOT NULL,
+        comment TEXT NOT NULL,
+        created TEXT NOT NULL,
+        removed TEXT
+    ) STRICT;
+    """,
+    )
+
+
+@migrations()
+def m007_edits(db: Database) -> None:
+    _run(
+        db,
+        """
+    -- how far its message was degraded
+    ALTER TABLE outbox ADD COLUMN rung INTEGER NOT NULL DEFAULT 0;
+    -- how often it was sent again though the channel could not be read
+    ALTER TABLE outbox ADD COLUMN repeats INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX outbox_tried ON outbox (sending_at) WHERE sending_at IS NOT NULL;
+
+    CREATE TABLE blockages (                    -- what a person must mend before anything goes to a channel
+        channel TEXT PRIMARY KEY,               -- '' is all of them
+        because TEXT NOT NULL,
+        since TEXT NOT NULL,
+        next_probe TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- when it fell silent; NULL while it takes items. What is old is not to be edited all at once
+    ALTER TABLE stories ADD COLUMN closed TEXT;
+    UPDATE stories SET closed = latest
+        WHERE latest < (SELECT strftime('%Y-%m-%dT%H:%M:%S', max(latest), '-3 days') FROM stories);
+    """,
+    )
+
+
+@migrations()
+def m008_sweep(db: Database) -> None:
+    _run(
+        db,
+        """
+    CREATE TABLE adopted (                      -- what a channel shows to be told, and we did not know of
+        channel TEXT NOT NULL,
+        told TEXT NOT NULL,                     -- an alert, or an item
+        delivery_id TEXT NOT NULL,              -- the message that tells it
+        own INTEGER NOT NULL,                   -- 1: it is what this message was made for; 0: it is told beside
+        kind TEXT NOT NULL,                     -- of that message
+        receipt TEXT NOT NULL,
+        thread TEXT NOT NULL,
+        text TEXT NOT NULL,                     -- its beginning
+        at TEXT NOT NULL,                       -- when it was posted
+        taken_by TEXT NOT NULL DEFAULT '',      -- the row of the outbox that it stands for by now
+        PRIMARY KEY (channel, told, delivery_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX adopted_delivery ON adopted (delivery_id);
+
+    CREATE TABLE feedback (                     -- what people's reactions say of alerts
+        alert_id TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        user TEXT NOT NULL,
+        at TEXT NOT NULL,
+        PRIMARY KEY (alert_id, kind, user)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX outbox_channel ON outbox (channel, updated);
+    """,
+    )

@@ -1,11 +1,12 @@
-"""Send a delivery's message to its channel, and look whether one stands there already.
+"""Send a delivery's message to its channel, look whether one stands there already, and edit one that does.
 
-Every sink has a `name`, `send` and `find`. A sink calls once, sorts the failure, and returns: it never tries again,
-because only the outbox knows whether a second try would be a second alert.
+Every sink has a `name`, `send`, `find` and `edit`. A sink calls once, sorts the failure, and returns: it never tries
+again, because only the outbox knows whether a second try would be a second alert.
 """
 
 from __future__ import annotations
 
+import html
 import json
 import logging
 import os
@@ -13,7 +14,8 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -25,8 +27,17 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry import RetryHandler
 from slack_sdk.web import SlackResponse
 
-from monitor.errors import SECRET, MaybeAccepted, Misconfigured, NotAccepted, SendError, Unacceptable
-from monitor.model import Alert, AlertKind, Delivery, Message, Severity
+from monitor.errors import (
+    SECRET,
+    MaybeAccepted,
+    Misconfigured,
+    NotAccepted,
+    RootGone,
+    SendError,
+    Unacceptable,
+    Unreadable,
+)
+from monitor.model import Alert, AlertKind, Delivery, Message, Posted, Reaction, Severity
 
 SLACK_URL = "https://slack.com/api/"
 
@@ -36,13 +47,28 @@ EVENT_TYPE = "news_monitor_delivery"
 #: Slack's clock names the messages, ours the tries; no honest pair of clocks is further apart.
 LOOK_BACK = timedelta(seconds=120)
 PAGE = 200
+#: So much of what a message says is enough to know a headline in it, whatever stands before.
+BEGINNING = 700
+
+#: So many alerts are named in a message's metadata, with their items: Slack takes 8,000 characters of it.
+NAMED = 100
 
 #: Raised before a byte of the request can have left.
 NEVER_SENT = (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError)
+#: OpenSSL's words for a handshake that failed. Other errors of TLS may come later: these never do.
+HANDSHAKE_FAILURES = frozenset(
+    {
+        "NO_PROTOCOLS_AVAILABLE",
+        "SSLV3_ALERT_HANDSHAKE_FAILURE",
+        "TLSV1_ALERT_PROTOCOL_VERSION",
+        "UNSUPPORTED_PROTOCOL",
+        "WRONG_VERSION_NUMBER",
+    }
+)
 
 RATE_CODES = frozenset({"ratelimited", "rate_limited"})
-#: Also whatever begins with `restricted_action`.
-CONFIGURATION_CODES = frozenset(
+#: Of the token, or the workspace: no channel would take anything.
+TOKEN_CODES = frozenset(
     {
         "invalid_auth",
         "not_authed",
@@ -50,14 +76,17 @@ CONFIGURATION_CODES = frozenset(
         "token_revoked",
         "token_expired",
         "missing_scope",
-        "no_permission",
-        "channel_not_found",
-        "not_in_channel",
-        "is_archived",
         "ekm_access_denied",
         "team_access_not_granted",
+        "not_allowed_token_type",
     }
 )
+#: Of the channel; also whatever begins with `restricted_action`.
+CHANNEL_CODES = frozenset({"channel_not_found", "not_in_channel", "is_archived", "is_inactive", "no_permission"})
+#: The message that is replied to, or edited, is not there.
+ROOT_CODES = frozenset({"thread_not_found", "cannot_reply_to_message", "message_not_found"})
+#: Of a question what stands in a channel: it is not answered, and will not be until a person acts.
+UNREADABLE_CODES = CHANNEL_CODES | {"missing_scope"}
 #: Also whatever begins with `invalid_metadata_`.
 PAYLOAD_CODES = frozenset(
     {
@@ -67,9 +96,16 @@ PAYLOAD_CODES = frozenset(
         "msg_too_long",
         "no_text",
         "too_many_attachments",
+        # of an edit: the message is another's by now, or the workspace lets nobody edit what is so old
+        "cant_update_message",
+        "edit_window_closed",
     }
 )
 
+#: What the app may do, as deploy/slack-app-manifest.yaml asks for it; docs/slack.md says what is lost without each.
+SCOPES = ("chat:write", "channels:history", "groups:history", "channels:read", "groups:read", "reactions:read")
+
+CONFIGURATION_CODES = TOKEN_CODES | CHANNEL_CODES
 #: What a person can do about it.
 REMEDIES = {
     "invalid_auth": "Slack does not know this token; copy the bot token (xoxb-…) from the app's page again",
@@ -77,11 +113,19 @@ REMEDIES = {
     "account_inactive": "the token belongs to a deleted user or workspace; install the app again",
     "token_revoked": "the token was revoked; install the app again and give the new one",
     "token_expired": "the token has expired; install the app again and give the new one",
-    "missing_scope": "the app lacks a scope; it needs chat:write, channels:history and groups:history",
+    "missing_scope": "the app lacks a scope; add it under OAuth & Permissions, and install the app again",
+    "ekm_access_denied": "the workspace's administrators have suspended posting",
+    "team_access_not_granted": "the app is not installed in this channel's workspace; install it there",
+    "not_allowed_token_type": "this is no bot token; copy the one that begins with xoxb- from the app's page",
     "channel_not_found": "no such channel, or the bot is not in it; give the channel's ID (C…) and /invite the bot",
     "not_in_channel": "the bot is not in the channel; /invite it",
-    "is_archived": "the channel is archived",
+    "is_archived": "the channel is archived; unarchive it, or name another",
+    "is_inactive": "the channel is archived; unarchive it, or name another",
+    "no_permission": "the bot may not post there; /invite it, or let it post in the channel's settings",
 }
+#: What is lost without any of these scopes: one is for public channels, the other for private ones.
+POST, READ = ("chat:write",), ("channels:history", "groups:history")
+LOST = {POST: "nothing can be posted", READ: "no channel can be read back, and a doubtful alert may come twice"}
 
 COLOURS = {Severity.INFO: "blue", Severity.NOTICE: "cyan", Severity.HIGH: "yellow", Severity.CRITICAL: "red"}
 
@@ -113,9 +157,13 @@ class SlackSink:
         """Post once; return the message's `ts`.
 
         Raises:
-            NotAccepted, MaybeAccepted, Misconfigured, Unacceptable
+            NotAccepted, MaybeAccepted, Misconfigured, RootGone, Unacceptable
         """
         payload = _payload(delivery)
+        # One article's preview is larger than the alert.
+        payload |= {"unfurl_links": False, "unfurl_media": False}
+        if delivery.thread:
+            payload |= {"thread_ts": delivery.thread, "reply_broadcast": _is_broadcast(delivery)}
         try:
             answer = self._writer.chat_postMessage(**payload)
             receipt = answer.get("ts")
@@ -125,39 +173,119 @@ class SlackSink:
             raise MaybeAccepted("slack: ok, but without the message's ts")
         return receipt
 
+    def edit(self, delivery: Delivery) -> None:
+        """Replace a root's message by the delivery's; to do so twice is to do it once.
+
+        Raises:
+            NotAccepted, MaybeAccepted, Misconfigured, RootGone, Unacceptable
+        """
+        payload = _payload(delivery)
+        try:
+            self._writer.chat_update(ts=delivery.thread, **payload)
+        except Exception as error:  # as in send
+            raise failure(error) from _cause(error)
+
     def find(self, delivery: Delivery) -> str | None:
         """Return the `ts` of the delivery's message, or None if it is certainly not in its channel or thread.
 
         Raises:
             MaybeAccepted: it cannot be known, for whatever reason. Never another one: a channel that we may not
                 read says nothing about what stands in it.
+            Unreadable: such a one, and it will be so until a person acts, or Slack has us wait.
         """
         if delivery.sending_at is None:
             return None
         oldest = f"{(delivery.sending_at - LOOK_BACK).timestamp():.6f}"
         try:
             ours = self._our_ids()
-            for message in self._messages(delivery.alert.channel, delivery.thread, oldest):
+            for message in self._standing(delivery, oldest):
                 if _delivery_id(message) == delivery.alert.id and not ours.isdisjoint(_author_ids(message)):
                     return str(message["ts"])
         except Exception as error:  # as in send; not to know is the answer that makes the outbox read again
-            reason = failure(error)
-            unknown = MaybeAccepted(str(reason))
-            unknown.retry_after = reason.retry_after
-            raise unknown from _cause(error)
+            raise _unreadable(error) from _cause(error)
         return None
 
-    def check(self, channels: list[str]) -> list[str]:
-        """Return what would keep us from sending to these channels or reading them back; empty if nothing would.
+    def history(self, channel: str, since: datetime) -> list[Posted]:
+        """Return what stands in a channel from a time on, latest first: not what stands only in threads.
 
-        Posts nothing. One problem if the token fails, else one for each channel that does.
+        Raises:
+            MaybeAccepted: it cannot be read.
         """
-        problem = _problem(self._reader.auth_test)
-        if problem:
-            return [problem]
-        probe = partial(self._reader.conversations_history, limit=1)
-        problems = {channel: _problem(partial(probe, channel=channel)) for channel in channels}
-        return [f"{channel}: {problem}" for channel, problem in problems.items() if problem]
+        return self._posted(channel, "", since)
+
+    def replies(self, channel: str, thread: str, since: datetime) -> list[Posted]:
+        """Return what stands in a thread from a time on; whether its root is among it depends on Slack.
+
+        Raises:
+            MaybeAccepted: it cannot be read.
+        """
+        try:
+            return self._posted(channel, thread, since)
+        except MaybeAccepted as error:
+            if "thread_not_found" in str(error):  # its root was deleted, and all that stood under it
+                return []
+            raise
+
+    def _posted(self, channel: str, thread: str, since: datetime) -> list[Posted]:
+        try:
+            ours = self._our_ids()
+            return [
+                _posted(channel, message, ours)
+                for message in self._messages(channel, thread, f"{since.timestamp():.6f}")
+            ]
+        except Exception as error:  # as in find
+            raise _unreadable(error) from _cause(error)
+
+    def delete(self, channel: str, receipt: str) -> None:
+        """Delete a message of ours.
+
+        Raises:
+            NotAccepted, MaybeAccepted, Misconfigured
+        """
+        try:
+            self._writer.chat_delete(channel=channel, ts=receipt)
+        except Exception as error:  # as in send
+            if (
+                isinstance(error, SlackApiError) and _code(error.response.data) == "message_not_found"
+            ):  # somebody was faster
+                return
+            raise failure(error) from _cause(error)
+
+    def check(self, channels: list[str]) -> list[str]:
+        """Return what would keep us from sending to these channels or reading them back, each with what to do about it;
+        empty if nothing would.
+
+        Posts nothing. One problem if the token fails, else one for each scope that is missing, and for each channel.
+        """
+        try:
+            answer = self._reader.auth_test()
+        except Exception as error:  # as in send
+            return [str(failure(error))]
+        granted = _scopes(answer)
+        missing = [scopes for scopes in LOST if granted and granted.isdisjoint(scopes)]
+        problems = [
+            f"slack: the app lacks the scope {' or '.join(scopes)}: {LOST[scopes]}; add it under OAuth & Permissions, "
+            "and install the app again"
+            for scopes in missing
+        ]
+        told = {channel: self._channel_problem(channel, answer, readable=READ not in missing) for channel in channels}
+        return problems + [f"{channel}: {problem}" for channel, problem in told.items() if problem]
+
+    def _channel_problem(self, channel: str, who: SlackResponse, *, readable: bool) -> str:
+        """What is wrong with a channel; empty if nothing, as far as we are told. readable: we may ask what stands in it."""
+        name = ""
+        try:
+            told = self._reader.conversations_info(channel=channel).get("channel") or {}
+            name = f"#{told.get('name') or channel}"
+            if told.get("is_archived"):
+                return f"slack: {name} is archived; unarchive it, or name another"
+            if told.get("is_member") is False:
+                return f"slack: the bot is not in {name}; type /invite @{who.get('user')} there"
+        except Exception as error:  # as in send
+            # without channels:read we are told no more than by the history
+            if _error_code(error) != "missing_scope":
+                return str(failure(error))
+        return _problem(partial(self._reader.conversations_history, channel=channel, limit=1)) if readable else ""
 
     def _our_ids(self) -> frozenset[str]:
         """Return our bot and user id: another monitor with the same rules makes the same delivery ids."""
@@ -167,6 +295,18 @@ class SlackSink:
         if not self._identity:
             raise ValueError("auth.test does not say who we are")
         return self._identity
+
+    def _standing(self, delivery: Delivery, oldest: str) -> Iterator[Mapping[str, Any]]:
+        """What stands where the delivery would: in its thread, or in its channel if there is none.
+
+        A reply whose root was deleted meanwhile Slack may have put in the channel, outside of any thread (slack-go #1571).
+        """
+        try:
+            yield from self._messages(delivery.alert.channel, delivery.thread, oldest)
+        except SlackApiError as error:
+            if _error_code(error) != "thread_not_found":
+                raise
+            yield from self._messages(delivery.alert.channel, "", oldest)
 
     def _messages(self, channel: str, thread: str, oldest: str) -> Iterator[Mapping[str, Any]]:
         cursor = None
@@ -195,9 +335,22 @@ def failure(error: Exception) -> SendError:
     """
     if isinstance(error, SlackApiError):
         return _refusal(error.response)
-    if isinstance(error, URLError) and isinstance(error.reason, NEVER_SENT):
+    if isinstance(error, URLError) and (isinstance(error.reason, NEVER_SENT) or _is_handshake(error.reason)):
         return NotAccepted(f"slack: cannot be reached ({_told(error.reason)})")
     return MaybeAccepted(f"slack: no usable answer ({_told(error)})")
+
+
+def _unreadable(error: Exception) -> MaybeAccepted:
+    """Say why a channel could not be read."""
+    code, reason = _error_code(error), failure(error)
+    too_often = isinstance(error, SlackApiError) and isinstance(reason, NotAccepted)
+    unknown = Unreadable if code in UNREADABLE_CODES or too_often else MaybeAccepted
+    return unknown(str(reason), retry_after=reason.retry_after)
+
+
+def _is_handshake(reason: object) -> bool:
+    # one that is not OpenSSL's own has no word of it
+    return isinstance(reason, ssl.SSLError) and getattr(reason, "reason", "") in HANDSHAKE_FAILURES
 
 
 def _refusal(response: SlackResponse) -> SendError:
@@ -209,8 +362,12 @@ def _refusal(response: SlackResponse) -> SendError:
         return MaybeAccepted(f"slack: HTTP {status}")
     if status == 429 or code in RATE_CODES:
         return NotAccepted(said, retry_after=_retry_after(response.headers))
-    if code in CONFIGURATION_CODES or code.startswith("restricted_action"):
+    if code in TOKEN_CODES:
+        return Misconfigured(said, everywhere=True)
+    if code in CHANNEL_CODES or code.startswith("restricted_action"):
         return Misconfigured(said)
+    if code in ROOT_CODES:
+        return RootGone(said)
     if code in PAYLOAD_CODES or code.startswith("invalid_metadata_"):
         return Unacceptable(said)
     return MaybeAccepted(said)
@@ -227,7 +384,20 @@ def _advice(code: str, answer: Mapping[str, Any]) -> str:
     # Which block is invalid is said here and nowhere else.
     messages = metadata.get("messages") if isinstance(metadata, dict) else None
     details = "; ".join(map(str, messages)) if isinstance(messages, list) else ""
+    # which scope, likewise
+    details = details or str(answer.get("needed") or "")
     return ": ".join(filter(None, [code, REMEDIES.get(code, ""), _told(details)]))
+
+
+def _error_code(error: Exception) -> str:
+    answer = error.response.data if isinstance(error, SlackApiError) else None
+    return _code(answer) if isinstance(answer, dict) else ""
+
+
+def _scopes(answer: SlackResponse) -> frozenset[str]:
+    """What the app was granted; empty if nobody says."""
+    header = next((value for name, value in answer.headers.items() if name.lower() == "x-oauth-scopes"), "")
+    return frozenset(filter(None, (scope.strip() for scope in header.split(","))))
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -256,18 +426,30 @@ def _problem(call: Callable[[], object]) -> str:
 
 def _payload(delivery: Delivery) -> dict[str, Any]:
     message = _message(delivery)
-    thread = {"thread_ts": delivery.thread, "reply_broadcast": _is_broadcast(delivery)} if delivery.thread else {}
     return {
         "channel": delivery.alert.channel,
         "text": message.text,
-        "blocks": list(message.blocks),
-        "metadata": {"event_type": EVENT_TYPE, "event_payload": {"delivery_id": delivery.alert.id}},
-        # A title is no place for @channel or #general; and one article's preview is larger than the alert.
+        # with none of them the text is shown
+        **({"blocks": list(message.blocks)} if message.blocks else {}),
+        "metadata": {"event_type": EVENT_TYPE, "event_payload": _what_it_is(delivery)},
+        # A title is no place for @channel or #general.
         "parse": "none",
         "link_names": False,
-        "unfurl_links": False,
-        "unfurl_media": False,
-        **thread,
+    }
+
+
+def _what_it_is(delivery: Delivery) -> dict[str, Any]:
+    """What a message says of itself to who reads the channel back: its own id, and what it tells; an edit is its root's."""
+    alert = delivery.alert
+    if isinstance(alert, Alert) and alert.kind is AlertKind.EDIT:
+        alert = replace(alert, kind=AlertKind.ROOT, id=alert.parent)
+    told = [alert, *delivery.batch]
+    items = [one.item.id for one in told if isinstance(one, Alert)]
+    return {
+        "delivery_id": alert.id,
+        "kind": alert.kind.value,
+        "tells": [one.id for one in told][:NAMED],
+        "items": list(dict.fromkeys(items))[:NAMED],
     }
 
 
@@ -276,10 +458,35 @@ def _is_broadcast(delivery: Delivery) -> bool:
 
 
 def _delivery_id(message: Mapping[str, Any]) -> str:
+    return str(_told_about(message).get("delivery_id", ""))
+
+
+def _told_about(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a message says of the delivery that it is; empty if it is none."""
     metadata = message.get("metadata") or {}
-    if metadata.get("event_type") != EVENT_TYPE:
-        return ""
-    return str((metadata.get("event_payload") or {}).get("delivery_id", ""))
+    return (metadata.get("event_payload") or {}) if metadata.get("event_type") == EVENT_TYPE else {}
+
+
+def _posted(channel: str, message: Mapping[str, Any], ours: frozenset[str]) -> Posted:
+    about, receipt, thread = _told_about(message), str(message["ts"]), str(message.get("thread_ts") or "")
+    return Posted(
+        channel=channel,
+        receipt=receipt,
+        thread="" if thread == receipt else thread,
+        ours=not ours.isdisjoint(_author_ids(message)),
+        delivery=str(about.get("delivery_id", "")),
+        kind=str(about.get("kind", "")),
+        tells=tuple(map(str, about.get("tells") or ())),
+        items=tuple(map(str, about.get("items") or ())),
+        text=html.unescape(str(message.get("text") or ""))[:BEGINNING],
+        reactions=tuple(
+            Reaction(str(reaction.get("name", "")).partition("::")[0], str(user))
+            for reaction in message.get("reactions") or ()
+            for user in reaction.get("users") or ()
+            if user not in ours
+        ),
+        latest_reply=str(message.get("latest_reply") or ""),
+    )
 
 
 def _author_ids(message: Mapping[str, Any]) -> list[Any]:
@@ -330,6 +537,9 @@ class TerminalSink:
         self._show(_painted(message, severity) if self._colour else message.terminal, delivery)
         return delivery.alert.id
 
+    def edit(self, delivery: Delivery) -> None:
+        """Do nothing. A line that was printed cannot be changed, and what an edit sums up stands below it, reply by reply."""
+
     def find(self, delivery: Delivery) -> str | None:
         """Return the alert's id if the transcript has it whole, else None.
 
@@ -363,7 +573,7 @@ def _append(path: Path, line: str) -> None:
         new = not path.exists()
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     except OSError as error:
-        raise Misconfigured(f"cannot open the transcript: {error}") from error
+        raise Misconfigured(f"cannot open the transcript: {error}", everywhere=True) from error
     try:
         _write(descriptor, line)
         _sync(descriptor, path.parent if new else None)

@@ -1,6 +1,6 @@
 """What the monitor remembers: SQLite through sqlite-utils. Each read and write is a named method that takes and gives
-the nouns of `model`. No decision is made here; all SQL is, in this file and the three that it stands on: `database`
-(connection, transactions, rows), `story_store`, `outbox`.
+the nouns of `model`. No decision is made here; all SQL is, in this file and the five that it stands on: `database`
+(connection, transactions, rows), `story_store`, `readback`, `outbox`, `holds`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from datetime import datetime, timedelta
 
 from monitor.database import ITEMS, Row, as_item, as_json, as_placement, as_text, as_time, chunks, need_time
 from monitor.errors import StateError
+from monitor.holds import Holds
 from monitor.model import (
     Ailment,
+    AlertKind,
     Condition,
     DeliveryState,
     Explained,
     Feed,
     FeedState,
     Hints,
+    HoldReason,
     Item,
     MatchOutcome,
     Notice,
@@ -34,10 +37,10 @@ from monitor.model import (
     Verdict,
     Version,
 )
-from monitor.outbox import DELIVERIES, Outbox, as_match
+from monitor.outbox import DELIVERIES, as_match
 
 
-class Store(Outbox):
+class Store(Holds):
     """All that a monitor remembers."""
 
     # -- feeds ------------------------------------------------------------------------------------
@@ -87,6 +90,10 @@ class Store(Outbox):
             as_text(now),
         )
         return [row["url"] for row in rows]
+
+    def polled_since(self, time: datetime) -> bool:
+        """Whether a poll of any feed was written down from then on."""
+        return self._one("SELECT 1 FROM feeds WHERE active = 1 AND last_poll >= ? LIMIT 1", as_text(time)) is not None
 
     def put_off(self, times: Mapping[str, datetime]) -> None:
         """Give feeds the time of their next poll."""
@@ -183,6 +190,7 @@ class Store(Outbox):
             self._refuse_overtaken(ruling)
             for record in records:
                 self._write_record(record, model, now)
+            self._want_edits((record.placement.story for record in records), now)
 
     def item_times(self, url: str, count: int) -> list[datetime]:
         """The effective times of a feed's latest items, latest first."""
@@ -201,6 +209,7 @@ class Store(Outbox):
             self._refuse_overtaken(ruling if records else None)
             for record in records:
                 self._write_record(record, model, polled.at)
+            self._want_edits((record.placement.story for record in records), polled.at)
             self._connection.executemany(
                 "INSERT INTO identities (key, item_id) VALUES (?, ?) ON CONFLICT (key) DO NOTHING",
                 polled.aliases.items(),
@@ -253,7 +262,8 @@ class Store(Outbox):
         item, placement, decision = record.embedded.item, record.placement, record.decision
         self._connection.execute(
             """INSERT INTO stories (id, title, opened, latest) VALUES (?, ?, ?, ?)
-               ON CONFLICT (id) DO UPDATE SET latest = max(latest, excluded.latest), opened = min(opened, excluded.opened)""",
+               ON CONFLICT (id) DO UPDATE SET latest = max(latest, excluded.latest), opened = min(opened, excluded.opened),
+                   closed = NULL""",
             (placement.story, item.title, as_text(item.at), as_text(item.at)),
         )
         is_edit = record.before is not None and record.before.verdict is not Verdict.HELD
@@ -308,7 +318,7 @@ class Store(Outbox):
         for alert in decision.alerts:
             self._write_alert(alert, now)
         for alert in decision.held:
-            self._write_alert(alert, now, DeliveryState.HELD, reason="corroboration")
+            self._write_alert(alert, now, DeliveryState.HELD, reason=HoldReason.CORROBORATION)
         for alert_id in decision.released:
             self._let_out(alert_id, item, now)
 
@@ -434,6 +444,10 @@ class Store(Outbox):
         vectors = self.vectors({row["text_hash"] for row in rows}, model)
         return [(as_item(row), vectors[row["text_hash"]]) for row in rows if row["text_hash"] in vectors]
 
+    def texts(self, count: int) -> list[str]:
+        """Title and text of at most `count` items; a fair draw: ids are hashes."""
+        return [f"{row['title']}\n{row['text']}" for row in self._rows(f"{ITEMS} ORDER BY i.id LIMIT ?", count)]
+
     def forget_misses(self, before: datetime) -> int:
         """Forget judgements, of items seen before then, that took nothing; how many."""
         with self._writing(durably=False):
@@ -465,7 +479,9 @@ class Store(Outbox):
         if story is None:  # a foreign key forbids it
             raise StateError(f"item {row['id']} stands in a story that is not in the database")
         matches = self._rows("SELECT * FROM matches WHERE item_id = ? ORDER BY score DESC", row["id"])
-        told = self._rows(f"{DELIVERIES} WHERE o.item_id = ? ORDER BY o.created", row["id"])
+        told = self._rows(
+            f"{DELIVERIES} WHERE o.item_id = ? AND o.kind <> ? ORDER BY o.created", row["id"], AlertKind.EDIT
+        )
         return Explained(
             item=as_item(row),
             matches=tuple(
@@ -492,7 +508,7 @@ class Store(Outbox):
             """SELECT (SELECT count(*) FROM feeds WHERE active = 1) AS feeds, (SELECT count(*) FROM items) AS items,
                       (SELECT count(*) FROM stories) AS stories,
                       (SELECT count(DISTINCT story_id) FROM outbox WHERE state <> ?) AS told,
-                      (SELECT count(*) FROM outbox) AS alerts,
+                      (SELECT count(*) FROM outbox WHERE kind <> 'edit') AS alerts,
                       (SELECT count(DISTINCT item_id) FROM matches WHERE outcome IN (?, ?)) AS matched""",
             DeliveryState.HELD, MatchOutcome.MATCHED, MatchOutcome.MATCHED_TERM,
         )  # fmt: skip

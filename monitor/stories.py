@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from monitor.explain import source
 from monitor.headline import headline
-from monitor.model import Alert, AlertKind, Delivery, Ruling, Story, Telling, Timeline
+from monitor.model import Alert, AlertKind, Delivery, DeliveryState, Ruling, Story, Telling, Timeline
 
 #: Of a terminal.
 COLUMNS = 100
@@ -204,6 +204,8 @@ def _told(delivery: Delivery) -> str:
     alert = delivery.alert
     title = f": {alert.item.title}" if isinstance(alert, Alert) else ""
     trouble = f" ({delivery.error})" if delivery.error else ""
+    if delivery.state is DeliveryState.HELD:
+        trouble = f" for {delivery.reason}"
     where = "in" if alert.kind is AlertKind.REPLY else "to"
     return f"{_time(alert.created)}  {alert.kind} {where} {alert.channel}, {delivery.state}{trouble}{title}"
 

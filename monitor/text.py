@@ -334,6 +334,12 @@ def host_of(url: str) -> str:
         return ""
 
 
+def sink_of(channel: str) -> str:
+    """Give the name of the [[sink]] that a channel is of, "desk" of "desk:" and "desk:asia"; empty if it is Slack's."""
+    name, colon, _ = channel.partition(":")
+    return name if colon else ""
+
+
 def longest_prefix(url: str, prefixes: Iterable[str]) -> str | None:
     """Give the longest of these beginnings under which a URL lies; None if under none.
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from monitor.model import Alert, AlertKind, Delivery, DeliveryState, Telling, Thread, Voice, voices
+from monitor.model import ENDED, Alert, AlertKind, Delivery, DeliveryState, HoldReason, Telling, Thread, Voice, voices
 
 #: Not on the wire, and refused if it ever was: these may still be told elsewhere.
 _WAITING = (DeliveryState.HELD, DeliveryState.QUEUED, DeliveryState.BLOCKED)
@@ -25,6 +25,8 @@ class _Place:
     story: str
     #: it may still be told elsewhere
     waits: bool
+    #: it is held for corroboration
+    waits_for_sources: bool
     #: one of its topics took its item; else it was made for a jump in sources alone, under the root's topics
     is_asked_for: bool
     #: if it is told as a root, it waits for corroboration until then; None: it need not
@@ -33,7 +35,7 @@ class _Place:
     @property
     def thread(self) -> Thread:
         """As it is written down."""
-        until = self.alert.deadline if self.state is DeliveryState.HELD else None
+        until = self.alert.deadline if self.waits_for_sources else None
         return Thread(self.alert.id, self.alert.kind, self.alert.parent, until, self.alert.escalation is not None)
 
 
@@ -66,12 +68,12 @@ def _places(deliveries: Sequence[Delivery], tellings: Sequence[Telling]) -> Iter
     waiting = {delivery.alert.id for delivery in deliveries if delivery.state in _WAITING}
     for delivery in deliveries:
         alert = delivery.alert
-        if not isinstance(alert, Alert) or delivery.state is DeliveryState.DEAD:
+        if not isinstance(alert, Alert) or delivery.state in ENDED:
             continue
         telling = stand[alert.item.id]
         needed, story = alert.corroboration, telling.placement.story
         # a root that was let out is not held again; what became a reply in a merge is, when a split undoes that
-        is_out = alert.kind is AlertKind.ROOT and delivery.state is not DeliveryState.HELD
+        is_out = alert.kind is AlertKind.ROOT and not _waits_for_sources(delivery)
         is_enough = needed is None or (alert.kind is AlertKind.REPLY and needed.met_by(heard[story]))
         yield _Place(
             alert,
@@ -80,9 +82,14 @@ def _places(deliveries: Sequence[Delivery], tellings: Sequence[Telling]) -> Iter
             # a reply that is told in another's message shares that one's lot
             waits=delivery.state in _WAITING
             or (delivery.state is DeliveryState.BATCHED and delivery.carrier in waiting),
+            waits_for_sources=_waits_for_sources(delivery),
             is_asked_for=alert.escalation is None or any(match.topic in telling.topics for match in alert.matches),
             until=None if is_out or is_enough else alert.deadline,
         )
+
+
+def _waits_for_sources(delivery: Delivery) -> bool:
+    return delivery.state is DeliveryState.HELD and delivery.reason == HoldReason.CORROBORATION
 
 
 def _heard(tellings: Iterable[Telling]) -> dict[str, list[Voice]]:

@@ -1,4 +1,4 @@
-"""Read the TOML files that people write: data, the line of every key, and what is wrong in plain words.
+"""Read the TOML files that people write: data, the place of every key, and what is wrong in plain words.
 
 Knows nothing of what a file means; `config` and `rules` bring the models. Never repeats a secret.
 """
@@ -10,24 +10,54 @@ import json
 import re
 import tomllib
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar, Union, get_args, get_origin
+from zoneinfo import ZoneInfo, available_timezones
 
 from annotated_types import Ge, Gt, Interval, Le, Lt
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails
 
-from monitor.errors import SECRET, Problem, ProblemsError
+from monitor.errors import SECRET, Level, Problem, ProblemsError
+from monitor.model import QuietHours
+from monitor.text import sink_of
 
 #: ("tests", 3, "expect"): names of tables and keys, 0-based places in arrays
 Keys: TypeAlias = tuple[str | int, ...]
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+#: A file of a megabyte is none that a person wrote, and a key of a thousand parts takes quadratic time to read.
+MAX_BYTES, MAX_KEY_PARTS = 1_000_000, 200
+#: Of a file with more mistakes of syntax than these, they are told first.
+_MOST_SYNTAX_PROBLEMS = 20
+#: Tables in tables; what walks through a file calls itself for each.
+_DEEPEST = 50
+
+
+class Place(NamedTuple):
+    """Where something stands in a file; 1-based, columns in characters."""
+
+    line: int
+    #: of a key, a table's header, an element of an array
+    column: int
+    #: of the value, on the same line; of what has none apart, the same
+    value: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,44 +67,121 @@ class Source:
     #: as the user named it
     path: str
     data: dict[str, Any]
-    #: 1-based, for every table, key and array element
-    lines: Mapping[Keys, int] = field(repr=False)
+    #: of every table, key and array element, and of the file itself: (); empty if nobody knows
+    places: Mapping[Keys, Place] = field(repr=False)
+
+    def place(self, keys: Keys) -> Place | None:
+        """Return the place of a key path, or of the nearest part of it that is there."""
+        while keys and keys not in self.places:
+            keys = keys[:-1]
+        return self.places.get(keys)
 
     def line(self, keys: Keys) -> int | None:
-        """Return the line of a key path, or of the nearest part of it that is there; None for the file as a whole."""
-        while keys:
-            if keys in self.lines:
-                return self.lines[keys]
-            keys = keys[:-1]
-        return None
+        place = self.place(keys)
+        return place.line if place else None
 
-    def problem(self, keys: Keys, message: str, *, warning: bool = False) -> Problem:
-        return Problem(self.path, self.line(keys), redact(message), warning)
+    def problem(self, keys: Keys, message: str, level: Level = Level.ERROR, *, of_key: bool = False) -> Problem:
+        """Say what is wrong with the value at a key path, or with the key itself."""
+        place = self.place(keys)
+        if place is None:
+            return Problem(self.path, None, redact(message), level)
+        return Problem(self.path, place.line, redact(message), level, place.column if of_key else place.value)
 
 
 def read(path: Path) -> Source:
     """Read a file.
 
-    Raises: ProblemsError with one problem if it cannot be read, is not UTF-8 or is not TOML.
+    Raises: ProblemsError with all problems if it cannot be read, is not UTF-8 or is not TOML.
+    """
+    return parse(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """Read a file's text.
+
+    Raises: ProblemsError with one problem if it cannot be read, is too large or is not UTF-8.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")  # editors on Windows begin a file with a byte order mark
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise ProblemsError([Problem(str(path), None, f"larger than {MAX_BYTES:,} bytes; this is no such file")])
+        return data.decode("utf-8-sig")  # editors on Windows begin a file with a byte order mark
     except OSError as error:
         raise ProblemsError([Problem(str(path), None, _unreadable(error))]) from error
     except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ProblemsError([Problem(str(path), line, "not UTF-8; save the file as UTF-8")]) from error
-    return parse(text, str(path))
+        before = error.object[: error.start].decode("utf-8", "replace")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        raise ProblemsError([Problem(str(path), line, "not UTF-8; save the file as UTF-8", column=column)]) from error
 
 
 def parse(text: str, path: str) -> Source:
     """Like `read`, of a text that is already here; `path` is only for messages."""
-    try:
-        return Source(path, tomllib.loads(text), _locate(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ProblemsError([_syntax_problem(str(error), text, path)]) from error
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits; arrays nested 500 deep
-        raise ProblemsError([Problem(path, None, "a number or a nesting in this file is too large")]) from error
+    source, problems = salvage(text, path)
+    if source is None or problems:
+        raise ProblemsError(problems)
+    return source
+
+
+def salvage(text: str, path: str) -> tuple[Source | None, list[Problem]]:
+    """Read what can be read of a text: lines with a mistake that ends where they do are left out.
+
+    Returns None where a mistake has no such end, and every mistake of syntax that was found.
+    """
+    problems: list[Problem] = []
+    if any(map(_LONG_KEY.search, text.splitlines())):
+        return None, [_too_much(text, path)]
+    while len(problems) < _MOST_SYNTAX_PROBLEMS:
+        try:
+            data = tomllib.loads(text)
+            if _depth(data) > _DEEPEST:
+                return None, [*problems, _too_much(text, path)]
+            return Source(path, data, _locate(text)), problems
+        except tomllib.TOMLDecodeError as error:
+            problems.append(_syntax_problem(str(error), text, path))
+        except (ValueError, RecursionError):  # a number of 5,000 digits; arrays nested 500 deep
+            return None, [*problems, _too_much(text, path)]
+        lines = text.split("\n")
+        place = (problems[-1].line or 1) - 1
+        if not _ends_with_its_line(lines[place], problems[-1]):
+            break
+        lines[place] = ""
+        text = "\n".join(lines)
+    return None, problems
+
+
+def _too_much(text: str, path: str) -> Problem:
+    large = (n for n, line in enumerate(text.split("\n"), 1) if _LARGE.search(line) or _LONG_KEY.search(line))
+    return Problem(path, next(large, 1), "a number or a nesting is too large here; no key of ours needs such")
+
+
+def _depth(data: object) -> int:
+    """How many tables and arrays stand in one another."""
+    depth, layer = 0, list[Any]([data])
+    while layer:
+        depth += 1
+        layer = [
+            inner
+            for outer in layer
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+    return depth
+
+
+_PART = r"""(?:"[^"]*+"|'[^']*+'|[^\s.="']*+)"""
+_LARGE = re.compile(rf"[0-9]{{300}}|(?:[\[{{][^\[\]{{}}]*+){{{_DEEPEST}}}")
+_LONG_KEY = re.compile(rf"(?:\s*+\.\s*+{_PART}){{{MAX_KEY_PARTS}}}")
+#: the beginning of a line that is a statement, or an element of an array
+_STATEMENT = re.compile(r"""\s*(?:[\w."'-][^=]*=\s*|(?=["']))""")
+
+
+def _ends_with_its_line(line: str, problem: Problem) -> bool:
+    """Tell whether a mistake concerns one line alone, so that the others can be read without it."""
+    if problem.column is None or line.count("[") != line.count("]") or '"""' in line or "'''" in line:
+        return False
+    begins = _STATEMENT.match(line)
+    return problem.message.endswith(_NO_EQUALS) or bool(begins and problem.column > begins.end())
 
 
 def validate(model: type[Model], source: Source) -> Model:
@@ -93,16 +200,33 @@ def explain_validation(error: ValidationError, source: Source, model: type[BaseM
 
     `model` is the one that refused: an error does not carry it, and its keys and ranges are what the words need.
     """
-    problems = [source.problem(detail["loc"], _explain(detail, model)) for detail in error.errors(include_url=False)]
+    problems, details = [], error.errors(include_url=False)
+    misspelt = {_meant(detail["loc"], model) for detail in details if detail["type"] == "extra_forbidden"}
+    for detail in details:
+        if detail["type"] == "missing" and detail["loc"] in misspelt:
+            continue  # one mistake, one problem: the misspelt key says what to do
+        of_key = detail["type"] == "extra_forbidden" or detail["loc"][-1:] == ("[key]",)
+        problems.append(source.problem(detail["loc"], _explain(detail, model), of_key=of_key))
     return in_file_order(problems)
 
 
 def in_file_order(problems: Sequence[Problem]) -> list[Problem]:
-    """Sort by line, what concerns the file as a whole first; each problem once."""
-    return sorted(dict.fromkeys(problems), key=lambda problem: problem.line or 0)
+    """Sort by place, what concerns the file as a whole first; each problem once."""
+    return sorted(dict.fromkeys(problems), key=lambda problem: (problem.line or 0, problem.column or 0))
 
 
 # -- kinds of values that every such file has -------------------------------------------------------
+
+#: The tz database names a zone after its largest city, people after its capital.
+_CAPITALS = {
+    "Asia/Beijing": "Asia/Shanghai",
+    "Asia/Delhi": "Asia/Kolkata",
+    "Asia/Hanoi": "Asia/Ho_Chi_Minh",
+    "Asia/Islamabad": "Asia/Karachi",
+    "Asia/Abu_Dhabi": "Asia/Dubai",
+    "Europe/Ankara": "Europe/Istanbul",
+    "America/Washington": "America/New_York",
+}
 
 _UNITS = {"w": timedelta(weeks=1), "d": timedelta(days=1), "h": timedelta(hours=1),
           "m": timedelta(minutes=1), "s": timedelta(seconds=1)}  # fmt: skip
@@ -132,22 +256,183 @@ def format_duration(duration: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
+def parse_quiet_hours(value: str) -> QuietHours:
+    """Read "22:00-07:00", or with an IANA zone of their own, "22:00-07:00 Europe/Berlin".
+
+    Raises: ValueError saying how to write them.
+    """
+    found = re.fullmatch(r"([0-9:]+) ?- ?([0-9:]+)(?: +(\S+))?", value)
+    try:
+        begin, end = map(parse_clock, (found[1], found[2]) if found else ())
+    except ValueError:
+        raise ValueError(f'{quote(value)} are no hours; write "22:00-07:00", or "22:00-07:00 Europe/Berlin"') from None
+    if begin == end:
+        raise ValueError(f"{quote(value)} begin when they end; hours of no length, or of a whole day, are none")
+    return QuietHours(begin, end, check_zone(found[3]) if found and found[3] else "")
+
+
+def parse_clock(value: str) -> time:
+    """Read a time of day, "08:00".
+
+    Raises: ValueError saying how to write one.
+    """
+    if not re.fullmatch(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", value):
+        raise ValueError(f'{quote(value)} is not a time of day; write one as in "08:00"')
+    return time.fromisoformat(value)
+
+
+def parse_zone(value: object) -> ZoneInfo:
+    """Read the name of a zone, "Asia/Seoul".
+
+    Raises: ValueError with the one that was likely meant.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"expected a text in quotes, got {quote(value)}")
+    try:
+        return ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:  # not there; "../x"; "Asia", which is a folder
+        raise ValueError(_no_zone(value)) from error
+
+
+def _no_zone(value: str) -> str:
+    known = {name.casefold(): name for name in available_timezones() if "/" in name}
+    if not known:
+        return "this machine knows no time zones; install the package tzdata"
+    near = difflib.get_close_matches(value.casefold().replace(" ", "_"), known, n=1)
+    better = _CAPITALS.get(value) or (known[near[0]] if near else "")
+    hint = f'did you mean "{better}"?' if better else 'write "Asia/Seoul", for example'
+    return f"{quote(value)} is no zone of the tz database; {hint}"
+
+
+def check_zone(value: str) -> str:
+    """Refuse what is no name of a zone."""
+    parse_zone(value)
+    return value
+
+
 def between(low: str, high: str) -> Any:
     """Return a durations' range, for the metadata of `Annotated[Duration, …]`."""
     return Field(ge=parse_duration(low), le=parse_duration(high))
 
 
 def check_channel(value: str) -> str:
-    """Refuse what cannot be a Slack channel; whether it exists only Slack knows."""
-    if value and not re.fullmatch(r"#?[^\s#@,]+", value):
-        raise ValueError(f'{quote(value)} is not a channel; write "#name" or an id such as "C0123456789"')
+    """Refuse what can be neither a Slack channel nor one of a [[sink]]; whether it exists is found out later."""
+    if "://" in value:  # not repeated: a key may be in it
+        raise ValueError('an address is no channel; give it to a [[sink]] in monitor.toml, and write "name:" here')
+    if value and not re.fullmatch(r"#?[^\s#@,:]+|[a-z0-9-]+:[^\s#@,:]*", value):
+        slack, named = (
+            'write its id, such as "C0123456789"',
+            'one of a [[sink]] is its name and a colon: "desk:"',
+        )
+        raise ValueError(f"{quote(value)} is not a channel; {named if ':' in value else slack}")
     return value
+
+
+def unknown_sink(channel: str, names: Collection[str]) -> str:
+    """Say that a channel names none of these sinks; empty if it does, or is Slack's."""
+    name = sink_of(channel)
+    if not name or name in names:
+        return ""
+    known = did_you_mean(name, sorted(names)) or (f"; there are {', '.join(sorted(names))}" if names else "")
+    return f"monitor.toml has no [[sink]] {quote(name)}{known}"
 
 
 Word = Annotated[str, StringConstraints(strip_whitespace=True)]
 Count = Annotated[int, Field(strict=True)]  # pydantic would take "8" and 8.0 and true too
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-Channel = Annotated[Word, AfterValidator(check_channel)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    WithJsonSchema({"type": "string", "pattern": r"^\s*([0-9]{1,6}[wdhms])+\s*$"}),
+]
+Channel = Annotated[
+    Word,
+    AfterValidator(check_channel),
+    WithJsonSchema({"type": "string", "pattern": r"^\s*(#?[^\s#@,:]+|[a-z0-9-]+:[^\s#@,:/]*)?\s*$"}),
+]
+
+# -- writing --------------------------------------------------------------------------------------
+
+
+def dump(data: Mapping[str, Any]) -> str:
+    """Write a document that reads the same again: keys, then tables, then arrays of tables.
+
+    TOML has no null: a key whose value is None stands in a comment.
+    """
+    blocks = ["\n".join(_lines({key: value for key, value in data.items() if not _is_table(value)}))]
+    for key, value in data.items():
+        if _is_table(value):
+            header, tables = ("[[{}]]", value) if isinstance(value, list) else ("[{}]", [value])
+            blocks += ["\n".join([header.format(_written_key(key)), *_lines(table)]) for table in tables]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict) or (
+        isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
+    )
+
+
+def _lines(table: Mapping[str, Any]) -> list[str]:
+    return [
+        f"# {_written_key(key)}: not set" if value is None else f"{_written_key(key)} = {_written(value, fold=True)}"
+        for key, value in table.items()
+    ]
+
+
+def _written(value: Any, *, fold: bool = False) -> str:
+    """Write a value; an array over several lines if it is long, and may be."""
+    if isinstance(value, dict):
+        inner = ", ".join(f"{_written_key(key)} = {_written(v)}" for key, v in value.items() if v is not None)
+        return f"{{ {inner} }}"
+    if isinstance(value, list):
+        parts = [_written(one) for one in value]
+        if fold and sum(map(len, parts)) > 80:
+            return "[\n" + "".join(f"  {part},\n" for part in parts) + "]"
+        return f"[{', '.join(parts)}]"
+    # JSON's texts, numbers and booleans are TOML's, but for this one sign
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _written_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _written(key)
+
+
+# -- JSON Schema ----------------------------------------------------------------------------------
+
+
+def json_schema(model: type[BaseModel], title: str) -> dict[str, Any]:
+    """Say in JSON Schema what a model takes, as editors of TOML understand it: draft 7, no null, each table in its place."""
+    made = model.model_json_schema(schema_generator=_Schema)
+    definitions = made.pop("$defs", {})
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": title, **_plain(made, definitions)}
+
+
+class _Schema(GenerateJsonSchema):
+    def encode_default(self, dft: Any) -> Any:
+        return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
+
+
+def _plain(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """Take out what a TOML file cannot say, and what pydantic makes of our names and types."""
+    if isinstance(schema, list):
+        return [_plain(one, definitions) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if choices := [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]:
+        schema = {**schema, "anyOf": choices}
+        if len(choices) == 1:
+            schema = {**choices[0], **{key: value for key, value in schema.items() if key != "anyOf"}}
+    if "$ref" in schema:  # what stands beside a reference is not read in draft 7
+        referred = definitions[schema["$ref"].rpartition("/")[2]]
+        schema = {**referred, **{key: value for key, value in schema.items() if key != "$ref"}}
+    return {
+        key: " ".join(value.split()) if key == "description" and isinstance(value, str) else _plain(value, definitions)
+        for key, value in schema.items()
+        if key not in ("uniqueItems", "ge", "le")
+        and not (key == "title" and isinstance(value, str))
+        and not (key == "default" and (value in (None, "") or isinstance(value, (list, dict))))
+    }
+
 
 # -- secrets --------------------------------------------------------------------------------------
 
@@ -182,15 +467,18 @@ def _leaves(value: object, keys: Keys = ()) -> Iterator[tuple[Keys, object]]:
 
 # -- syntax ---------------------------------------------------------------------------------------
 
+_CURLY = tuple("“”„‟«»‘’‚")
+_NO_EQUALS = "a key is followed by = and its value"
 # What tomllib says, and what a person who writes headlines most likely did.
 _HINTS = (
-    (r"Cannot overwrite a value", "this key has a value already, further up"),
-    (r"Cannot (?:declare|mutate|redefine).*", "this table or key stands twice"),
+    (r"Cannot overwrite a value", "this key has a value already, further up; keep one"),
+    (r"Cannot (?:declare|mutate|redefine).*", "this table or key stands twice; put all of it in one place"),
     (r"Illegal character '\\n'.*", "a text must end with a quote on the line where it began"),
     (r"Unterminated string", "a text that began further up has no closing quote"),
     (r"Expected newline or end of document after a statement",
      "more stands here than one value; a text stands in quotes, and a quote inside it is written \\\""),
-    (r"Expected '=' after a key.*", "a key is followed by = and its value"),
+    (r"Expected '=' after a key.*", _NO_EQUALS),
+    (r"Expected '\]+' at the end of.*", "a header ends with a bracket for each that it begins with: [terms], [[tests]]"),
     (r"Unclosed array", "an array that began further up lacks a comma between two values, or its closing ]"),
     (r"Invalid value", "this is no value: a text stands in quotes, an array that began further up needs its closing ]"),
     (r"Unescaped '\\' in a string", "a backslash in a text is written twice: \\\\"),
@@ -198,13 +486,17 @@ _HINTS = (
 
 
 def _syntax_problem(said: str, text: str, path: str) -> Problem:
-    """Turn tomllib's message, which ends in the place, into a problem with a line."""
+    """Turn tomllib's message, which ends in the place, into a problem with a place."""
     reason, _, place = said.rpartition(" (at ")
     hint = next((hint for pattern, hint in _HINTS if re.fullmatch(pattern, reason)), reason)
     found = re.match(r"line (\d+), column (\d+)", place)
+    if found and text.split("\n")[int(found[1]) - 1][int(found[2]) - 1 :][:1] in _CURLY:
+        hint = 'a text stands in straight quotes: "…"'
     if found is None:  # "end of document"
-        return Problem(path, text.rstrip().count("\n") + 1, redact(f"not valid TOML at the end of the file: {hint}"))
-    return Problem(path, int(found[1]), redact(f"not valid TOML at column {found[2]}: {hint}"))
+        last = text.rstrip()
+        line, column = last.count("\n") + 1, len(last) - last.rfind("\n")
+        return Problem(path, line, redact(f"not valid TOML at the end of the file; {hint}"), column=column)
+    return Problem(path, int(found[1]), redact(f"not valid TOML; {hint}"), column=int(found[2]))
 
 
 def _unreadable(error: OSError) -> str:
@@ -213,14 +505,15 @@ def _unreadable(error: OSError) -> str:
     return f"cannot be read: {error.strerror or error}"
 
 
-# -- lines ----------------------------------------------------------------------------------------
-# tomllib keeps no positions, and tomlkit would be a dependency for one number. The text has passed tomllib when it
+# -- places ---------------------------------------------------------------------------------------
+# tomllib keeps no positions, and tomlkit would be a dependency for two numbers. The text has passed tomllib when it
 # comes here, so the grammar may be read loosely.
 
 
 class _Token(NamedTuple):
     text: str
     line: int
+    column: int
 
 
 _Tokens: TypeAlias = deque[_Token]
@@ -240,82 +533,89 @@ _TOKEN = re.compile(
 )
 
 
-def _locate(text: str) -> dict[Keys, int]:
-    """Map every table, key and array element of a valid document to its line."""
+def _locate(text: str) -> dict[Keys, Place]:
+    """Map every table, key and array element of a valid document to its place."""
     tokens = _tokens(text)
-    lines: dict[Keys, int] = {}
+    places: dict[Keys, Place] = {(): Place(1, 1, 1)}
     lengths: dict[Keys, int] = {}  # of each array of tables, so far
     table: Keys = ()
     while tokens:
         if tokens[0].text == "\n":
             tokens.popleft()
         elif tokens[0].text == "[":
-            table = _header(tokens, lines, lengths)
+            table = _header(tokens, places, lengths)
         else:
-            _assignment(tokens, table, lines)
-    return lines
+            _assignment(tokens, table, places)
+    return places
 
 
 def _tokens(text: str) -> _Tokens:
     tokens: _Tokens = deque()
-    line, counted = 1, 0
+    line, begin, counted = 1, 0, 0
     for found in _TOKEN.finditer(text):
         if found[1] is not None:
-            line += text.count("\n", counted, found.start())
+            if passed := text.count("\n", counted, found.start()):
+                line += passed
+                begin = text.rfind("\n", counted, found.start()) + 1
             counted = found.start()
-            tokens.append(_Token(found[1], line))
+            tokens.append(_Token(found[1], line, counted - begin + 1))
     return tokens
 
 
-def _header(tokens: _Tokens, lines: dict[Keys, int], lengths: dict[Keys, int]) -> Keys:
+def _at(token: _Token) -> Place:
+    return Place(token.line, token.column, token.column)
+
+
+def _header(tokens: _Tokens, places: dict[Keys, Place], lengths: dict[Keys, int]) -> Keys:
     """Take `[a.b]` or `[[a.b]]`; return the table that the next keys belong to."""
-    line = tokens.popleft().line
+    place = _at(tokens.popleft())
     array = tokens[0].text == "["
     if array:
         tokens.popleft()
-    *parents, last = _names(tokens)
+    *parents, last = [name for name, _ in _names(tokens)]
     path: Keys = ()
     for name in parents:
         path = (*path, name)
-        lines.setdefault(path, line)
+        places.setdefault(path, place)
         if path in lengths:
             path = (*path, lengths[path] - 1)
     path = (*path, last)
     tokens.popleft()
     if array:
         tokens.popleft()
-        lines.setdefault(path, line)
+        places.setdefault(path, place)
         lengths[path] = lengths.get(path, 0) + 1
         path = (*path, lengths[path] - 1)
-    lines[path] = line  # an own header is a better place than the mention in a sub-table's
+    places[path] = place  # an own header is a better place than the mention in a sub-table's
     return path
 
 
-def _assignment(tokens: _Tokens, table: Keys, lines: dict[Keys, int]) -> None:
+def _assignment(tokens: _Tokens, table: Keys, places: dict[Keys, Place]) -> None:
     """Take `a.b = value`."""
-    line = tokens[0].line
-    path = table
-    for name in _names(tokens):
-        path = (*path, name)
-        lines.setdefault(path, line)
+    names = _names(tokens)
     tokens.popleft()
-    _value(tokens, path, lines)
+    path = table
+    for name, token in names:
+        path = (*path, name)
+        places.setdefault(path, Place(token.line, token.column, tokens[0].column))
+    _value(tokens, path, places)
 
 
-def _names(tokens: _Tokens) -> list[str]:
+def _names(tokens: _Tokens) -> list[tuple[str, _Token]]:
     """Take a dotted key."""
-    names = [_name(tokens.popleft().text)]
+    names = [_name(tokens.popleft())]
     while tokens[0].text == ".":
         tokens.popleft()
-        names.append(_name(tokens.popleft().text))
+        names.append(_name(tokens.popleft()))
     return names
 
 
-def _name(text: str) -> str:
-    return str(tomllib.loads(f"name = {text}")["name"]) if text[0] in "\"'" else text
+def _name(token: _Token) -> tuple[str, _Token]:
+    text = token.text
+    return str(tomllib.loads(f"name = {text}")["name"]) if text[0] in "\"'" else text, token
 
 
-def _value(tokens: _Tokens, path: Keys, lines: dict[Keys, int]) -> None:
+def _value(tokens: _Tokens, path: Keys, places: dict[Keys, Place]) -> None:
     """Take a value and note the elements and keys inside it."""
     opening = tokens.popleft().text
     if opening not in ("[", "{"):
@@ -327,15 +627,18 @@ def _value(tokens: _Tokens, path: Keys, lines: dict[Keys, int]) -> None:
         if tokens[0].text in ("\n", ","):
             tokens.popleft()
         elif opening == "{":
-            _assignment(tokens, path, lines)
+            _assignment(tokens, path, places)
         else:
-            lines[(*path, index)] = tokens[0].line
-            _value(tokens, (*path, index), lines)
+            places[(*path, index)] = _at(tokens[0])
+            _value(tokens, (*path, index), places)
             index += 1
     tokens.popleft()
 
 
 # -- words ----------------------------------------------------------------------------------------
+
+#: how it is said that a key is missing
+MISSING = 'the key "'
 
 _EXPECTED = {
     "string_type": "a text in quotes",
@@ -358,7 +661,7 @@ def _explain(detail: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         return _unknown_key(keys, detail["input"], model)
     if kind == "missing":
-        return f'the key "{keys[-1]}" is missing{_inside(keys[:-1])}'
+        return f'{MISSING}{keys[-1]}" is missing{_inside(keys[:-1])}; write {keys[-1]} = …'
     if keys[-1:] == ("[key]",):  # pydantic's mark of a key that is refused, and not its value
         keys = keys[:-2]
     return f"{dotted(keys)}: {_refusal(detail, keys, model)}"
@@ -373,14 +676,15 @@ def _refusal(detail: ErrorDetails, keys: Keys, model: type[BaseModel]) -> str:
     if kind in _EXPECTED:
         return f"expected {_EXPECTED[kind]}, got {quote(value)}"
     if kind == "model_type":
-        return f"expected a table {_table(keys)}, got {quote(value)}"
+        single = " in single brackets" if isinstance(value, list) else ""
+        return f"expected a table {_table(keys)}{single}, got {quote(value)}"
     if kind in ("enum", "literal_error"):
         choices = re.findall(r"'([^']+)'", str(context["expected"]))
-        return f"{quote(value)} is none of {', '.join(choices)}{_did_you_mean(value, choices)}"
+        return f"{quote(value)} is none of {', '.join(choices)}{did_you_mean(value, choices)}"
     if kind in _OUT_OF_RANGE:
         return f"{quote(value)} is out of range; {_range(_field(keys, model))}"
     if kind in _EMPTY:
-        return "must not be empty"
+        return f"must not be empty; {'fill it, or take it out' if len(keys) > 1 else 'write something'}"
     return detail["msg"]
 
 
@@ -394,7 +698,7 @@ def _unknown_key(keys: Keys, value: object, model: type[BaseModel]) -> str:
         table and not isinstance(value, dict) and key in model.model_fields
     ):  # the commonest slip in TOML: a key after [table] belongs to it
         return f"{said}; it belongs at the top of the file, above the first [table]"
-    if slip := _did_you_mean(key, known):
+    if slip := did_you_mean(key, known):
         return said + slip
     homes = [table for table, inner in _tables(model) if key in inner.model_fields]
     if homes:
@@ -402,9 +706,22 @@ def _unknown_key(keys: Keys, value: object, model: type[BaseModel]) -> str:
     return f"{said}; the keys are {', '.join(known)}"
 
 
-def _did_you_mean(value: object, choices: Sequence[str]) -> str:
-    near = difflib.get_close_matches(str(value).casefold(), choices, n=1)
-    return f'; did you mean "{near[0]}"?' if near else ""
+def _meant(keys: Keys, model: type[BaseModel]) -> Keys | None:
+    """Return the key path of which an unknown key looks like a slip of the pen; None if of none."""
+    own = _model(keys[:-1], model)
+    near = _nearest(keys[-1], list(own.model_fields) if own else [])
+    return (*keys[:-1], near) if near else None
+
+
+def did_you_mean(value: object, choices: Sequence[str]) -> str:
+    near = _nearest(value, choices)
+    return f'; did you mean "{near}"?' if near else ""
+
+
+def _nearest(value: object, choices: Sequence[str]) -> str | None:
+    folded = {choice.casefold(): choice for choice in choices}
+    near = difflib.get_close_matches(value.casefold(), folded, n=1) if isinstance(value, str) else []
+    return folded[near[0]] if near else None
 
 
 def _tables(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
@@ -483,5 +800,7 @@ def quote(value: object) -> str:
         return "an array"
     if isinstance(value, timedelta):
         value = format_duration(value)
+    if isinstance(value, int) and value.bit_length() > 64:  # Python refuses to write one of more than 4,300 digits
+        return "a very large number"
     shown = json.dumps(value, ensure_ascii=False, default=str)
     return shown if len(shown) <= 60 else f"{shown[:58]}…{shown[-1]}"

@@ -1,4 +1,5 @@
-"""The tests inside topic files, run through the real steps."""
+"""Topics put to the test, through the real steps: by the tests inside their files, and by what a change of them would have
+meant for the items of the past."""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ from datetime import UTC, datetime
 
 from monitor.app import Learning
 from monitor.explain import judgement
+from monitor.feedback import Effect, Proposal
 from monitor.language import identified
 from monitor.match import Matcher
-from monitor.model import EmbeddedItem, Feed, Item, Member, StoryTest, Topic, TopicTest
+from monitor.model import EmbeddedItem, Feed, FeedbackKind, Item, Member, StoryTest, Topic, TopicTest, Vector
 from monitor.pipeline import Judge
 from monitor.text import text_hash
 
@@ -67,6 +69,40 @@ def _story_test(topic: Topic, test: StoryTest, learning: Learning, judge: Judge)
             return Trial(topic, test.name, test.line, False, why)
         stories.add(Member(embedded, placement.story, placement.relation))
     return Trial(topic, test.name, test.line, True, "")
+
+
+def effects(
+    proposals: Sequence[Proposal], past: Sequence[tuple[Item, Vector]], learning: Learning
+) -> Iterator[tuple[Proposal, Effect]]:
+    """Say of each proposal what it would have changed.
+
+    past: items with the vectors that are kept of them, of title and lead; so the topic is judged by these, before and after.
+    """
+    items = [EmbeddedItem(item, vector) for item, vector in past]
+    taken: dict[str, list[bool]] = {}
+    for proposal in proposals:
+        topic = proposal.topic
+        if topic.id not in taken:
+            taken[topic.id] = _taken(items, learning.matcher([topic]))
+        matcher = learning.matcher([proposal.changed])
+        after = _taken(items, matcher)
+        [own] = learning.embed([proposal.item])
+        pairs = zip(items, taken[topic.id], after, strict=True)
+        changed = [(one.item, is_taken) for one, was_taken, is_taken in pairs if was_taken != is_taken]
+        yield (
+            proposal,
+            Effect(
+                works=_taken([own], matcher) == [proposal.kind is FeedbackKind.USEFUL],
+                looked_at=len(items),
+                gone=tuple(item for item, is_taken in changed if not is_taken),
+                come=tuple(item for item, is_taken in changed if is_taken),
+            ),
+        )
+
+
+def _taken(items: Sequence[EmbeddedItem], matcher: Matcher) -> list[bool]:
+    """Which items the matcher's only topic takes."""
+    return [any(match.matched for match in matcher.judge(one)) for one in items]
 
 
 def _item(title: str, text: str, language: str, at: datetime, number: int) -> Item:

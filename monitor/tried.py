@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from monitor.explain import judgement, one_in
 from monitor.hindsight import Change, Changed, Judged, Sent, Tried
 from monitor.model import MatchOutcome, Verdict
-from monitor.render import why
+from monitor.phrases import why
 from monitor.text import clip
 
 #: Decades in one row of the histogram; its last row has all that is rarer.

@@ -8,10 +8,15 @@ from contextlib import closing
 
 import pytest
 import structlog
+from hypothesis import settings
 from sqlite_utils import Database
 
 from monitor import database
 from monitor.schema import migrations
+
+#: How long an example takes says more of the machine than of us.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 class _OnceInMemory:

@@ -342,6 +342,9 @@ class FakeSink:
         #: every call of `send`, and of `find`
         self.tries: list[Delivery] = []
         self.looks: list[Delivery] = []
+        #: every call of `edit`, each of which takes the next word of this script
+        self.edits: list[Delivery] = []
+        self.edit_outcomes: list[SendError | None] = []
         #: the channel cannot be read while this is set
         self.unreadable: SendError | None = None
 
@@ -355,9 +358,42 @@ class FakeSink:
             raise outcome.error
         return f"ts{len(self.messages)}"
 
+    def edit(self, delivery: Delivery) -> None:
+        self.edits.append(delivery)
+        if self.edit_outcomes and (outcome := self.edit_outcomes.pop(0)):
+            raise outcome
+
     def find(self, delivery: Delivery) -> str | None:
         self.looks.append(delivery)
         if self.unreadable:
             raise self.unreadable
         positions = (n for n, known in enumerate(self.messages, 1) if known.alert.id == delivery.alert.id)
         return next((f"ts{n}" for n in positions), None)
+
+
+# -- beside the process ---------------------------------------------------------------------------
+
+
+class Systemd:
+    """Hears what the daemon tells it, in a thread: its socket holds ten words, and then the daemon waits."""
+
+    def __init__(self, address: str) -> None:
+        #: so far, in order
+        self.words: list[str] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(address)
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        while word := self._socket.recv(1000).decode():
+            self.words.append(word)
+
+    def heard(self) -> list[str]:
+        """All words, in order. Call it once, at the end."""
+        address = self._socket.getsockname()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", address)
+        self._thread.join(5)
+        self._socket.close()
+        return self.words

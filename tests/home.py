@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import make
 from fakes import FakeEmbedder, FakeSink, background, no_rules, ordinary, parse_here, usual_pace
@@ -91,6 +91,8 @@ async def open_home(
     polling: Polling = Polling(),  # noqa: B008 - frozen
     callback: str = "",
     pace_for: Callable[[Feed], Pace] = usual_pace,
+    kind: type[Store] = Store,
+    heartbeat: Any = None,
 ) -> AsyncIterator[Home]:
     """Open a monitor whose list has these feeds, beside those that it had.
 
@@ -99,7 +101,7 @@ async def open_home(
     clock, sink, config = clock or Clock(), FakeSink(), Config(state=folder, polling=polling, ops=Ops(channel=OPS))
     async with AsyncExitStack() as stack:
         in_store = in_thread(stack.enter_context(ThreadPoolExecutor(1)))
-        store = Store.open(folder)
+        store = kind.open(folder)
         stack.push_async_callback(in_store, store.close)
         for feed in feeds:
             await in_store(store.add_feed, feed, clock())
@@ -120,7 +122,14 @@ async def open_home(
         )  # fmt: skip
         courier = Courier(sink, store, in_store, at_once, clock, timedelta(0))
         monitor = Monitor(
-            config, store, Learning(FakeEmbedder(), ordinary(), background()), judge, collector, courier, pushes
+            config,
+            store,
+            Learning(FakeEmbedder(), ordinary(), background()),
+            judge,
+            collector,
+            courier,
+            pushes,
+            heartbeat=heartbeat,
         )
         yield Home(monitor, clock, folder, sink, collector, pushes)
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from xml.etree import ElementTree
 
 import click
 import make
@@ -18,7 +25,18 @@ from fakes import Answer, FeedServer
 
 from monitor.cli import main
 from monitor.database import FILE, Lock
-from monitor.model import Ailment, Condition, Decision, DeliveryState, Placement, Relation, Verdict
+from monitor.model import (
+    Ailment,
+    AlertKind,
+    Condition,
+    Decision,
+    DeliveryState,
+    Hold,
+    HoldReason,
+    Placement,
+    Relation,
+    Verdict,
+)
 from monitor.store import Store
 
 Run = Callable[..., Result]
@@ -88,6 +106,141 @@ def _log() -> Iterator[None]:
     logging.basicConfig(force=True)
 
 
+# -- the outbox -----------------------------------------------------------------------------------
+
+
+def test_outbox_is_listed_latest_first(monitor: Run, store: Store) -> None:
+    delivery_id = commit(store)
+    result = monitor("outbox", "list")
+    [_, _, row] = result.output.splitlines()
+    assert result.exit_code == 0
+    assert row.split()[:4] == [delivery_id[:8], "queued", "root", "C0NEWS"]
+
+
+def test_outbox_is_listed_for_programs(monitor: Run, store: Store) -> None:
+    delivery_id = commit(store)
+    [row] = json.loads(monitor("outbox", "list", "--json").output)
+    assert (row["id"], row["state"], row["error"], row["attempts"]) == (delivery_id, "queued", "", 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["--state", "queued"], 1), (["--state", "dead"], 0), (["--state", "dead", "--state", "queued"], 1),
+        (["--channel", "C0NEWS"], 1), (["--channel", "C0OTHER"], 0), (["--since", "1d"], 0), (["--since", "9999d"], 1),
+    ],
+)  # fmt: skip
+def test_outbox_is_listed_as_far_as_asked(monitor: Run, store: Store, arguments: list[str], found: int) -> None:
+    commit(store)
+    assert len(json.loads(monitor("outbox", "list", "--json", *arguments).output)) == found
+
+
+def test_delivery_is_shown_whole_by_the_beginning_of_its_id(monitor: Run, store: Store) -> None:
+    delivery_id = commit(store)
+    store.claim(delivery_id, make.message(), make.NOW)
+    store.settle(delivery_id, DeliveryState.DEAD, make.NOW, error="slack: invalid_blocks")
+    said = monitor("outbox", "show", delivery_id[:8]).output
+    wanted = [
+        f"Delivery  {delivery_id}", "Is        dead: root to C0NEWS, tried once", "Trouble   slack: invalid_blocks",
+        "Tells     “North Korean troops seen near Kursk, Seoul says”", "  Troops seen near Kursk",
+        "sending → dead: slack: invalid_blocks",
+    ]  # fmt: skip
+    assert [line for line in wanted if line not in said] == []
+
+
+def test_delivery_is_shown_for_programs(monitor: Run, store: Store) -> None:
+    delivery_id = commit(store)
+    store.claim(delivery_id, make.message(), make.NOW)
+    shown = json.loads(monitor("outbox", "show", delivery_id, "--json").output)
+    assert shown["message"]["text"] == "HIGH: Troops seen near Kursk"
+    assert [event["to"] for event in shown["events"]] == ["queued", "sending"]
+    assert [told["alert"] for told in shown["tells"]] == [delivery_id]
+
+
+def test_delivery_that_nobody_knows_is_told_so(monitor: Run, store: Store) -> None:
+    commit(store)
+    result = monitor("outbox", "show", "nonesuch")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("monitor: no delivery 'nonesuch': monitor outbox list shows")
+
+
+@pytest.mark.parametrize("name", ["--dead", "ID"])
+def test_dead_delivery_is_queued_again(monitor: Run, store: Store, name: str) -> None:
+    delivery_id = commit(store)
+    store.settle(delivery_id, DeliveryState.DEAD, make.NOW)
+    result = monitor("outbox", "retry", name if name == "--dead" else delivery_id)
+    assert (result.exit_code, result.output) == (0, "1 to be tried again\n")
+    assert store.outbox_counts() == {"queued": 1}
+
+
+def test_delivery_that_was_sent_is_left_as_it_is(monitor: Run, store: Store) -> None:
+    delivery_id = commit(store)
+    store.settle(delivery_id, DeliveryState.SENT, make.NOW, receipt="ts1")
+    for command in (["retry", delivery_id], ["drop", delivery_id, "--reason", "no"]):
+        result = monitor("outbox", *command)
+        assert (result.exit_code, result.stderr) == (1, f"monitor: {delivery_id} is sent: left as it is\n")
+
+
+def test_delivery_is_dropped_for_a_reason_and_by_somebody(
+    monitor: Run, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USER", "nina")
+    delivery_id = commit(store)
+    assert monitor("outbox", "drop", delivery_id).exit_code == 2
+    assert monitor("outbox", "drop", delivery_id, "--reason", "told by phone").output == "1 dropped\n"
+    [dropped] = store.deliveries()
+    assert (dropped.state, dropped.reason) == (DeliveryState.DROPPED, "told by phone")
+    assert store.events_of(delivery_id)[-1].detail == "nina: told by phone"
+
+
+def test_retry_needs_to_know_what(monitor: Run, store: Store) -> None:
+    commit(store)
+    assert monitor("outbox", "retry").exit_code == 2
+
+
+@pytest.mark.parametrize(("command", "code"), [("list", 0), ("show x", 1), ("retry x", 1), ("drop x --reason y", 1)])
+def test_outbox_that_is_not_there_yet_is_not_made(monitor: Run, home: Path, command: str, code: int) -> None:
+    assert monitor("outbox", *command.split()).exit_code == code
+    assert not (home / "state").exists()
+
+
+def test_status_says_what_is_blocked_and_what_to_do(monitor: Run, store: Store) -> None:
+    commit(store)
+    store.block("C0NEWS", "slack: not_in_channel: the bot is not in the channel; /invite it", None, make.NOW)
+    assert "C0NEWS since 2024-10-29 14:30: slack: not_in_channel" in monitor("status").output
+    [blocked] = json.loads(monitor("status", "--json").output)["blocked"]
+    assert (blocked["channel"], blocked["waiting"]) == ("C0NEWS", 1)
+
+
+NAMED = 'state = "state"\nrules = "rules"\n[alerts]\nchannel = "#alerts"\n[ops]\nchannel = "alerts"\n'
+
+
+def test_channels_that_are_named_are_refused_where_there_is_slack(
+    monitor: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "monitor.toml").write_text(NAMED, encoding="utf-8")
+    assert monitor("check").exit_code == 0
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1-2")
+    for command in ("check", "run"):
+        result = monitor(command)
+        assert result.exit_code == 78
+        assert [line.partition("; ")[0] for line in result.stderr.splitlines()[-2:]] == [
+            'monitor: the configuration: alerts.channel: "#alerts" is a channel\'s name',
+            'the configuration: ops.channel: "alerts" is a channel\'s name',
+        ]
+
+
+def test_topic_whose_channel_is_named_is_refused_where_there_is_slack(
+    monitor: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = home / "rules" / "troops.toml"
+    topic.write_text(f'{TROOPS}\n[notify]\nchannel = "#troops"\n', encoding="utf-8")
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1-2")
+    result = monitor("check")
+    assert result.exit_code == 78
+    assert 'troops.toml: notify.channel: "#troops" is a channel\'s name; write its id' in result.stderr
+
+
 # -- help and usage -------------------------------------------------------------------------------
 
 
@@ -126,6 +279,8 @@ USAGE = {
     "feed of an unknown kind": ("feeds", "add", FEED, "--kind", "rumour"),
     "import of a file that is not there": ("feeds", "import", "nowhere.opml"),
     "topics by a broken pattern": ("rules", "test", "--run", "("),
+    "check of topics in another form": ("rules", "check", "--format", "yaml"),
+    "show of no topic": ("rules", "show"),
     "demo on a port that is none": ("demo", "--port", "70000"),
     "check of a feed that is no address and no file": ("feeds", "check", "nowhere.opml"),
     "check of a feed that is a folder": ("feeds", "check", "rules"),
@@ -144,6 +299,13 @@ USAGE = {
     "try over a file that is not there": ("rules", "try", "troops", "--archive", "nowhere.jsonl"),
     "diff against a folder that is not there": ("rules", "diff", "--against", "nowhere"),
     "diff in another format": ("rules", "diff", "--format", "poem"),
+    "silence of nothing": ("silence", "add", "--for", "2h"),
+    "silence without an end": ("silence", "add", "--topic", "troops"),
+    "silence with two ends": ("silence", "add", "--topic", "troops", "--for", "2h", "--until", "18:00"),
+    "silence until no time": ("silence", "add", "--topic", "troops", "--until", "tomorrow"),
+    "silence until a time that is over": ("silence", "add", "--topic", "troops", "--until", "2024-01-01 08:00"),
+    "silence of an unknown topic": ("silence", "add", "--topic", "troop", "--for", "2h"),
+    "end of a silence without a number": ("silence", "remove", "three"),
 }
 
 
@@ -163,11 +325,14 @@ def test_wrong_usage_says_so_on_stderr(monitor: Run, words: tuple[str, ...]) -> 
 #: every command that reads the configuration, as far as it goes without a model
 CONFIGURED = [
     ("check",), ("status",), ("status", "--json"), ("explain", "abcdef"), ("feeds", "list"), ("feeds", "add", FEED),
-    ("feeds", "remove", FEED), ("feeds", "export"), ("rules", "list"), ("rules", "check"), ("rules", "test"), ("run",),
+    ("feeds", "remove", FEED), ("feeds", "export"), ("rules", "list"), ("rules", "check"), ("rules", "test"),
+    ("rules", "show", "troops"), ("run",),
     ("once",), ("feeds", "check"), ("feeds", "check", FEED), ("feeds", "release", FEED), ("feeds", "drop", FEED),
     ("stories", "list"), ("stories", "show", "abcdef"), ("stories", "merge", "abcdef", "fedcba"),
     ("stories", "split", "abcdef"), ("explain", "abcdef", "fedcba"),
     ("rules", "try", "troops"), ("rules", "diff"),
+    ("stories", "split", "abcdef"), ("explain", "abcdef", "fedcba"), ("silence", "list"), ("silence", "remove", "1"),
+    ("silence", "add", "--topic", "troops", "--for", "2h"), ("digest",), ("digest", "--now"),
 ]  # fmt: skip
 
 
@@ -180,7 +345,10 @@ def test_bad_configuration_ends_with_78(monitor: Run, home: Path, words: tuple[s
 def test_bad_configuration_is_told_with_all_problems(monitor: Run, home: Path) -> None:
     (home / "monitor.toml").write_text('sate = 1\n[polling]\ninterval = "1s"\n', encoding="utf-8")
     told = monitor("check").stderr.splitlines()
-    assert [line.removeprefix("monitor: ").partition(": ")[0] for line in told] == ["monitor.toml:1", "monitor.toml:3"]
+    assert [line.removeprefix("monitor: ").partition(": ")[0] for line in told] == [
+        "monitor.toml:1:1",
+        "monitor.toml:3:12",
+    ]
 
 
 def test_bad_configuration_puts_nothing_on_stdout(monitor: Run, home: Path) -> None:
@@ -198,7 +366,7 @@ def test_configuration_can_be_named_in_the_environment(
 ) -> None:
     (home / "other.toml").write_text('rules = "elsewhere"\n', encoding="utf-8")
     monkeypatch.setenv("MONITOR_CONFIG", "other.toml")
-    assert "elsewhere" in monitor("rules", "check").stdout
+    assert "elsewhere" in monitor("rules", "check", "--fast").stdout
 
 
 def test_token_that_is_none_ends_with_78(monitor: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +389,17 @@ def test_check_names_file_and_line_of_a_broken_topic(monitor: Run, home: Path) -
     broken.write_text('title = "Grain"\ndescription = "Grain leaves."\nseverity = "hihg"\n', encoding="utf-8")
     result = monitor("check")
     assert result.exit_code == 1
-    assert f"{broken}:3: severity" in result.stdout
+    assert f"{broken}:3:12: severity" in result.stdout
+
+
+def test_check_names_file_and_line_of_a_channel_whose_sink_is_unknown(monitor: Run, home: Path) -> None:
+    sink = '[[sink]]\nname = "desk"\nkind = "apprise"\nurl = "$DESK"\n'
+    (home / "monitor.toml").write_text(sink, encoding="utf-8")
+    topic = home / "rules" / "grain.toml"
+    topic.write_text('title = "Grain"\ndescription = "Grain leaves."\n[notify]\nchannel = "dask:"\n', encoding="utf-8")
+    result = monitor("check")
+    assert result.exit_code == 1
+    assert f'{topic}:4:11: notify.channel: monitor.toml has no [[sink]] "dask"; did you mean "desk"?' in result.stdout
 
 
 def test_check_of_an_empty_folder_of_topics_ends_with_1(monitor: Run, home: Path) -> None:
@@ -254,7 +432,7 @@ def test_rules_are_listed_for_programs(monitor: Run) -> None:
 
 def test_try_of_a_topic_that_is_none_names_the_nearest(monitor: Run) -> None:
     result = monitor("rules", "try", "trops")
-    assert (result.exit_code, "do you mean troops?" in result.stderr) == (1, True)
+    assert (result.exit_code, 'did you mean "troops"?' in result.stderr) == (1, True)
 
 
 def test_try_where_nothing_was_seen_ends_with_69(monitor: Run, home: Path) -> None:
@@ -274,16 +452,134 @@ def test_diff_with_the_same_folder_finds_nothing(monitor: Run) -> None:
 
 
 def test_rules_check_counts_the_good_ones(monitor: Run) -> None:
-    result = monitor("rules", "check")
-    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, f"1 topics are well in {Path.cwd() / 'rules'}")
+    result = monitor("rules", "check", "--fast")
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, f"1 topic is well in {Path.cwd() / 'rules'}")
 
 
 def test_rules_check_tells_all_problems_at_once(monitor: Run, home: Path) -> None:
     (home / "rules" / "a.toml").write_text('title = "A"\n', encoding="utf-8")
     (home / "rules" / "b.toml").write_text("= 1\n", encoding="utf-8")
-    result = monitor("rules", "check")
+    result = monitor("rules", "check", "--fast")
     assert result.exit_code == 1
     assert all(f"rules/{name}.toml" in result.stdout for name in "ab")
+
+
+def test_rules_check_fails_on_a_warning_if_it_is_strict(monitor: Run, home: Path) -> None:
+    (home / "rules" / "troops.toml").write_text(TROOPS.partition("[[tests]]")[0], encoding="utf-8")
+    assert monitor("rules", "check", "--fast").exit_code == 0
+    strict = monitor("rules", "check", "--fast", "--strict")
+    assert (strict.exit_code, "warning: no [[tests]]" in strict.stdout) == (1, True)
+
+
+def test_rules_check_asks_for_what_the_policy_says(monitor: Run, home: Path) -> None:
+    (home / "monitor.toml").write_text('[rules_policy]\nowner = "error"\n', encoding="utf-8")
+    result = monitor("rules", "check", "--fast")
+    assert (result.exit_code, "rules/troops.toml:1:1: no owner; say whom" in result.stdout) == (1, True)
+
+
+def test_rules_check_of_one_file_speaks_of_that_alone(monitor: Run, home: Path) -> None:
+    (home / "rules" / "a.toml").write_text('title = "A"\n', encoding="utf-8")
+    (home / "rules" / "b.toml").write_text(TROOPS, encoding="utf-8")
+    assert "a.toml" not in monitor("rules", "check", "--fast", "rules/b.toml").stdout
+    twice = monitor("rules", "check", "--fast", "rules/troops.toml").stdout
+    assert "rules/troops.toml:1:9: title: the topic b has the title" in twice
+    assert monitor("rules", "check", "--fast", "rules/troops.toml", "rules").stdout.count("a.toml") == 1
+
+
+def test_rules_check_shows_the_line_if_asked(monitor: Run, home: Path) -> None:
+    (home / "rules" / "troops.toml").write_text(TROOPS.replace("title", "titel", 1), encoding="utf-8")
+    lines = monitor("rules", "check", "--fast", "--show-source").stdout.splitlines()
+    assert lines[-2:] == ['    titel = "North Korean troops in Russia"', "    ^"]
+    assert "    ^" not in monitor("rules", "check", "--fast").stdout
+
+
+def test_rules_check_answers_programs(monitor: Run, home: Path) -> None:
+    (home / "rules" / "a.toml").write_text('title = "A"\ndescription = "B"\nseverity = 1\n', encoding="utf-8")
+    [error] = json.loads(monitor("rules", "check", "--fast", "--format", "json").stdout)["problems"]
+    assert (error["line"], error["column"], error["level"]) == (3, 12, "error")
+    github = monitor("rules", "check", "--fast", "--format", "github").stdout
+    assert github.startswith("::error file=rules/a.toml,line=3,col=12::severity: 1 is none of")
+    suite = ElementTree.fromstring(monitor("rules", "check", "--fast", "--format", "junit").stdout)  # noqa: S314 - ours
+    assert [(case.get("name"), len(case)) for case in suite] == [("rules/a.toml", 1), ("rules/troops.toml", 0)]
+
+
+@pytest.mark.usefixtures("store")
+def test_rules_check_knows_the_feed_list_and_the_channels(
+    monitor: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scoped = TROOPS + '[scope]\nsources = ["Wier"]\n[notify]\nchannel = "#desk"\n'
+    (home / "rules" / "troops.toml").write_text(scoped, encoding="utf-8")
+    result = monitor("rules", "check", "--fast")
+    assert (result.exit_code, "scope.sources: no feed on the list is" in result.stdout) == (0, True)
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1234567890-abcdef")
+    result = monitor("rules", "check", "--fast")
+    assert (result.exit_code, '"#desk" is a channel\'s name, and Slack wants its id' in result.stdout) == (1, True)
+
+
+def test_fast_rules_check_loads_no_model_and_makes_no_state(home: Path) -> None:
+    program = (
+        "import sys, monitor.cli; from click.testing import CliRunner; "
+        "result = CliRunner().invoke(monitor.cli.main, ['rules', 'check', '--fast']); "
+        "print(result.exit_code, *sorted(name for name in sys.modules if '.' not in name))"
+    )
+    done = subprocess.run(  # noqa: S603 - our own text
+        [sys.executable, "-c", program], cwd=home, capture_output=True, text=True, timeout=60, check=True
+    )
+    code, *loaded = done.stdout.split()
+    assert (code, {"torch", "sentence_transformers", "aiohttp", "py3langid"} & set(loaded)) == ("0", set())
+    assert not (home / "state").exists()
+
+
+# -- the hook -------------------------------------------------------------------------------------
+
+
+def test_hook_of_pre_commit_refuses_a_broken_topic(home: Path) -> None:
+    """The entry as .pre-commit-hooks.yaml has it, run in a repository as pre-commit would run it."""
+    root = Path(__file__).parents[1]
+    hook = dict(re.findall(r"^[ -] (\w+): (.+)$", (root / ".pre-commit-hooks.yaml").read_text("utf-8"), re.MULTILINE))
+    assert (hook["pass_filenames"], hook["language"]) == ("false", "system")
+    assert re.search(hook["files"].strip("'"), "rules/grain.toml")
+    program, *arguments = shlex.split(hook["entry"])
+    assert program == "monitor"
+    git = shutil.which("git") or pytest.skip("no git")
+    subprocess.run([git, "init", "--quiet"], cwd=home, check=True)  # noqa: S603 - our own words
+
+    def commit() -> subprocess.CompletedProcess[str]:
+        subprocess.run([git, "add", "."], cwd=home, check=True)  # noqa: S603 - our own words
+        return subprocess.run(  # noqa: S603 - our own words
+            [sys.executable, "-m", "monitor", *arguments], cwd=home, capture_output=True, text=True, timeout=60, check=False,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(root)},
+        )  # fmt: skip
+
+    assert commit().returncode == 0
+    (home / "rules" / "grain.toml").write_text('title = "Grain"\nseverity = high\n', encoding="utf-8")
+    refused = commit()
+    assert (refused.returncode, "rules/grain.toml:2:12: not valid TOML" in refused.stdout) == (1, True)
+
+
+# -- show and schema ------------------------------------------------------------------------------
+
+
+def test_topic_is_shown_with_every_default(monitor: Run, home: Path) -> None:
+    shown = monitor("rules", "show", "troops").stdout
+    assert 'noise = "1/2000"' in shown
+    assert "# max_age: not set" in shown
+    (home / "rules" / "troops.toml").write_text(shown, encoding="utf-8")
+    assert monitor("rules", "show", "troops").stdout == shown
+    assert json.loads(monitor("rules", "show", "troops", "--json").stdout)["scope"]["max_age"] is None
+
+
+def test_topic_that_is_not_there_or_broken_cannot_be_shown(monitor: Run, home: Path) -> None:
+    missing = monitor("rules", "show", "trops")
+    assert (missing.exit_code, 'did you mean "troops"?' in missing.stderr) == (1, True)
+    (home / "rules" / "troops.toml").write_text("= 1\n", encoding="utf-8")
+    broken = monitor("rules", "show", "troops")
+    assert (broken.exit_code, "troops.toml:1:1: not valid TOML" in broken.stdout) == (1, True)
+
+
+def test_schema_is_written(monitor: Run) -> None:
+    published = Path(__file__).parents[1] / "deploy" / "topic.schema.json"
+    assert monitor("rules", "schema").stdout == published.read_text(encoding="utf-8")
 
 
 # -- feeds ----------------------------------------------------------------------------------------
@@ -475,7 +771,8 @@ def test_status_before_the_first_run_says_so(monitor: Run) -> None:
 
 def test_status_before_the_first_run_is_empty_for_programs(monitor: Run) -> None:
     assert json.loads(monitor("status", "--json").stdout) == {
-        "totals": {}, "outbox": {}, "verdicts": {}, "failing": [], "conditions": [], "outage": None, "model": "",
+        "totals": {}, "outbox": {}, "held": {}, "verdicts": {}, "failing": [], "conditions": [], "outage": None, "model": "",
+        "blocked": [], "canary": None, "trouble": "",
     }  # fmt: skip
 
 
@@ -517,6 +814,16 @@ def test_status_tells_an_outage_of_our_own(monitor: Run, store: Store) -> None:
     assert json.loads(monitor("status", "--json").stdout)["outage"] == "2024-10-29T14:30:00+00:00"
     store.commit_review([replace(outage, absent_since=make.NOW)], None, make.NOW)
     assert json.loads(monitor("status", "--json").stdout)["outage"] is None
+
+
+def test_status_ends_with_1_while_the_monitor_cannot_work(monitor: Run, store: Store, home: Path) -> None:  # noqa: ARG001
+    with Lock(home / "state") as lock:
+        lock.note("since 14:20 UTC nothing is polled or sent: the database cannot be written")
+        result = monitor("status")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "monitor: since 14:20 UTC nothing is polled or sent: the database cannot be written\n",
+    )
 
 
 def test_status_is_well_though_feeds_are_not(monitor: Run, store: Store) -> None:
@@ -575,6 +882,95 @@ def test_explain_of_an_item_beside_itself_ends_with_1(monitor: Run, store: Store
     commit(store)
     result = monitor("explain", make.item().id, make.item().link)
     assert (result.exit_code, "is that same item" in result.stderr) == (1, True)
+
+
+# -- silences and digests -------------------------------------------------------------------------
+
+
+def test_silence_is_added_listed_and_removed(monitor: Run, store: Store) -> None:
+    words = ("silence", "add", "--topic", "TROOPS", "--source", "harbour wire", "--words", "kursk", "--for", "2h")
+    added = monitor(*words, "--comment", "known", "--author", "ann")
+    assert added.stdout.startswith("silence 1 holds topic troops, source Harbour Wire, “kursk” until 20")
+    [one] = store.silences(datetime.now(UTC))
+    assert (one.topic, one.source, one.words, one.author, one.comment) == (
+        "troops",
+        "Harbour Wire",
+        ("kursk",),
+        "ann",
+        "known",
+    )
+    assert timedelta(minutes=119) < one.until - datetime.now(UTC) <= timedelta(hours=2)
+    listed = monitor("silence", "list").stdout
+    assert "topic troops, source Harbour Wire, “kursk”" in listed
+    assert "known" in listed
+    assert monitor("silence", "remove", "1").stdout == "silence 1 is over; what it held is told by the next digest\n"
+    assert json.loads(monitor("silence", "list", "--json").stdout) == []
+    [over] = json.loads(monitor("silence", "list", "--all", "--json").stdout)
+    assert (over["id"], over["words"]) == (1, ["kursk"])
+    again = monitor("silence", "remove", "1")
+    assert (again.exit_code, "no silence 1 is in force" in again.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "meant"),
+    [
+        ("--topic", "troop", "did you mean 'troops'?"),
+        ("--source", "Harbor Wire", "did you mean 'Harbour Wire'?"),
+        ("--channel", "#general", "known are: terminal"),
+    ],
+)
+def test_silence_with_a_slip_in_it_is_refused(monitor: Run, store: Store, option: str, value: str, meant: str) -> None:
+    result = monitor("silence", "add", option, value, "--for", "2h")
+    assert (result.exit_code, f"{option}: {value!r} is not known; {meant}" in result.stderr) == (2, True)
+    assert store.silences() == []
+
+
+def test_silence_until_an_hour_is_until_it_is_next(monitor: Run, home: Path, store: Store) -> None:
+    (home / "monitor.toml").write_text('rules = "rules"\n[alerts]\ntimezone = "Asia/Kathmandu"\n', encoding="utf-8")
+    assert monitor("silence", "add", "--topic", "troops", "--until", "08:00").exit_code == 0
+    [one] = store.silences()
+    assert one.until.astimezone(UTC).strftime("%H:%M") == "02:15"
+    assert timedelta(0) < one.until - datetime.now(UTC) <= timedelta(days=1)
+
+
+def test_silence_of_a_story_goes_by_the_beginning_of_an_item(monitor: Run, store: Store) -> None:
+    commit(store)
+    assert monitor("silence", "add", "--story", make.item().id[:8], "--for", "2h").exit_code == 0
+    assert store.silences()[0].story == "story-1"
+
+
+def use_up(store: Store) -> None:
+    """One alert that is over the budget."""
+    store.hold({commit(store): Hold(HoldReason.BUDGET, because="100 a day in C0NEWS")}, make.NOW)
+
+
+def test_status_counts_what_is_held_by_reason(monitor: Run, store: Store) -> None:
+    use_up(store)
+    assert "held: budget" in monitor("status").stdout
+    assert json.loads(monitor("status", "--json").stdout)["held"] == {"budget": 1}
+    assert 'news_monitor_held_alerts{reason="budget"} 1' in monitor("status", "--metrics").stdout
+
+
+def test_explain_says_until_when_an_alert_is_held(monitor: Run, store: Store) -> None:
+    use_up(store)
+    told = monitor("explain", make.item().id).stdout.splitlines()[-1]
+    assert "held for budget (100 a day in C0NEWS), until the channel's next digest, 20" in told
+
+
+def test_digest_is_shown_and_made_only_when_asked_to(monitor: Run, store: Store) -> None:
+    use_up(store)
+    for words in (("digest",), ("digest", "--now", "--dry-run")):
+        shown = monitor(*words).stdout
+        assert shown.startswith("C0NEWS\n▤ Daily digest, ")
+        assert make.item().title in shown
+        assert store.held_counts() == {"budget": 1}
+    assert monitor("digest", "--now", "--channel", "C0OTHER").stderr == "monitor: nothing to tell in C0OTHER\n"
+    assert monitor("digest", "--now").stdout == "queued for C0NEWS: 1 stories\n"
+    [made] = store.deliveries(DeliveryState.QUEUED)
+    assert (made.alert.kind, store.held_counts()) == (AlertKind.DIGEST, {})
+    assert make.item().title in monitor("outbox", "show", made.alert.id[:8]).stdout
+    assert "daily digest" in monitor("outbox", "list").stdout
+    assert monitor("digest").stderr == "monitor: nothing to tell\n"
 
 
 # -- stories --------------------------------------------------------------------------------------
@@ -782,6 +1178,15 @@ def test_replay_leaves_no_state(monitor: Run, home: Path) -> None:
 
 
 @pytest.mark.model
+def test_rules_check_asks_the_models_too(monitor: Run, home: Path) -> None:
+    assert monitor("rules", "check").exit_code == 0
+    against = TROOPS.replace("[terms]", '[terms]\nexclude = ["kursk"]')
+    (home / "rules" / "troops.toml").write_text(against, encoding="utf-8")
+    (home / "past.jsonl").write_text('{"id": 1, "title": "Rain expected"}\n', encoding="utf-8")
+    result = monitor("rules", "check", "--archive", "past.jsonl")
+    assert (result.exit_code, "examples: the topic would not take \"Kim's troops" in result.stdout) == (1, True)
+
+
 def test_rules_test_passes_what_holds(monitor: Run) -> None:
     result = monitor("rules", "test")
     assert (result.exit_code, result.stdout) == (0, "2 passed, 0 failed\n")

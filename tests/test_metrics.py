@@ -7,11 +7,11 @@ from datetime import timedelta
 import make
 
 from monitor.metrics import METRICS, metrics
-from monitor.model import Condition, DeliveryState, FeedState, Verdict
+from monitor.model import Condition, DeliveryState, FeedState, HoldReason, Verdict
 
 
 def lines(*states: FeedState, outage: bool = False) -> list[str]:
-    return metrics(states, 3, {"alert": 2}, {"sent": 1}, outage=outage, now=make.NOW).splitlines()
+    return metrics(states, 3, {"alert": 2}, {"sent": 1}, {"budget": 3}, outage=outage, now=make.NOW).splitlines()
 
 
 def test_every_metric_is_typed_told_and_there_from_the_beginning() -> None:
@@ -31,6 +31,8 @@ def test_every_word_has_its_number() -> None:
         assert f'news_monitor_items{{verdict="{verdict}"}} {2 if verdict is Verdict.ALERT else 0}' in shown
     for state in DeliveryState:
         assert f'news_monitor_outbox{{state="{state}"}} {1 if state is DeliveryState.SENT else 0}' in shown
+    for reason in HoldReason:
+        assert f'news_monitor_held_alerts{{reason="{reason}"}} {3 if reason is HoldReason.BUDGET else 0}' in shown
 
 
 def test_feeds_are_counted() -> None:

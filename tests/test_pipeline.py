@@ -454,13 +454,15 @@ def states(world: World) -> list[str]:
 
 
 LOST = MaybeAccepted("slack: no usable answer (timed out)")
+#: whole, one section, plain text, title and link
+RUNGS = 4
 
 #: how the only try ends -> state, messages in the channel
 ENDS = {
     "accepted": (None, "sent", 1),
     "refused for now": (NotAccepted(RETRY), "queued", 0),
     "refused until a person acts": (Misconfigured("not_in_channel"), "blocked", 0),
-    "refused for good": (Unacceptable("invalid_blocks"), "dead", 0),
+    "refused as it was": (Unacceptable("invalid_blocks"), "sent", 1),
     "answer lost, not accepted": (LOST, "unknown", 0),
     "answer lost, accepted": (Landed(LOST), "unknown", 1),
 }
@@ -545,12 +547,14 @@ async def test_reply_waits_for_a_root_that_waits() -> None:
     assert world.told() == [ROOT_TROOPS, REPLY_RETOLD]
 
 
-async def test_blocked_alert_is_not_tried_again() -> None:
-    world = await with_news(Misconfigured("not_in_channel"))
-    for _ in range(3):
+async def test_blocked_alert_is_not_tried_again_until_it_is_time_to_probe() -> None:
+    world = await with_news(*[Misconfigured("not_in_channel")] * 9)
+    tries = []
+    for _ in range(4):
         await world.deliver()
-        world.wait(days=1)
-    assert (len(world.sink.tries), states(world)) == (1, ["blocked"])
+        tries.append(len(world.sink.tries))
+        world.wait(minutes=7.5)
+    assert (tries, states(world)) == ([1, 1, 2, 2], ["blocked"])
 
 
 async def test_blocked_alert_is_sent_after_a_restart() -> None:
@@ -562,17 +566,17 @@ async def test_blocked_alert_is_sent_after_a_restart() -> None:
 
 
 async def test_dead_alert_stays_visible_with_its_reason() -> None:
-    world = await with_news(Unacceptable("invalid_blocks: no text"))
+    world = await with_news(*[Unacceptable("invalid_blocks: no text")] * RUNGS)
     await world.deliver()
     world.wait(days=1)
     world.restart()
     await world.deliver()
     [delivery] = world.store.deliveries(DeliveryState.DEAD)
-    assert (delivery.error, len(world.sink.tries)) == ("invalid_blocks: no text", 1)
+    assert (delivery.error, len(world.sink.tries)) == ("invalid_blocks: no text", RUNGS)
 
 
 async def test_dead_alert_holds_up_no_other() -> None:
-    world = await with_news(Unacceptable("invalid_blocks"))
+    world = await with_news(*[Unacceptable("invalid_blocks")] * RUNGS)
     await world.publish(WIRE, SHIPS)
     await world.deliver()
     assert world.told() == [ROOT_SHIPS]
@@ -876,7 +880,7 @@ async def test_edit_of_an_item_that_waits_is_what_is_told() -> None:
 
 
 async def test_root_that_waited_and_is_refused_holds_nothing_back() -> None:
-    world = await with_wait(Unacceptable("invalid_blocks"))
+    world = await with_wait(*[Unacceptable("invalid_blocks")] * RUNGS)
     world.wait(hours=6)
     await world.deliver()
     assert states(world) == ["dead"]
@@ -961,8 +965,10 @@ async def test_replies_of_a_refused_message_are_told_by_themselves() -> None:
     world = await with_replies(Unacceptable("invalid_blocks"))
     world.wait(minutes=10)
     await world.deliver()
-    assert states(world) == ["sent", "sent", "dead", "sent"]
-    assert world.told()[-1] == f"reply: {TROOPS_UNNAMED_TOLD[0]}"
+    assert states(world) == ["sent", "sent", "sent", "queued"]
+    world.wait(minutes=30)
+    await world.deliver()
+    assert world.told()[2:] == [f"reply: {title}" for title, _ in (TROOPS_AGAIN, TROOPS_UNNAMED_TOLD)]
 
 
 # -- stories that escalate ------------------------------------------------------------------------

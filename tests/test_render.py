@@ -1,210 +1,20 @@
-"""Golden files hold whole messages. After an intended change run this file with GOLDEN=write, and read the diff."""
+"""What any message must hold to, whatever a feed says; the words in it. Whole ones are held by test_golden."""
 
-import json
 import math
-import os
-import unicodedata
+import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import make
 import pytest
+from hostile import flaws, is_readable, messages, rungs, title
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from messages import GREW, VOICES, batch, batch_of_many, rendered
 
-from monitor.model import Alert, AlertKind, Corroboration, Escalation, MatchOutcome, Message, Notice, Severity
-from monitor.render import render, render_notice, why
-
-GOLDEN = Path(__file__).parent / "data" / "golden"
-
-
-# -- whole messages --------------------------------------------------------------------------------
-
-
-def root_en() -> Alert:
-    return make.alert(sources=("Harbour Wire", "Pravda Ridge", "Institute for Maps"))
-
-
-def root_ru_two_topics() -> Alert:
-    return make.alert(
-        item=make.item(
-            feed=make.feed(
-                url="https://rs.example/rss",
-                title="Rossiya Segodnya",
-                kind="state media",
-                country="Russia",
-                language="ru",
-            ),
-            title="В Курскую область прибыли военные из КНДР, сообщили в Сеуле",
-            text="Около трёх тысяч военнослужащих переброшены на запад России, утверждает южнокорейская разведка. " * 4,
-            link="https://rs.example/20241028/kndr-1980.html?a=1&b=2",
-            published=datetime(2024, 10, 28, 23, 50, tzinfo=UTC),
-            first_seen=datetime(2024, 10, 29, 14, 26, tzinfo=UTC),
-        ),
-        matches=(
-            make.match(nearest="Северокорейские солдаты прибыли в Россию", terms=("кндр*", "военн*"), score=5.4),
-            make.match(topic="brics", outcome=MatchOutcome.MATCHED_TERM, terms=("brics pay",), score=0.2),
-        ),
-        titles={"dprk-troops": "North Korean troops in Russia", "brics": "BRICS Clear"},
-        severity=Severity.CRITICAL,
-    )
-
-
-def reply() -> Alert:
-    return make.alert(
-        kind=AlertKind.REPLY,
-        parent="root",
-        item=make.item(
-            feed=make.feed(title="新海日报", kind="state media", country="China", language="zh"),
-            title="韩国国家情报院称朝鲜军人已抵达库尔斯克附近",
-            link="https://xinhai.example/2024/10/29/1.html",
-            published=None,
-        ),
-        sources=("Harbour Wire", "新海日报"),
-    )
-
-
-def hostile() -> Alert:
-    title = "<!channel> *bold* _it_ `x` ~y~ <http://evil|x> @here #general \u202egnp.exe\u200b\x1b[31m\nAT&T"
-    return make.alert(
-        item=make.item(
-            feed=make.feed(title="<@U0BOSS> Wire\u2066", kind="*wire*", country="\x07Utopia"),
-            title=title,
-            text="<!here> & more\r\n\r\n<https://evil.example|free money>\x00",
-            link="https://evil.example/a|b>c<d e\u202ef?x=1&y=`2`",
-        ),
-        matches=(make.match(nearest="<!everyone> *now*", terms=("<x>",)),),
-        titles={"dprk-troops": "Topic <!channel> & *co*"},
-    )
-
-
-def long_title() -> Alert:
-    return make.alert(item=make.item(title="& тревога " * 500, text="<" * 5_000, link="https://x.example/" + "&" * 900))
-
-
-def no_link() -> Alert:
-    return make.alert(item=make.item(link="", text="", feed=make.feed(title="", kind="", country="")))
-
-
-def edit_of_title() -> Alert:
-    return make.alert(
-        kind=AlertKind.REPLY,
-        parent="root",
-        formerly="North Korean troops seen near Kursk, Seoul says",
-        item=make.item(title="North Korean troops not seen near Kursk after all, Seoul says", revision=1),
-    )
-
-
-def edit_of_text() -> Alert:
-    """The title is what it was: it is not told twice."""
-    return make.alert(kind=AlertKind.REPLY, parent="root", formerly=make.item().title, item=make.item(revision=2))
-
-
-def late() -> Alert:
-    return make.alert(item=make.item(published=make.NOW - timedelta(hours=3, minutes=4)))
-
-
-VOICES = (
-    make.voice("Harbour Wire", kind="wire", country="United Kingdom"),
-    make.voice("Pravda Ridge", kind="state media", country="Russia"),
-    make.voice("Institute for Maps"),
-)
-
-
-def corroborated() -> Alert:
-    return make.alert(
-        sources=(*(voice.source for voice in VOICES), "Copy Desk"), independent=VOICES, corroboration=Corroboration(3)
-    )
-
-
-def single_source() -> Alert:
-    return make.alert(independent=VOICES[:1], corroboration=Corroboration(3, 2))
-
-
-def two_not_yet_three() -> Alert:
-    return make.alert(sources=("Harbour Wire", "Pravda Ridge"), independent=VOICES[:2], corroboration=Corroboration(3))
-
-
-def escalation() -> Alert:
-    return replace(reply(), escalation=Escalation(6, 4, timedelta(hours=1)), broadcast=True)
-
-
-def batch() -> list[Alert]:
-    """In one message: a reply, an edit, and one that escalates."""
-    edit = edit_of_title()
-    minutes = [
-        replace(told, item=replace(told.item, published=make.NOW - timedelta(minutes=ago)))
-        for told, ago in ((reply(), 9), (replace(edit, created=make.NOW - timedelta(minutes=7)), 60), (escalation(), 5))
-    ]
-    return [minutes[1], minutes[0], minutes[2]]
-
-
-def batch_of_many() -> list[Alert]:
-    """The latest stand first, and the oldest are counted."""
-    return [
-        replace(
-            hostile(),
-            kind=AlertKind.REPLY,
-            item=replace(
-                hostile().item, title=f"{n} {hostile().item.title}", published=make.NOW - timedelta(minutes=n)
-            ),
-        )
-        for n in range(14)
-    ]
-
-
-def notice() -> Notice:
-    feed = "https://harbourwire.example/" + "feeds/of/every/desk/" * 3 + "rss.xml"
-    storm = (
-        "Harbour Wire: storm — 30 items are held back: much that is old became new at once. "
-        f"Tell them: monitor feeds release {feed} · forget them: monitor feeds drop {feed}"
-    )
-    lines = [storm, "新海日报: failing — http 503 for 3 days", "our own network: no longer outage, since 14:02 UTC"]
-    return Notice("n1", "C0OPS", "\n".join(lines), make.NOW)
-
-
-def notice_of_a_bad_day() -> Notice:
-    lines = [
-        f"<!channel> *Outlet* {n} & Co\u202e: stale — answers, but its newest item is 9 days old" for n in range(20)
-    ]
-    return Notice("n2", "C0OPS", "\n".join([*lines, "and 7 more: monitor status"]), make.NOW)
-
-
-ALERTS = [
-    root_en, root_ru_two_topics, reply, hostile, long_title, no_link, edit_of_title, edit_of_text, late, corroborated,
-    single_source, two_not_yet_three, escalation, batch, batch_of_many, notice, notice_of_a_bad_day,
-]  # fmt: skip
-
-
-def rendered(told: Alert | Notice | list[Alert]) -> Message:
-    if isinstance(told, list):
-        return render(told[0], told[1:])
-    return render_notice(told) if isinstance(told, Notice) else render(told)
-
-
-@pytest.mark.parametrize("make_alert", ALERTS)
-def test_slack_shows_what_was_agreed(make_alert):
-    message = rendered(make_alert())
-
-    shown = json.dumps({"text": message.text, "blocks": message.blocks}, indent=1, ensure_ascii=False) + "\n"
-
-    assert shown == agreed(f"{make_alert.__name__}.json", shown)
-
-
-@pytest.mark.parametrize("make_alert", ALERTS)
-def test_terminal_shows_what_was_agreed(make_alert):
-    shown = rendered(make_alert()).terminal + "\n"
-
-    assert shown == agreed(f"{make_alert.__name__}.txt", shown)
-
-
-def agreed(name: str, shown: str) -> str:
-    path = GOLDEN / name
-    if os.environ.get("GOLDEN") == "write":
-        path.write_text(shown, encoding="utf-8")
-    return path.read_text(encoding="utf-8")
-
+from monitor.model import Alert, AlertKind, Corroboration, Escalation, Growth, MatchOutcome, Message, Notice
+from monitor.phrases import why
+from monitor.render import degraded, render
 
 # -- whatever a feed says --------------------------------------------------------------------------
 
@@ -255,31 +65,21 @@ def texts(message: Message) -> list[str]:
     return shown
 
 
-def columns(line: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line if not unicodedata.combining(c))
-
-
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(alerts() | notices() | batches())
-def test_whatever_a_feed_says_slack_takes_it_and_runs_none_of_it(alert):
-    message = rendered(alert)
-    own_link = "<https://harbourwire.example/2024/10/29/troops|"
-    shown = texts(message)
-
-    assert len(message.blocks) <= 10
-    assert all(1 <= len(text) <= 2_500 for text in shown)
-    assert sum(map(len, shown[1:])) <= 10_000
-    assert sum(text.replace(own_link, "").count("<") for text in shown) == 0
-    assert {unicodedata.category(c) for c in "".join(shown) if c != "\n"}.isdisjoint({"Cc", "Cf", "Cs", "Zl", "Zp"})
+def test_whatever_a_feed_says_a_message_only_shows_it(alert):
+    assert [flaws(message, [make.item().link]) for message in rungs(rendered(alert))] == [[]] * 4
 
 
-@settings(max_examples=80, deadline=None)
-@given(alerts() | notices() | batches())
-def test_whatever_a_feed_says_a_terminal_only_shows_it(alert):
-    terminal = rendered(alert).terminal
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32))
+def test_hostile_title_is_shown_and_nothing_else_comes_of_it(seed):
+    draw = random.Random(seed)  # noqa: S311 - a seeded title
+    said = title(draw)
 
-    assert {unicodedata.category(c) for c in terminal if c != "\n"}.isdisjoint({"Cc", "Cf", "Cs", "Zl", "Zp"})
-    assert max(columns(line) for line in terminal.split("\n")) <= 100
+    for kind, whole in messages(said, draw):
+        assert [flaws(message) for message in rungs(whole)] == [[]] * 4, kind
+        assert is_readable(kind, whole, said), kind
 
 
 @settings(max_examples=60, deadline=None)
@@ -315,6 +115,36 @@ def test_title_of_nothing_visible_is_said_to_be_none():
     assert message.blocks[0]["text"]["text"] == "*(no title)*"
 
 
+# -- in less ---------------------------------------------------------------------------------------
+
+
+def test_rungs_say_less_and_less():
+    whole = rendered(batch())
+    first, second, third = (degraded(whole, rung) for rung in (1, 2, 3))
+
+    assert degraded(whole, 0) is whole
+    assert first.blocks[0]["text"]["text"] == second.text
+    assert (len(first.blocks), second.blocks, third.blocks) == (1, (), ())
+    assert third.text == f"{whole.text}\n<https://xinhai.example/2024/10/29/1.html>"
+    assert degraded(whole, 4) is None
+
+
+def test_rung_keeps_whole_lines_while_they_fit_and_shows_that_there_were_more():
+    line = {"type": "section", "text": {"type": "mrkdwn", "text": "<https://x.example/|" + "a" * 800 + ">"}}
+    whole = make.message(blocks=(line,) * 5)
+
+    assert [degraded(whole, 1).blocks[0]["text"]["text"], degraded(whole, 2).text] == [
+        "\n".join([line["text"]["text"]] * 3 + ["…"]),
+        "\n".join([line["text"]["text"]] * 4 + ["…"]),
+    ]
+
+
+def test_message_without_blocks_has_all_rungs():
+    whole = make.message(text="&amp;" * 1_000, blocks=())
+
+    assert [len(message.text) for message in rungs(whole)] == [5_000, 5_000, 3_496, 1_496]
+
+
 # -- why -------------------------------------------------------------------------------------------
 
 
@@ -331,7 +161,8 @@ def test_title_of_nothing_visible_is_said_to_be_none():
         ({"nearest": "", "terms": (), "score": 0.9}, "matched"),
         ({"nearest": "", "terms": (), "score": math.nan}, "matched"),
         ({"outcome": MatchOutcome.MATCHED_TERM, "terms": ("кндр*", "troops")}, "mentions “кндр…”, “troops”"),
-        ({"outcome": MatchOutcome.MATCHED_TERM, "terms": tuple("abcdef")}, "mentions “a”, “b”, “c”, “d” and 2 more"),
+        ({"outcome": MatchOutcome.MATCHED_TERM, "terms": tuple("abcdef")}, "mentions “a”, “b”, “c” and 3 more"),
+        ({"outcome": MatchOutcome.MATCHED_TERM, "terms": ("a*", "b"), "words": ("Ab", "ab")}, "mentions “ab”"),
         ({"outcome": MatchOutcome.MATCHED_TERM, "terms": ()}, "matched by term"),
     ],
 )
@@ -365,7 +196,7 @@ def test_time_is_told_as_short_as_it_is_clear(published, seen, said):
     item = make.item(published=utc(published) if published else None, first_seen=utc(seen))
 
     assert (
-        render(make.alert(item=item)).blocks[3]["elements"][0]["text"]
+        render(make.alert(item=item)).blocks[2]["elements"][0]["text"]
         == f"Harbour Wire · wire, United Kingdom · {said}"
     )
 
@@ -380,13 +211,26 @@ def utc(time: str) -> datetime:
 def test_text_that_repeats_the_headline_is_not_repeated():
     item = make.item(title="Troops seen", text="Troops seen. Seoul told lawmakers.")
 
-    assert render(make.alert(item=item)).blocks[2]["text"]["text"] == "Seoul told lawmakers."
+    assert render(make.alert(item=item)).blocks[3]["text"]["text"] == "Seoul told lawmakers."
 
 
 def test_text_that_only_begins_like_the_headline_is_whole():
     item = make.item(title="Kim", text="Kimchi exports rise")
 
-    assert render(make.alert(item=item)).blocks[2]["text"]["text"] == "Kimchi exports rise"
+    assert render(make.alert(item=item)).blocks[3]["text"]["text"] == "Kimchi exports rise"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a" * 150 + ". " + "B" * 200, "a" * 150 + ". …"),
+        ("a" * 100 + ". " + "B" * 200, "a" * 100 + ". " + "B" * 137 + "…"),
+        ("他" * 150 + "。" + "她" * 200, "他" * 150 + "。 …"),
+        ("A" * 150 + " said. The U.S. Coast Guard " + "b" * 200, "A" * 150 + " said. …"),
+    ],
+)
+def test_text_is_cut_after_a_sentence_where_one_ends_late_enough(text, said):
+    assert render(make.alert(item=make.item(text=text))).blocks[3]["text"]["text"] == said
 
 
 def test_single_source_is_not_counted():
@@ -396,7 +240,7 @@ def test_single_source_is_not_counted():
 def test_many_sources_are_counted_and_the_first_named():
     blocks = render(make.alert(sources=tuple("ABCDEF"))).blocks
 
-    assert blocks[-1]["elements"][0]["text"] == "6 sources so far: A, B, C, D and 2 more"
+    assert blocks[-1]["elements"][0]["text"] == "6 sources so far: A, B, C, D and 2 more · monitor explain 80666894"
 
 
 @pytest.mark.parametrize(
@@ -453,6 +297,65 @@ def test_batch_of_many_counts_those_that_it_does_not_show():
 
     assert [text.partition("|")[2].partition(" ")[0] for text in shown[1:8]] == list("0123456")
     assert shown[-1].startswith("and 7 more\n")
+
+
+RARE = "rarer than 1 in 12,000 ordinary items"
+COUNTS = "7 independent sources, 3 languages, 12 items"
+
+
+def test_sentence_further_down_is_quoted_in_place_of_the_lead():
+    match = make.match(unit="Pictures showed soldiers in Kursk.", nearest="Troops in Kursk", terms=(), score=0)
+    blocks = render(make.alert(matches=(match,))).blocks
+
+    assert blocks[3]["text"]["text"] == "Further down: “Pictures showed soldiers in Kursk.”"
+    assert blocks[4]["elements"][0]["text"] == "Why: resembles “Troops in Kursk”"
+
+
+def test_only_the_first_topic_says_all_of_its_reason():
+    second = make.match(topic="kursk", nearest="Fighting in Kursk", unit="Fighting went on.")
+    third = make.match(topic="brics", outcome=MatchOutcome.MATCHED_TERM, terms=("brics pay",))
+    why = render(make.alert(matches=(make.match(nearest="Troops in Kursk"), second, third))).blocks[4]["elements"][0][
+        "text"
+    ]
+
+    assert why.split("\n") == [
+        "Why: North Korean troops in Russia — resembles “Troops in Kursk”; mentions “troops”; " + RARE,
+        "kursk — its part “Fighting went on.” resembles “Fighting in Kursk”",
+        "brics — mentions “brics pay”",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "7 independent sources, 3 languages, 12 items, last 17:30 UTC · wire, state media and independent"),
+        ({"kinds": ("state media", "independent")}, f"{COUNTS}, last 17:30 UTC · state media and independent"),
+        ({"kinds": ("wire",), "latest": make.NOW + timedelta(days=1)}, f"{COUNTS}, last 14:30 UTC 30 Oct"),
+        ({"kinds": (), "closed": True}, f"{COUNTS}, last 17:30 UTC · story closed"),
+        ({"kinds": (), "silenced_by": "M. Okafor"}, f"{COUNTS}, last 17:30 UTC · silenced by M. Okafor"),
+        (
+            {"kinds": (), "silenced_by": "\u200b", "silenced_until": make.NOW},
+            f"{COUNTS}, last 17:30 UTC · silenced by somebody until 14:30 UTC",
+        ),
+        (
+            {"kinds": (), "sources": 1, "languages": 1, "items": 1},
+            "1 independent source, 1 item, last 17:30 UTC",
+        ),
+    ],
+)
+def test_root_says_how_far_its_story_has_come(fields, said):
+    message = render(make.alert(corroboration=Corroboration(3)), growth=replace(GREW, **fields))
+
+    assert message.blocks[-1]["elements"][0]["text"] == f"{said} · monitor explain 80666894"
+    assert message.text.endswith(f"(Harbour Wire; {said})")
+    assert "single source" not in str(message.blocks)
+
+
+def test_growth_counts_independent_sources_and_all_items():
+    copied = make.voice("Copy Desk", kind="trade press", own=False)
+    story = make.story(voices=(*VOICES, copied), items=5, languages=("en", "ru"))
+
+    assert Growth.of(story, closed=True) == Growth(3, ("wire", "state media"), 2, 5, story.latest, closed=True)
 
 
 def test_language_without_a_name_is_told_by_its_code():

@@ -376,9 +376,9 @@ def states(store: Store) -> dict[str, str]:
 
 
 def following(store: Store, hours: int = 0, gap: timedelta = timedelta(0)) -> str:
-    """The alert that goes out next, so many hours from now."""
+    """The alert that goes out next, so many hours from now; edits are none."""
     delivery = store.next_queued(NOW + timedelta(hours=hours), gap)
-    return delivery.alert.id if delivery else ""
+    return delivery.alert.id if delivery and delivery.growth is None else ""
 
 
 @pytest.mark.parametrize("sent", [True, False])
@@ -944,7 +944,7 @@ async def test_reply_of_a_batch_that_was_split_off_while_it_was_refused_for_good
     sink.outcomes.append(Unacceptable("invalid_blocks"))
     sink.rule_now = lambda: take_out(TROOPS_RETOLD[0])(world.store)
     await world.deliver()
-    assert world.told() == [f"root: {TROOPS[0]}", f"root: {TROOPS_RETOLD[0]}"]
+    assert world.told() == [f"root: {TROOPS[0]}", f"reply: {TROOPS_AGAIN[0]}", f"root: {TROOPS_RETOLD[0]}"]
 
 
 async def test_backfill_heeds_a_ruling_before_and_meanwhile(world: World, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
 from slack_server import FakeSlack
 
-from monitor.errors import MaybeAccepted, Misconfigured, NotAccepted, SendError, Unacceptable
+from monitor.errors import MaybeAccepted, Misconfigured, NotAccepted, RootGone, SendError, Unacceptable, Unreadable
 from monitor.model import AlertKind, Delivery, Notice, Severity
 from monitor.render import render_notice
 from monitor.send import SlackSink, TerminalSink, failure
@@ -66,6 +66,12 @@ def refusal(code, status=200, headers=None, **data):
     return SlackApiError("refused", response)
 
 
+def openssl(reason):
+    error = ssl.SSLError(1, reason)
+    error.reason = reason
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
@@ -73,11 +79,14 @@ def refusal(code, status=200, headers=None, **data):
         (URLError(ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")), NotAccepted),
         (URLError(socket.gaierror(socket.EAI_NONAME, "Name or service not known")), NotAccepted),
         (URLError(ssl.SSLCertVerificationError(1, "certificate has expired")), NotAccepted),
+        (URLError(openssl("WRONG_VERSION_NUMBER")), NotAccepted),
+        (URLError(openssl("TLSV1_ALERT_PROTOCOL_VERSION")), NotAccepted),
         # it may have arrived
         (URLError(ConnectionResetError()), MaybeAccepted),
         (URLError(BrokenPipeError()), MaybeAccepted),
         (URLError(TimeoutError("timed out")), MaybeAccepted),
         (URLError(ssl.SSLEOFError(8, "EOF occurred in violation of protocol")), MaybeAccepted),
+        (URLError(openssl("DECRYPTION_FAILED_OR_BAD_RECORD_MAC")), MaybeAccepted),
         (TimeoutError("timed out"), MaybeAccepted),
         (ConnectionResetError(), MaybeAccepted),
         (RemoteDisconnected("Remote end closed connection without response"), MaybeAccepted),
@@ -110,10 +119,16 @@ def refusal(code, status=200, headers=None, **data):
         (refusal("channel_not_found"), Misconfigured),
         (refusal("not_in_channel"), Misconfigured),
         (refusal("is_archived"), Misconfigured),
+        (refusal("is_inactive"), Misconfigured),
+        (refusal("not_allowed_token_type"), Misconfigured),
         (refusal("restricted_action"), Misconfigured),
         (refusal("restricted_action_thread_only_channel"), Misconfigured),
         (refusal("ekm_access_denied"), Misconfigured),
         (refusal("team_access_not_granted"), Misconfigured),
+        # what it answers, or edits, is not there
+        (refusal("thread_not_found"), RootGone),
+        (refusal("cannot_reply_to_message"), RootGone),
+        (refusal("message_not_found"), RootGone),
         # these very bytes
         (refusal("invalid_blocks"), Unacceptable),
         (refusal("invalid_blocks_format"), Unacceptable),
@@ -122,6 +137,8 @@ def refusal(code, status=200, headers=None, **data):
         (refusal("no_text"), Unacceptable),
         (refusal("too_many_attachments"), Unacceptable),
         (refusal("invalid_metadata_format"), Unacceptable),
+        (refusal("cant_update_message"), Unacceptable),
+        (refusal("edit_window_closed"), Unacceptable),
         (refusal("invalid_metadata_schema"), Unacceptable),
         # Slack's own trouble, and what nobody listed
         (refusal("internal_error"), MaybeAccepted),
@@ -134,6 +151,31 @@ def refusal(code, status=200, headers=None, **data):
 )
 def test_every_failure_has_its_class(error, outcome):
     assert type(failure(error)) is outcome
+
+
+@pytest.mark.parametrize(
+    ("code", "everywhere"),
+    [
+        ("invalid_auth", True),
+        ("missing_scope", True),
+        ("ekm_access_denied", True),
+        ("channel_not_found", False),
+        ("not_in_channel", False),
+        ("is_archived", False),
+        ("restricted_action_read_only_channel", False),
+        ("no_permission", False),
+    ],
+)
+def test_configuration_failure_is_of_the_token_or_of_one_channel(code, everywhere):
+    assert failure(refusal(code)).everywhere is everywhere
+
+
+def test_missing_scope_is_named():
+    said = str(failure(refusal("missing_scope", needed="chat:write", provided="identify")))
+
+    assert said == (
+        "slack: missing_scope: the app lacks a scope; add it under OAuth & Permissions, and install the app again: chat:write"
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,7 +223,12 @@ def test_post_carries_message_and_delivery_id(slack):
                 "blocks": [{"type": "section", "text": {"type": "plain_text", "text": "Troops seen near Kursk"}}],
                 "metadata": {
                     "event_type": "news_monitor_delivery",
-                    "event_payload": {"delivery_id": delivery.alert.id},
+                    "event_payload": {
+                        "delivery_id": delivery.alert.id,
+                        "kind": "root",
+                        "tells": [delivery.alert.id],
+                        "items": [delivery.alert.item.id],
+                    },
                 },
                 "parse": "none",
                 "link_names": False,
@@ -220,6 +267,42 @@ def test_notice_with_lost_answer_is_found(slack):
         sink(slack).send(notice())
 
     assert sink(slack).find(notice()) == slack.messages[0]["ts"]
+
+
+def test_edit_replaces_the_message_in_its_place(slack):
+    root = make.delivery()
+    ts = sink(slack).send(root)
+    edit = replace(root.alert, id="e1", kind=AlertKind.EDIT, parent=root.alert.id)
+
+    sink(slack).edit(make.delivery(alert=edit, thread=ts, message=make.message(text="HIGH: 2 sources")))
+
+    [message] = slack.messages
+    assert (message["ts"], message["text"], slack.delivery_ids()) == (ts, "HIGH: 2 sources", [root.alert.id])
+    assert "unfurl_links" not in slack.requests[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        ("accept_then_close", MaybeAccepted),
+        ("ratelimited", NotAccepted),
+        ("message_not_found", RootGone),
+        ("cant_update_message", Unacceptable),
+        ("is_inactive", Misconfigured),
+    ],
+)
+def test_failed_edit_is_sorted(slack, fault, outcome):
+    ts = sink(slack).send(make.delivery())
+    slack.fault(fault, method="chat.update")
+
+    with pytest.raises(outcome):
+        sink(slack).edit(make.delivery(alert=make.alert(kind=AlertKind.EDIT, parent="root"), thread=ts))
+
+
+def test_message_without_blocks_is_shown_by_its_text(slack):
+    sink(slack).send(make.delivery(message=make.message(blocks=())))
+
+    assert "blocks" not in slack.requests[0][1]
 
 
 def test_broadcast_root_is_no_reply(slack):
@@ -383,6 +466,37 @@ def test_unreadable_channel_is_not_an_empty_one(slack, fault):
         sink(slack).find(make.delivery())
 
 
+@pytest.mark.parametrize(
+    ("fault", "refused"),
+    [
+        ("missing_scope", True),
+        ("not_in_channel", True),
+        ("channel_not_found", True),
+        ("ratelimited", True),
+        ("token_revoked", False),  # nor could it be sent again
+        ("fatal_error", False),
+        ("http503", False),
+        ("html200", False),
+    ],
+)
+def test_channel_that_may_not_be_read_is_told_from_one_that_did_not_answer(slack, fault, refused):
+    slack.fault(fault, method="conversations.history")
+
+    with pytest.raises(MaybeAccepted) as raised:
+        sink(slack).find(make.delivery())
+
+    assert isinstance(raised.value, Unreadable) is refused
+
+
+def test_slack_that_is_down_is_no_refusal_to_let_us_read(slack):
+    slack.down()
+
+    with pytest.raises(MaybeAccepted) as raised:
+        sink(slack).find(make.delivery())
+
+    assert not isinstance(raised.value, Unreadable)
+
+
 def test_rate_limited_reading_says_when_to_come_back(slack):
     slack.fault("ratelimited", method="conversations.history")
 
@@ -438,7 +552,7 @@ def test_check_tells_a_bad_token_once(slack):
 def test_check_posts_nothing(slack):
     sink(slack).check(["C0NEWS"])
 
-    assert [method for method, _ in slack.requests] == ["auth.test", "conversations.history"]
+    assert [method for method, _ in slack.requests] == ["auth.test", "conversations.info", "conversations.history"]
 
 
 # -- secrets ---------------------------------------------------------------------------------------
@@ -573,6 +687,14 @@ def torn(tmp_path, delivery: Delivery, keep):
     terminal(tmp_path).send(delivery)
     path = tmp_path / "transcript.jsonl"
     path.write_bytes(path.read_bytes()[:keep])
+
+
+def test_edit_prints_nothing(tmp_path):
+    screen = io.StringIO()
+
+    terminal(tmp_path, screen).edit(make.delivery())
+
+    assert (screen.getvalue(), (tmp_path / "transcript.jsonl").exists()) == ("", False)
 
 
 def test_torn_line_is_absent(tmp_path):

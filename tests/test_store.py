@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
 import subprocess
@@ -50,6 +51,7 @@ from monitor.model import (
     Validators,
     Verdict,
 )
+from monitor.outbox import match_row
 from monitor.parse import parse
 from monitor.pipeline import Courier, deliver
 from monitor.schema import migrations
@@ -1041,7 +1043,7 @@ def thread(store: Store) -> Alert:
 def waiting(store: Store, now: datetime = NOW) -> list[str]:
     """The headlines that the next message tells."""
     delivery = store.next_queued(now, GAP)
-    alerts = (delivery.alert, *delivery.batch) if delivery else ()
+    alerts = (delivery.alert, *delivery.batch) if delivery and delivery.growth is None else ()
     return [alert.item.title for alert in alerts if isinstance(alert, Alert)]
 
 
@@ -1291,7 +1293,7 @@ def test_events_tell_all_that_became_of_an_alert(tmp_path: Path) -> None:
     assert rows(tmp_path / FILE, "SELECT from_state, to_state, detail FROM events ORDER BY id") == [
         ("", "queued", ""),
         ("queued", "sending", ""),
-        ("sending", "unknown", "the process ended while sending"),
+        ("sending", "unknown", "what came of it was not written down"),
         ("unknown", "blocked", "not_in_channel"),
         ("blocked", "queued", "a person may have acted"),
         ("queued", "sending", ""),
@@ -1437,7 +1439,9 @@ def test_migrations_are_applied_once(tmp_path: Path) -> None:
 
 SPINE_RSS = make.rss(("Troops seen near Kursk", "Seoul told lawmakers."), ("Weather", "Rain."), published=NOW)
 #: as the first release had them
-SPINE_STATES = [state for state in DeliveryState if state not in (DeliveryState.HELD, DeliveryState.BATCHED)]
+_LATER_STATES = (DeliveryState.HELD, DeliveryState.BATCHED, DeliveryState.DROPPED)
+SPINE_MATCHES = json.dumps([match_row(make.match(topic="t"))])
+SPINE_STATES = [state for state in DeliveryState if state not in _LATER_STATES]
 SPINE_TABLES = ("feeds", "stories", "items", "vectors", "matches", "outbox", "events", "facts")
 
 
@@ -1469,8 +1473,22 @@ def spine(folder: Path) -> Path:
             message = None if state is DeliveryState.QUEUED else '{"text": "t", "blocks": [], "terminal": "t"}'
             connection.execute(
                 """INSERT INTO outbox
-                   VALUES (?, 'root', ?, ?, ?, '', '[]', '{"t": "T"}', 'high', 0, '["Wire"]', ?, ?, ?, NULL, ?, ?, ?, ?, ?)""",
-                (f"alert-{state}", f"C{n}", story, story, then, state, n, then, message, f"ts{n}", f"error {n}", then),
+                   VALUES (?, 'root', ?, ?, ?, '', ?, '{"t": "T"}', 'high', 0, '["Wire"]', ?, ?, ?, NULL, ?, ?, ?, ?, ?)""",
+                (
+                    f"alert-{state}",
+                    f"C{n}",
+                    story,
+                    story,
+                    SPINE_MATCHES,
+                    then,
+                    state,
+                    n,
+                    then,
+                    message,
+                    f"ts{n}",
+                    f"error {n}",
+                    then,
+                ),
             )
         connection.execute("INSERT INTO vectors VALUES ('aa', 'bag@1', x'003c', ?)", (then,))
         connection.execute("INSERT INTO events VALUES (7, ?, 'alert-sent', '', 'queued', '')", (then,))
@@ -1513,10 +1531,11 @@ async def test_delivery_that_waited_is_delivered_after_the_migration(tmp_path: P
     store, sink = Store.open(spine(tmp_path)), FakeSink()
     assert store.doubt_all_sending(NOW) == 1
     courier = Courier(sink, store, at_once, at_once, lambda: NOW, timedelta(0))
-    # the one that was queued, and the two of which nobody knew; neither what was sent nor what a person must look at
+    # what was queued, or blocked, and the two of which nobody knew; neither what was sent nor what a person must look at
     await deliver(courier)
-    assert sorted(told.alert.id for told in sink.messages) == ["alert-queued", "alert-sending", "alert-unknown"]
-    assert store.outbox_counts() == {"sent": 4, "blocked": 1, "dead": 1}
+    sent = ["alert-blocked", "alert-queued", "alert-sending", "alert-unknown"]
+    assert sorted(told.alert.id for told in sink.messages) == sent
+    assert store.outbox_counts() == {"sent": 5, "dead": 1}
     store.close()
 
 
@@ -1654,9 +1673,10 @@ def test_damaged_database_is_an_error_of_ours(tmp_path: Path) -> None:
     half = len(content) // 2
     (tmp_path / FILE).write_bytes(content[:half] + b"\xff" * half)
     store = Store.open(tmp_path)
-    with pytest.raises(StateError, match="cannot be read"):
+    with pytest.raises(StateError, match="cannot be read") as told:
         store.recent_items(minutes(60))
     store.close()
+    assert told.value.permanent
 
 
 # -- the lock -------------------------------------------------------------------------------------

@@ -224,7 +224,8 @@ def test_a_term_finds_itself_in_any_text_that_has_it_as_words(
 @settings(max_examples=100, deadline=None)
 @given(LATIN | SLAVIC, LATIN | SLAVIC, st.sampled_from(["", "*"]))
 def test_a_term_never_finds_itself_behind_a_letter(term: str, prefix: str, star: str) -> None:
-    assume(term.upper().casefold() not in (prefix + term).upper().casefold()[: -len(term)])
+    # "00" stands at the beginning of "000"
+    assume(term.upper().casefold() not in (prefix + term).upper().casefold()[:-1])
     assert not finds(term + star, prefix + term)
 
 

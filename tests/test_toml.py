@@ -97,8 +97,31 @@ def test_missing_key_is_placed_where_its_table_is() -> None:
     assert toml.parse(DOCUMENT, "x.toml").line(("tests", 1, "expect")) == 28
 
 
-def test_missing_top_level_key_has_no_line() -> None:
-    assert toml.parse(DOCUMENT, "x.toml").line(("description",)) is None
+def test_missing_top_level_key_is_placed_at_the_beginning() -> None:
+    assert toml.parse(DOCUMENT, "x.toml").place(("description",)) == (1, 1, 1)
+
+
+COLUMNS: list[tuple[toml.Keys, int, int]] = [
+    (("title",), 1, 9),
+    (("quoted key",), 1, 16),
+    (("a",), 1, 7),
+    (("a", "b"), 3, 7),
+    (("examples", 1), 10, 10),
+    (("examples", 3, 0), 5, 5),
+    (("notify",), 1, 1),
+    (("deep", "er", "x", "y"), 7, 11),
+    (("deep", "er", "x", "z z", 0, "w"), 26, 30),
+    (("tests", 1, "where", "lang"), 1, 8),
+]
+
+
+@pytest.mark.parametrize(("keys", "column", "value"), COLUMNS, ids=[".".join(map(str, keys)) for keys, *_ in COLUMNS])
+def test_key_and_its_value_are_found_in_their_columns(keys: toml.Keys, column: int, value: int) -> None:
+    assert toml.parse(DOCUMENT, "x.toml").place(keys) == (dict(LINES)[keys], column, value)
+
+
+def test_columns_count_signs_and_not_bytes() -> None:
+    assert toml.parse('a = ["Лима", "利馬", "é"]', "x.toml").place(("a", 2)) == (1, 20, 20)
 
 
 def test_windows_line_ends_count_once() -> None:
@@ -196,7 +219,7 @@ def test_every_generated_key_is_found_on_its_line_and_exactly_what_tomllib_reads
     text, expected = document
     source = toml.parse(text, "x.toml")
     assert {keys: source.line(keys) for keys in expected} == expected
-    assert set(source.lines) == set(_paths(source.data))
+    assert set(source.places) == {(), *_paths(source.data)}
 
 
 @settings(max_examples=300)
@@ -206,7 +229,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         source = toml.parse(text, "x.toml")
     except ProblemsError:
         return
-    assert set(source.lines) == set(_paths(source.data))
+    assert set(source.places) == {(), *_paths(source.data)}
 
 
 # -- what is refused ------------------------------------------------------------------------------
@@ -215,14 +238,20 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a = 1\nb 2\n", "x.toml:2: not valid TOML at column 3: a key is followed by = and its value"),
+        ("a = 1\nb 2\n", "x.toml:2:3: not valid TOML; a key is followed by = and its value"),
         (
             'a = "x',
-            "x.toml:1: not valid TOML at the end of the file: a text that began further up has no closing quote",
+            "x.toml:1:7: not valid TOML at the end of the file; a text that began further up has no closing quote",
         ),
-        ("[a]\n[b\n", "x.toml:2: not valid TOML at column 3: Expected ']' at the end of a table declaration"),
-        ("a = " + "[" * 3000 + "]" * 3000, "x.toml: a number or a nesting in this file is too large"),
-        ("a = " + "9" * 5000, "x.toml: a number or a nesting in this file is too large"),
+        (
+            "[a]\n[b\n",
+            "x.toml:2:3: not valid TOML; a header ends with a bracket for each that it begins with: [terms], [[tests]]",
+        ),
+        (
+            "a = " + "[" * 3000 + "]" * 3000,
+            "x.toml:1: a number or a nesting is too large here; no key of ours needs such",
+        ),
+        ("a = " + "9" * 5000, "x.toml:1: a number or a nesting is too large here; no key of ours needs such"),
     ],
     ids=["no-equals-sign", "unclosed-at-the-end", "unclosed-header", "too-deep", "too-many-digits"],
 )

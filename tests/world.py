@@ -72,6 +72,9 @@ class World:
         self.sink = sink or FakeSink()
         self.settle = settle
         self.reply_gap = timedelta(0)
+        self.edit_gap = timedelta(0)
+        self.pace = timedelta(0)
+        self.repeats, self.ops = True, ""
         self.reachability = Reachability()
         self.topics = topics
         #: who is asked for second opinions
@@ -89,6 +92,9 @@ class World:
     def wait(self, **time: float) -> None:
         self.now += timedelta(**time)
 
+    async def sleep(self, seconds: float) -> None:
+        self.wait(seconds=seconds)
+
     @property
     def collector(self) -> Collector:
         return Collector(
@@ -98,7 +104,10 @@ class World:
 
     @property
     def courier(self) -> Courier:
-        return Courier(self.sink, self.store, at_once, at_once, self.clock, self.settle, self.reply_gap)
+        return Courier(
+            self.sink, self.store, at_once, at_once, self.clock, self.settle, self.reply_gap,
+            edit_gap=self.edit_gap, pace=self.pace, repeats=self.repeats, ops=self.ops, sleep=self.sleep,
+        )  # fmt: skip
 
     async def know(self) -> None:
         for feed in (WIRE, GAZETTE):
