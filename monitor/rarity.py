@@ -71,7 +71,8 @@ class Ranks:
     def __init__(self, topics: Sequence[TopicTexts], negatives: Sequence[Matrix], background: Background) -> None:
         self._background = background
         self._topics = len(topics)
-        self._words = _Postings([one.words for one in topics], background.word_weights)
+        self._texts = [one.words for one in topics]
+        self._words = _Postings(self._texts, background.word_weights)
         self._directions: dict[Parts, _Directions] = {}
         self._scales: dict[tuple[Tongue, Parts], _Scale] = {}
         self._tails: dict[tuple[Tongue, Parts], Matrix] = {}
@@ -91,6 +92,19 @@ class Ranks:
         if not self._topics or not any(alive):
             return np.zeros((len(centred), self._topics), dtype=np.float32)
         return self._scale(tongue, alive).rarity(self._scores(centred, words, alive))
+
+    def rarities_by(self, centred: Matrix, shared: Matrix, tongue: Tongue, places: Sequence[int]) -> Matrix:
+        """The same for some topics, where it is known what the texts' words have in common with them; shape (texts, places)."""
+        alive = self._background.alive(tongue.script)
+        if not any(alive):
+            return np.zeros(shared.shape, dtype=np.float32)
+        score = self._directions[alive].scores(centred, places) + WORD_WEIGHT * shared
+        return self._scale(tongue, alive).only(places).rarity(score)
+
+    def shared_words(self, words: Sequence[WordIds], places: Sequence[int]) -> Matrix:
+        """What the words of texts have in common with some topics; shape (texts, places)."""
+        weights = self._background.word_weights
+        return _Postings([self._texts[place] for place in places], weights).scores(words, weights)
 
     def at_most(self, vectors: Matrix, shared: Matrix, tongue: Tongue, places: Sequence[int]) -> Matrix:
         """Hardly less than `rarities` would give for some topics, and mostly more, for a fraction of the work.
@@ -175,11 +189,12 @@ class _Directions:
         bare = cls(live, whitening, whitened(topics), whitened(negatives), ones, (low, high))
         return replace(bare, deviations=np.maximum(bare.scores(some).std(axis=0), np.float32(1e-9)))
 
-    def scores(self, centred: Matrix) -> Matrix:
-        """How far each text lies in each topic's direction, in deviations; shape (texts, topics)."""
+    def scores(self, centred: Matrix, places: Sequence[int] | slice = slice(None)) -> Matrix:
+        """How far each text lies in each topic's direction, or in that of some, in deviations; shape (texts, topics)."""
         white = centred[:, self.live] @ self.whitening
         lengths = np.maximum(np.linalg.norm(white, axis=1, keepdims=True), 1e-9)
-        return np.asarray(white / lengths**LENGTH_POWER @ self.means.T / self.deviations, dtype=np.float32)
+        toward = self.means[places].T / self.deviations[places]
+        return np.asarray(white / lengths**LENGTH_POWER @ toward, dtype=np.float32)
 
     def toward(self, places: Sequence[int]) -> Matrix:
         """The directions of some topics in the space of vectors, a column each; a score is the product, less for length."""

@@ -84,17 +84,16 @@ class Sieve:
         words, terms = _words(chosen, matcher), _always(chosen)
         sought = _Sought(words, terms, len(topics))
         floor = np.array(floors, dtype=np.float32)
-        likely: list[Rows] = []
+        likely: list[tuple[Rows, Matrix]] = []
         named: list[tuple[Rows, Rows]] = []
         for block in self._made():
             shared, (items, who) = sought.look(block)
-            likely.append(
-                block.start + np.flatnonzero((self._at_most(matcher, block, shared, places) >= floor).any(axis=1))
-            )
+            near = np.flatnonzero((self._at_most(matcher, block, shared, places) >= floor).any(axis=1))
+            likely.append((block.start + near, shared[near]))
             named.append((block.start + items, who))
             report(block.end, len(self.past))
         names = self._named(matcher, chosen, named)
-        rows = np.union1d(np.concatenate([*likely, np.zeros(0, np.intp)]), sorted({row for row, _ in names})).astype(
+        rows = np.union1d(self._nearer(matcher, likely, floor, places), sorted({row for row, _ in names})).astype(
             np.intp
         )
         exact = self._exactly(matcher, rows, places)
@@ -122,17 +121,33 @@ class Sieve:
             rarity[rows] = matcher.ranks.at_most(vectors[rows], shared[rows], self._tongues[tongue], places)
         return rarity
 
+    def _nearer(
+        self, matcher: Matcher, likely: Sequence[tuple[Rows, Matrix]], floor: Vector, places: Sequence[int]
+    ) -> Rows:
+        """Of what is likely, what may be near by its exact direction too: to read all words of the others takes a second."""
+        rows = np.concatenate([*(rows for rows, _ in likely), np.zeros(0, np.intp)])
+        shared = np.concatenate([*(shared for _, shared in likely), np.zeros((0, len(places)), np.float32)])
+        near = np.zeros(len(rows), dtype=np.bool_)
+        for some, centred, tongue in self._centred(matcher, rows):
+            near[some] = (matcher.ranks.rarities_by(centred, shared[some], tongue, places) >= floor).any(axis=1)
+        return rows[near]
+
     def _exactly(self, matcher: Matcher, rows: Rows, places: Sequence[int]) -> Matrix:
         rarity = np.zeros((len(rows), len(places)), dtype=np.float32)
+        words = [word_ids(gist(self.past.titles[row], self.past.texts[row])) for row in rows]
+        shared = matcher.ranks.shared_words(words, places)
+        for some, centred, tongue in self._centred(matcher, rows):
+            rarity[some] = matcher.ranks.rarities_by(centred, shared[some], tongue, places)
+        return rarity
+
+    def _centred(self, matcher: Matcher, rows: Rows) -> Iterator[tuple[Rows, Matrix, Tongue]]:
+        """Places among `rows`, of one tongue at a time, and the centred vectors of the items there."""
         for number, tongue in enumerate(self._tongues):
             of_tongue = np.flatnonzero(self._tongue_of[rows] == number)
             for start in range(0, len(of_tongue), BLOCK):
                 some = of_tongue[start : start + BLOCK]
                 vectors = self.past.vectors[rows[some]].astype(np.float32)
-                centred = matcher.background.centred(vectors, [tongue] * len(some))
-                words = [word_ids(gist(self.past.titles[row], self.past.texts[row])) for row in rows[some]]
-                rarity[some] = matcher.ranks.rarities(centred, words, tongue)[:, places]
-        return rarity
+                yield some, matcher.background.centred(vectors, [tongue] * len(some)), tongue
 
     def _named(
         self, matcher: Matcher, topics: Sequence[Topic], likely: Sequence[tuple[Rows, Rows]]

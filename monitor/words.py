@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -32,14 +33,18 @@ def word_ids(text: str) -> WordIds:
     return np.array(sorted(map(word_id, stems(text))), dtype=np.uint32)
 
 
+@lru_cache(maxsize=1 << 16)  # a few thousand are most of every text
 def word_id(stem: str) -> int:
     return zlib.crc32(stem.encode("utf-8", "ignore"))
 
 
 def stems(text: str) -> set[str]:
     """What is kept of the words of a text, folded: their beginnings, or pairs of characters."""
+    found = _WORD.findall(fold(text))
+    if text.isascii():
+        return {word[:STEM] for word in found}
     words: set[str] = set()
-    for word in _WORD.findall(fold(text)):
+    for word in found:
         if _FIRST_UNSPACED.match(word):
             words.update(word[n : n + 2] for n in range(max(len(word) - 1, 1)))
         else:
