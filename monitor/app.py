@@ -223,8 +223,9 @@ def open_judge(config: Config, learning: Learning, topics: Sequence[Topic], *, c
     """
     if cached:
         learning = learning_of_state(config, learning)
-    matcher = matcher_of_state(config, learning, topics) if cached else learning.matcher(topics)
-    return judge_of(config, learning, matcher)
+    is_there = cached and (config.state / FILE).exists()
+    known = _vectors_by_state(config, learning, topics) if is_there else {}
+    return Judge(learning.matcher(topics, known), learning.background, config.alerts.story_window, policy_of(config))
 
 
 def learning_of_state(config: Config, learning: Learning) -> Learning:
@@ -233,22 +234,6 @@ def learning_of_state(config: Config, learning: Learning) -> Learning:
         return learning
     with contextlib.closing(Store.open(config.state)) as store:
         return learning.among(_own_items(store, learning.embedder.id, now))
-
-
-def matcher_of_state(
-    config: Config, learning: Learning, topics: Sequence[Topic], asked: Collection[str] | None = None
-) -> Matcher:
-    """Learn topics, embedding no text that the configuration's state knows, if there is one.
-
-    asked: only these will be asked (`Matcher`).
-    """
-    is_there = (config.state / FILE).exists()
-    return learning.matcher(topics, _vectors_by_state(config, learning, topics) if is_there else {}, asked)
-
-
-def judge_of(config: Config, learning: Learning, matcher: Matcher) -> Judge:
-    """The pure steps with these topics, no story open, nobody told."""
-    return Judge(matcher, learning.background, config.alerts.story_window, policy_of(config))
 
 
 def policy_of(config: Config) -> Policy:

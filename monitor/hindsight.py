@@ -18,14 +18,14 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from monitor.app import Learning, learning_of_state, matcher_of_state, open_learning, policy_of
+from monitor.app import Learning, learning_of_state, open_learning, policy_of
 from monitor.config import Config
 from monitor.database import FILE
 from monitor.decide import Policy, decide
 from monitor.errors import StateError
 from monitor.group import OpenStories
 from monitor.language import identified
-from monitor.match import Matcher
+from monitor.match import Matcher, topic_texts
 from monitor.model import (
     Alert,
     EmbeddedItem,
@@ -566,5 +566,8 @@ def open_hindsight(
             archive = read_file(items, span, learning, stories, store, report)
         elif store:
             archive = Remembered(store, span or SPAN, learning.embedder.id)
-        hindsight = Hindsight(archive, learning, store, policy_of(config), report)
-        yield hindsight, lambda topics, asked: matcher_of_state(config, learning, topics, asked)
+
+        def learn(topics: Sequence[Topic], asked: Sequence[str]) -> Matcher:
+            return learning.matcher(topics, vectors(topic_texts(topics), learning, store, report), asked)
+
+        yield Hindsight(archive, learning, store, policy_of(config), report), learn

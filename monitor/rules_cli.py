@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -367,7 +368,9 @@ def rules_try(
         data = {**words.tried_data(tried), "against_file": words.changes_data([changed])[0] if changed else None}
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
         return
-    click.echo(words.tried_text(tried, limit, colour=sys.stdout.isatty()))
+    at_terminal = sys.stdout.isatty()
+    room = shutil.get_terminal_size().columns if at_terminal else 0
+    click.echo(words.tried_text(tried, limit, colour=at_terminal, room=room))
     if changed:
         click.echo("\nAgainst the file\n" + words.changes_text([changed], limit))
     if page:

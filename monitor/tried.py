@@ -16,6 +16,7 @@ from monitor.explain import judgement, one_in
 from monitor.hindsight import Change, Changed, Judged, Sent, Tried
 from monitor.model import MatchOutcome, Verdict
 from monitor.phrases import why
+from monitor.terminal import columns
 from monitor.text import clip
 
 #: Decades in one row of the histogram; its last row has all that is rarer.
@@ -58,12 +59,30 @@ def histogram(tried: Tried) -> tuple[Bin, ...]:
 # -- the terminal ---------------------------------------------------------------------------------
 
 
-def tried_text(tried: Tried, limit: int, *, colour: bool = False) -> str:
-    """All of it, a paragraph a question; at most `limit` lines of each list."""
+def tried_text(tried: Tried, limit: int, *, colour: bool = False, room: int = 0) -> str:
+    """All of it, a paragraph a question; at most `limit` lines of each list.
+
+    room: how wide a line may be, so that each stays one; 0: as wide as it is.
+    """
     parts = [[f"{tried.topic.id} · {tried.topic.title}", *_facts(tried)], ["Scores", *_bars(tried, colour)]]
     parts.append([f"Would have been taken: {len(tried.sent)}", *_days(tried, limit)])
-    parts.append(["Nearest of those that stay silent", *_silent(tried.silent[:limit])])
-    return "\n\n".join("\n".join(part) for part in parts)
+    parts.append(["Nearest of those that stay silent", *_silent(_each_once(tried.silent)[:limit])])
+    lines = (line for part in parts for line in (*part, ""))
+    return "\n".join(_cut(line, room) for line in lines).rstrip("\n")
+
+
+def _each_once(silent: Sequence[Judged]) -> list[Judged]:
+    """Each title once, the nearest: what five outlets print would fill the list."""
+    return list({one.item.title: one for one in reversed(silent)}.values())[::-1]
+
+
+def _cut(line: str, room: int) -> str:
+    """The beginning of a line that has room; a line in colour is a bar, and is short."""
+    if not room or "\x1b" in line or columns(line) <= room:
+        return line
+    while columns(line) >= room:
+        line = line[:-1]
+    return f"{line}…"
 
 
 def _facts(tried: Tried) -> list[str]:
@@ -82,16 +101,24 @@ def facts(tried: Tried) -> dict[str, str]:
     channels = Counter(channel for one in told for channel in one.channels)
     said = {
         "archive": f"{tried.items:,} items, {span}",
-        "alerts": f"{len(alerts)} ({len(alerts) / tried.days:.1f} a day), replies: {len(told) - len(alerts)}{others}",
+        "alerts": f"{len(alerts)}{_pace(len(alerts), tried.days)}, replies: {len(told) - len(alerts)}{others}",
         "stories": str(len({one.story for one in tried.sent})),
         "sources": _counted(sources),
         "languages": _counted(languages),
         "channels": _counted(channels),
         "judged": _read(tried),
     }
+    if named := sum(one.match.outcome is MatchOutcome.MATCHED_TERM for one in tried.sent):
+        said["by terms"] = f"{named}, whatever they score"
     if tried.unread:
         said["left out"] = f"{tried.unread:,} items of which the model in use has given no vector"
     return said
+
+
+def _pace(alerts: int, days: float) -> str:
+    if not alerts:
+        return ""
+    return f" ({alerts / days:.1f} a day)" if alerts >= days else f" (one in {days / alerts:.1f} days)"
 
 
 _HELD = {

@@ -54,6 +54,7 @@ from monitor.model import (
 from monitor.sample_feeds import outlets
 from monitor.space import CompactSpace
 from monitor.store import Store
+from monitor.terminal import columns
 from monitor.text import gist, text_hash
 from monitor.tried import changes_data, changes_markdown, changes_text, histogram, tried_data, tried_html, tried_text
 
@@ -248,6 +249,16 @@ def test_histogram_counts_every_score_once() -> None:
 
 def test_lists_are_as_long_as_asked() -> None:
     assert "and 2 earlier" in tried_text(attempt(of_file(CHESS), NAMED), 1)
+
+
+def test_no_line_is_wider_than_the_terminal() -> None:
+    tried = attempt(of_file([*CHESS, replace(HOSTILE, title="象棋俱乐部 chess club " * 9)]), NAMED)
+    assert max(map(columns, tried_text(tried, 5, room=80).splitlines())) <= 80
+
+
+def test_title_that_several_print_is_listed_once() -> None:
+    twice = [make.item(feed=feed, title="A chess player in court", text="") for feed in (WIRE, GAZETTE)]
+    assert tried_text(attempt(of_file(twice), NAMED), 5).count("A chess player in court") == 1
 
 
 def test_programs_get_every_item() -> None:
