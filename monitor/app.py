@@ -37,6 +37,7 @@ from monitor.config import (
 from monitor.config import FeedOptions as ConfiguredFeed
 from monitor.database import FILE, Lock
 from monitor.decide import Policy
+from monitor.decode import decode
 from monitor.digest import Schedule
 from monitor.embed import Embedder, open_embedder
 from monitor.errors import BusyError, ConfigError, EngineError, Misconfigured, OpinionError, Problem, SendError
@@ -51,6 +52,7 @@ from monitor.match import Matcher, embedded_items, item_texts, topic_texts
 from monitor.model import (
     Delivery,
     DeliveryState,
+    Document,
     EmbeddedItem,
     Feed,
     FeedState,
@@ -59,6 +61,7 @@ from monitor.model import (
     PollOutcome,
     PublisherRules,
     Topic,
+    Validators,
     Vector,
 )
 from monitor.opinion import Borderline
@@ -715,6 +718,16 @@ async def open_surveyor(config: Config, env: Mapping[str, str], clock: Clock = n
         parse_there = _parse_elsewhere(stack, config, _one_thread(stack, "parser"))
         fetcher = await stack.enter_async_context(Fetcher(_fetch_policy(config, env)))
         yield Surveyor(fetcher, parse_there, _rules_for(_publishers(config)), clock)
+
+
+async def read_page(config: Config, env: Mapping[str, str], url: str) -> str:
+    """Fetch a page as feeds are fetched, and give its text.
+
+    Raises: ConfigError, FetchError.
+    """
+    async with Fetcher(_fetch_policy(config, env)) as fetcher:
+        answer = await fetcher.fetch(Feed(url), Validators())
+    return decode(answer.body, answer.headers)[0] if isinstance(answer, Document) else ""
 
 
 def _parse_elsewhere(stack: AsyncExitStack, config: Config, in_parser: InThread) -> Parse:

@@ -13,7 +13,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -29,6 +29,7 @@ from monitor.match import Matcher, topic_texts
 from monitor.model import (
     Alert,
     EmbeddedItem,
+    Feed,
     Item,
     Match,
     MatchOutcome,
@@ -258,6 +259,10 @@ class Hindsight:
         self._report = report
         self._sieve = Sieve(archive.past)
 
+    @property
+    def past(self) -> Past:
+        return self._archive.past
+
     def look(self, matcher: Matcher, topics: Sequence[str], whole: int, shown: int) -> list[Looked]:
         """Judge the archive by some of the matcher's topics.
 
@@ -306,6 +311,21 @@ class Hindsight:
             further = np.stack([known[unit] for unit in units(item.title, item.text)[1:]])
             match = matcher.judge_by(EmbeddedItem(item, vector, further), topic)
             found[item.id] = Judged(item, match, True, vector)
+        return found
+
+    def headlines(self, matcher: Matcher, titles: Mapping[str, str]) -> dict[str, Match]:
+        """Judge headlines, nothing but these, each by one of the matcher's topics.
+
+        titles: with the topic to ask. Of one that says nothing to the models the score is 0.
+        """
+        known = vectors(titles, self._learning, self._store, self._report)
+        feed, at = Feed("headline:"), datetime.min.replace(tzinfo=UTC)
+        found = {}
+        for title, topic in titles.items():
+            scope = matcher.topics[topic].scope
+            source = replace(feed, title=min(scope.sources, default=""), kind=min(scope.kinds, default=""))
+            item = identified(Item(text_hash(title), source, title, "", "", "", "", None, at))
+            found[title] = matcher.judge_by(EmbeddedItem(item, known[title]), topic)
         return found
 
     def send(self, looked: Sequence[Looked], shown: int) -> list[Tried]:

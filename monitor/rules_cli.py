@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, TextIO, TypeVar
 
 import click
 from tabulate import tabulate
@@ -31,6 +32,7 @@ from monitor.errors import Level, Problem, ProblemsError
 from monitor.model import Item, Terms, Topic, TopicStatus
 
 if TYPE_CHECKING:
+    from monitor.hindsight import Judged
     from monitor.report import Case
     from monitor.store import Store
     from monitor.toml import Source
@@ -239,8 +241,6 @@ def rules_schema() -> None:
 @command
 def rules_test(context: click.Context, pattern: str) -> None:
     """Run the tests inside the topic files; 1 if one fails."""
-    import re
-
     from monitor.rules import load_rules
     from monitor.trial import run_tests
 
@@ -308,6 +308,124 @@ def _over_an_archive(function: Callable[P, T]) -> Callable[P, T]:
     for option in reversed(_ARCHIVE):
         function = option(function)
     return function
+
+
+@rules.command("new")
+@click.argument("topic_id", metavar="ID")
+@click.option("--title", default="", help="The topic's name, as analysts read it.")
+@click.option("--description", default="", help="A sentence that says what it is about, as news would.")
+@click.option("--headline", "headlines", multiple=True, help="A headline that must alert; give four to eight.")
+@click.option("--from-url", "url", default="", metavar="URL", help="Begin with this article.")
+@click.option("--from-text", "paragraph", type=click.File(encoding="utf-8"), metavar="FILE",
+              help="Begin with this paragraph of a report; - reads it from stdin.")  # fmt: skip
+@click.option("--owner", default="", help="Whom to ask about it.")
+@click.option("--theme", default="", help="What `rules list` groups it by.")
+@_over_an_archive
+@click.option("--a-day", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True,
+              help="Put the bar so high that it takes at most so many items a day.")  # fmt: skip
+@click.option(
+    "--ask/--no-ask", default=None, help="Show what lies near the bar, and ask of each [default: at a terminal]."
+)
+@click.option("--dry-run", is_flag=True, help="Print the file and write nothing.")
+@click.pass_context
+@command
+def rules_new(
+    context: click.Context, topic_id: str, title: str, description: str, headlines: tuple[str, ...], url: str,
+    paragraph: TextIO | None, owner: str, theme: str, since: str | None, file: Path | None, whole: int, a_day: float,
+    ask: bool | None, dry_run: bool,
+) -> None:  # fmt: skip
+    """Write the file of a new topic: its noise measured, its negatives and tests from what the archive has."""
+    import asyncio
+
+    from monitor.draft import begun, draft, written
+    from monitor.embed import use_all_cores
+    from monitor.errors import StateError
+    from monitor.hindsight import open_hindsight
+    from monitor.rules import load_topics
+    from monitor.seed import Seed, seed_of_page, seed_of_text
+
+    config = read_config(context)
+    path = config.rules / f"{topic_id}.toml"
+    if not re.fullmatch(r"\w[\w-]*", topic_id):
+        raise click.UsageError(f"{topic_id!r} is no topic's id: letters, digits, - and _")
+    if path.exists() and not dry_run:
+        fail(f"{path} is there already; monitor rules try {topic_id} says what it does")
+    seed = Seed()
+    if url:
+        from monitor.app import read_page
+
+        seed = seed_of_page(asyncio.run(read_page(config, os.environ, url)))
+    elif paragraph:
+        seed = seed_of_text(paragraph.read())
+    at_terminal = sys.stdin.isatty() and paragraph is None
+    if at_terminal:
+        title = title or click.prompt("Title", default=seed.title or None, err=True)
+        description = description or click.prompt(
+            "What is it about, in a sentence", default=seed.description or None, err=True
+        )
+        headlines = headlines or tuple(_asked_headlines(seed.headlines))
+    topic = begun(topic_id, seed, title, description, headlines, owner, theme)
+    if not (topic.title and topic.description):
+        found = "nothing there says what it is about" if url or paragraph else "there is no terminal to ask at"
+        raise click.UsageError(f"--title and --description: {found}")
+    topics, _ = load_topics(config.rules, sink_names(config))
+    use_all_cores()
+    items, report = _items(file), progress()
+    try:
+        with open_hindsight(config, _span(since), items, report) as (hindsight, learn_topics):
+            made = draft(
+                topic, [one for one in topics if one.id != topic_id], learn_topics, hindsight, whole, a_day,
+                _ask if (at_terminal if ask is None else ask) else None,
+            )  # fmt: skip
+    except StateError as error:
+        if file or items is not None:
+            raise
+        click.echo(f"monitor: {error}; nothing is measured", err=True)
+        with open_hindsight(config, None, [], report) as (hindsight, learn_topics):
+            made = draft(topic, topics, learn_topics, hindsight, 0, a_day, None)
+    text = written(made)
+    if dry_run:
+        click.echo(text, nl=False)
+        return
+    try:
+        with path.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        fail(f"{path} cannot be written: {error.strerror}")
+    click.echo(f"{path}\n  noise 1/{made.measured.step}: {made.measured.because}")
+    counts = [
+        (len(made.topic.examples), "examples"),
+        (len(made.topic.negatives), "negatives"),
+        (len(made.topic.tests), "tests"),
+    ]
+    said = ", ".join(f"{count} {noun}" for count, noun in counts)
+    click.echo(f"  {said}; {len(made.proposed)} look-alikes to decide on, in comments")
+    for dropped in made.dropped:
+        click.echo(f"  left out, since the topic says otherwise: {dropped}")
+    click.echo(f"monitor: next, monitor rules try {topic_id}, and monitor rules check", err=True)
+
+
+def _asked_headlines(found: Sequence[str]) -> Iterator[str]:
+    """Ask for headlines until an empty one."""
+    for headline in found:
+        click.echo(f"  found: {headline}", err=True)
+    number = len(found)
+    while headline := click.prompt(
+        f"Headline {(number := number + 1)} (none: go on)", default="", show_default=False, err=True
+    ):
+        yield headline
+
+
+def _ask(one: Judged, bar: float) -> bool | None:
+    """Ask what a near item is; one key."""
+    from monitor.explain import one_in
+
+    place = "above" if one.match.score >= bar else "below"
+    click.echo(f"\n  {one.item.title}\n  {one.item.source}, 1 in {one_in(one.match.score)}, {place} the bar", err=True)
+    click.echo("  on the subject? y, n, or any other key: ", err=True, nl=False)
+    key = click.getchar().lower()
+    click.echo(key if key.isprintable() else "", err=True)
+    return {"y": True, "n": False}.get(key)
 
 
 @rules.command("try")

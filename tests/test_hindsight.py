@@ -418,3 +418,25 @@ def test_topic_is_tried_on_a_file_changed_and_compared(home: Path) -> None:
     assert compared.exit_code == 1
     assert "north\\-korean\\-troops" in compared.stdout
     assert "| − | alert |" in compared.stdout
+
+
+PARAGRAPH = """Sanctions on the shadow fleet
+- The European Union blacklists another 150 oil tankers of Russia's shadow fleet.
+- Britain sanctions 18 tankers that carry Russian crude above the price cap.
+- Estonia's navy stops a tanker without a flag on its way to Primorsk.
+"""
+
+
+@pytest.mark.model
+def test_new_topic_is_well_and_passes_its_tests_at_once(home: Path) -> None:
+    (home / "paragraph.txt").write_text(PARAGRAPH, encoding="utf-8")
+    made = run(
+        home, "new", "shadow-fleet", "--from-text", str(home / "paragraph.txt"), "--whole", "5",
+        "--archive", str(home / "items.jsonl"),
+    )  # fmt: skip
+    assert made.exit_code == 0, made.output
+    file = home / "rules" / "shadow-fleet.toml"
+    assert "# measured: " in file.read_text(encoding="utf-8")
+    checked = run(home, "check", str(file))
+    assert (checked.exit_code, checked.stdout.splitlines()[0]) == (0, f"1 topic is well in {file}")
+    assert run(home, "test", "--run", "shadow-fleet").exit_code == 0

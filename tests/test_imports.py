@@ -24,7 +24,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         set(
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
             "render terminal phrases schedule outage health metrics subscribe opml explain discover payload sweep feedback "
-            "gate digest headline rulings stories deliveries threads copies space neighbours members report sieve".split()
+            "gate digest headline rulings stories deliveries threads copies space neighbours members report sieve seed".split()
         ),
         {"leaf"},
     ),
@@ -38,7 +38,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "pipeline": ({"pipeline", "checkup", "survey", "audit", "canary"}, {"step", "leaf"}),
     "app": ({"app", "push"}, {"pipeline", "step", "edge", "leaf"}),
     "top": (
-        {"daemon", "replay", "trial", "vet", "demo", "hindsight", "tried"},
+        {"daemon", "replay", "trial", "vet", "demo", "hindsight", "tried", "draft"},
         {"app", "pipeline", "step", "edge", "leaf"},
     ),
     "command": ({"cli", "rules_cli", "command", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
@@ -49,7 +49,7 @@ WITHIN = {
     ("rules_cli", "command"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
     ("sieve", "background"), ("sieve", "match"), ("sieve", "terms"), ("sieve", "words"),
-    ("tried", "hindsight"), ("revision", "rules"),
+    ("tried", "hindsight"), ("draft", "hindsight"), ("revision", "rules"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"),
     ("story_store", "database"), ("readback", "database"), ("readback", "story_store"),
