@@ -25,7 +25,7 @@ from monitor.decide import Policy, decide
 from monitor.errors import StateError
 from monitor.group import OpenStories
 from monitor.language import identified
-from monitor.match import Matcher, topic_texts
+from monitor.match import Matcher, embedded_items, item_texts, topic_texts
 from monitor.model import (
     Alert,
     EmbeddedItem,
@@ -263,6 +263,11 @@ class Hindsight:
     def past(self) -> Past:
         return self._archive.past
 
+    def items(self, item_ids: Sequence[str]) -> list[Item]:
+        """Some of the archive's items, by their ids."""
+        places = {item: row for row, item in enumerate(self.past.ids)}
+        return self._archive.items([places[item] for item in item_ids])
+
     def look(self, matcher: Matcher, topics: Sequence[str], whole: int, shown: int) -> list[Looked]:
         """Judge the archive by some of the matcher's topics.
 
@@ -318,15 +323,19 @@ class Hindsight:
 
         titles: with the topic to ask. Of one that says nothing to the models the score is 0.
         """
-        known = vectors(titles, self._learning, self._store, self._report)
-        feed, at = Feed("headline:"), datetime.min.replace(tzinfo=UTC)
-        found = {}
+        at = datetime.min.replace(tzinfo=UTC)
+        asked = []
         for title, topic in titles.items():
             scope = matcher.topics[topic].scope
-            source = replace(feed, title=min(scope.sources, default=""), kind=min(scope.kinds, default=""))
-            item = identified(Item(text_hash(title), source, title, "", "", "", "", None, at))
-            found[title] = matcher.judge_by(EmbeddedItem(item, known[title]), topic)
-        return found
+            feed = Feed("headline:", min(scope.sources, default=""), min(scope.kinds, default=""))
+            asked.append((Item(text_hash(title), feed, title, "", "", "", "", None, at), topic))
+        return dict(zip(titles, self.judge(matcher, asked), strict=True))
+
+    def judge(self, matcher: Matcher, asked: Sequence[tuple[Item, str]]) -> list[Match]:
+        """Judge items as live, each by one of the matcher's topics."""
+        items = [item if item.language else identified(item) for item, _ in asked]
+        embedded = embedded_items(items, vectors(item_texts(items), self._learning, self._store, self._report))
+        return [matcher.judge_by(one, topic) for one, (_, topic) in zip(embedded, asked, strict=True)]
 
     def send(self, looked: Sequence[Looked], shown: int) -> list[Tried]:
         """Put what topics take in stories, the same for all of them, and decide what they would have told, each by itself."""

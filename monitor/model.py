@@ -1217,6 +1217,25 @@ class Feedback:
     at: datetime
 
 
+class LabelOrigin(enum.StrEnum):
+    """Who says that an item is on a topic's subject, or not."""
+
+    TEST = "tests"  # the topic's author, in its file
+    FEEDBACK = "feedback"  # people's reactions to alerts
+    LABEL = "labels"  # a person who was asked: `rules calibrate --label`
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What somebody says of an item and a topic."""
+
+    topic: str
+    item: Item
+    #: it is on the topic's subject
+    on: bool
+    origin: LabelOrigin
+
+
 @dataclass(frozen=True, slots=True)
 class Flight:
     """A canary, and how it fared."""

@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, ParamSpec, TextIO, TypeVar
 
@@ -29,10 +29,12 @@ from monitor.command import (
 )
 from monitor.config import Config, sink_names, slack_token
 from monitor.errors import Level, Problem, ProblemsError
-from monitor.model import Item, Terms, Topic, TopicStatus
+from monitor.model import Item, Label, Terms, Topic, TopicStatus
+from monitor.text import clip
 
 if TYPE_CHECKING:
-    from monitor.hindsight import Judged
+    from monitor.hindsight import Hindsight, Judged
+    from monitor.match import Matcher
     from monitor.report import Case
     from monitor.store import Store
     from monitor.toml import Source
@@ -44,6 +46,8 @@ T = TypeVar("T")
 PAST, MOST_OF_THE_PAST, SHOWN_CHANGES = timedelta(days=30), 20_000, 12
 #: Of the state so many items are looked at: enough to tell what stands in one of a thousand, in four seconds.
 PAST_ITEMS = 20_000
+#: Characters of an item's text that a person is shown.
+SHOWN_TEXT = 300
 
 
 @click.group()
@@ -260,6 +264,102 @@ def rules_test(context: click.Context, pattern: str) -> None:
         sys.exit(1)
 
 
+@rules.command("calibrate")
+@click.argument("topic_id", metavar="[ID]", default="")
+@click.option("--label", "count", is_flag=False, flag_value=20, type=click.IntRange(min=1), metavar="[COUNT]",
+              help="First ask of so many items [20] that come near whether they are on the subject; one key each.")  # fmt: skip
+@click.option("--labels", "labels_file", type=click.Path(dir_okay=False, path_type=Path),
+              help="Where the answers are kept [default: labels.jsonl in the state].")  # fmt: skip
+@click.option("--since", metavar="SPAN", help="Ask of the last SPAN only [default: 30d; of a file, all].")
+@click.option("--archive", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Ask of the items of this file (JSON Lines, gzipped or not) instead of the state's.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@command
+def rules_calibrate(
+    context: click.Context, topic_id: str, count: int | None, labels_file: Path | None, since: str | None,
+    file: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Say how precise topics are, and how much they miss, at several settings of noise: by people's reactions, the tests in the
+    files, and what was answered to --label."""
+    from monitor import calibrate as words
+    from monitor.archive import read_labels
+    from monitor.embed import use_all_cores
+    from monitor.hindsight import open_hindsight
+    from monitor.rules import load_topics
+
+    config = read_config(context)
+    every, problems = load_topics(config.rules, sink_names(config))
+    topics = {one.id: replace(one, noise=words.loose(one)) for one in every if one.status is not TopicStatus.OFF}
+    if topic_id and topic_id not in topics:
+        _no_topic(config, topic_id, every, problems)
+    if count and not topic_id:
+        raise click.UsageError("--label asks of one topic: name it")
+    asked = [topic_id] if topic_id else list(topics)
+    path = labels_file or config.state / "labels.jsonl"
+    labels, broken = read_labels(path, utc_now())
+    for problem in broken:
+        click.echo(str(problem), err=True)
+    if count and not path.parent.is_dir():
+        raise click.UsageError(f"{path.parent} is not there to keep the answers in; --labels FILE names a file")
+    store = open_store_to_read(config)
+    said = store.feedback_on_alerts(datetime.min.replace(tzinfo=UTC)) if store else []
+    use_all_cores()
+    items = _items(file) if count else []
+    with open_hindsight(config, _span(since), items, progress()) as (hindsight, learn_topics):
+        matcher = learn_topics(list(topics.values()), asked)
+        if count:
+            labels += _labelled(topics[topic_id], labels, hindsight, matcher, path, count)
+        known = words.each_once([
+            *(label for topic in asked for label in words.labels_of_tests(topics[topic])),
+            *words.labels_of_feedback(said), *labels,
+        ])  # fmt: skip
+        known = [label for label in known if label.topic in asked]
+        found = list(zip(known, hindsight.judge(matcher, [(label.item, label.topic) for label in known]), strict=True))
+    made = [
+        words.calibrate(one, [pair for pair in found if pair[0].topic == one.id]) for one in every if one.id in asked
+    ]
+    if as_json:
+        click.echo(json.dumps([words.calibration_data(one) for one in made], ensure_ascii=False, indent=2))
+    else:
+        click.echo("\n\n".join(map(words.calibration_text, made)))
+
+
+def _labelled(
+    topic: Topic, known: Sequence[Label], hindsight: Hindsight, matcher: Matcher, path: Path, count: int
+) -> Iterator[Label]:
+    """Ask of items that come near a topic, and write down each answer at once."""
+    from monitor.archive import add_label
+    from monitor.calibrate import to_label
+    from monitor.model import LabelOrigin
+
+    [looked] = hindsight.look(matcher, [topic.id], 0, 0)
+    drawn = to_label(looked.scores, [label.item.id for label in known if label.topic == topic.id], count)
+    click.echo(f"{topic.id} · {topic.title}\n{topic.description}", err=True)
+    if not drawn:
+        click.echo("monitor: nothing comes near the topic that was not judged already", err=True)
+    for number, item in enumerate(hindsight.items(drawn), 1):
+        # no score, lest it should be believed
+        click.echo(
+            f"\n  {number} of {len(drawn)}: {item.title}\n  {item.source} · {clip(item.text, SHOWN_TEXT)}", err=True
+        )
+        answer = _yes_or_no()
+        if answer == "q":
+            return
+        if answer in ("y", "n"):
+            label = Label(topic.id, item, answer == "y", LabelOrigin.LABEL)
+            add_label(path, label)
+            yield label
+
+
+def _yes_or_no() -> str:
+    """One key of a person at a terminal; of who writes lines, a line."""
+    click.echo("  on the subject? y, n, any other key: skip, q: stop  ", err=True, nl=False)
+    key = click.getchar().lower() if sys.stdin.isatty() else (sys.stdin.readline() or "q").lower()[:1]
+    click.echo(key if key.isprintable() else "", err=True)
+    return key
+
+
 @rules.command("feedback")
 @click.option("--since", default="30d", show_default=True, metavar="SPAN", help="What people said in the last SPAN.")
 @click.option("--topic", default="", metavar="ID", help="Only proposals for this topic.")
@@ -422,10 +522,7 @@ def _ask(one: Judged, bar: float) -> bool | None:
 
     place = "above" if one.match.score >= bar else "below"
     click.echo(f"\n  {one.item.title}\n  {one.item.source}, 1 in {one_in(one.match.score)}, {place} the bar", err=True)
-    click.echo("  on the subject? y, n, or any other key: ", err=True, nl=False)
-    key = click.getchar().lower()
-    click.echo(key if key.isprintable() else "", err=True)
-    return {"y": True, "n": False}.get(key)
+    return {"y": True, "n": False}.get(_yes_or_no())
 
 
 @rules.command("try")

@@ -296,6 +296,8 @@ USAGE = {
     "new of no topic": ("rules", "new"),
     "new of what is no id": ("rules", "new", "../x", "--title", "x", "--description", "x"),
     "new about nothing": ("rules", "new", "x", "--title", "x"),
+    "labels for no topic": ("rules", "calibrate", "--label", "3"),
+    "labels for which there is no place": ("rules", "calibrate", "troops", "--label", "3"),
     "try of no topic": ("rules", "try"),
     "try since no span": ("rules", "try", "troops", "--since", "yesterday"),
     "try with a noise that is none": ("rules", "try", "troops", "--noise", "loud"),
@@ -333,7 +335,8 @@ CONFIGURED = [
     ("once",), ("feeds", "check"), ("feeds", "check", FEED), ("feeds", "release", FEED), ("feeds", "drop", FEED),
     ("stories", "list"), ("stories", "show", "abcdef"), ("stories", "merge", "abcdef", "fedcba"),
     ("stories", "split", "abcdef"), ("explain", "abcdef", "fedcba"),
-    ("rules", "try", "troops"), ("rules", "diff"), ("rules", "new", "x", "--title", "x", "--description", "x"),
+    ("rules", "try", "troops"), ("rules", "diff"), ("rules", "calibrate"),
+    ("rules", "new", "x", "--title", "x", "--description", "x"),
     ("stories", "split", "abcdef"), ("explain", "abcdef", "fedcba"), ("silence", "list"), ("silence", "remove", "1"),
     ("silence", "add", "--topic", "troops", "--for", "2h"), ("digest",), ("digest", "--now"),
 ]  # fmt: skip

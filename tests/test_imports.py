@@ -24,7 +24,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         set(
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
             "render terminal phrases schedule outage health metrics subscribe opml explain discover payload sweep feedback "
-            "gate digest headline rulings stories deliveries threads copies space neighbours members report sieve seed".split()
+            "gate digest headline rulings stories deliveries threads copies space neighbours members report sieve "
+            "seed calibrate".split()
         ),
         {"leaf"},
     ),
