@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import random
+import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -35,7 +36,7 @@ from monitor.config import (
     slack_token,
 )
 from monitor.config import FeedOptions as ConfiguredFeed
-from monitor.database import FILE, Lock
+from monitor.database import FILE, Lock, chunks
 from monitor.decide import Policy
 from monitor.digest import Schedule
 from monitor.embed import Embedder, open_embedder
@@ -80,6 +81,7 @@ from monitor.pipeline import (
 )
 from monitor.publishers import Publishers, load_publishers, shipped_publishers
 from monitor.push import Pushes, open_pushes
+from monitor.retention import START, Mark, Step
 from monitor.rules import load_topics
 from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
@@ -115,8 +117,24 @@ OWN_ITEMS, OWN_SPAN, OWN_LEAST = 4_000, timedelta(days=30), 300
 MISSES_KEPT = timedelta(days=31)
 
 
+#: The store's thread is held for so long at a time, about, to let go of old rows.
+STEP = 0.01  # seconds
+#: Rows in the first step; then as many as that time takes, within these.
+_FEW, _LEAST, _MOST = 50, 5, 2_000
+
+
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def as_many(count: int, took: float) -> int:
+    """How many rows the next step may have, if so many took so long; at most twice as many."""
+    return max(_LEAST, min(_MOST, 2 * count, int(count * STEP / max(took, 1e-9))))
+
+
+def _timed(step: Step, before: datetime, mark: Mark, count: int) -> tuple[Mark | None, float]:
+    began = time.perf_counter()
+    return step(before, mark, count), time.perf_counter() - began
 
 
 # -- learning -------------------------------------------------------------------------------------
@@ -451,12 +469,43 @@ class Monitor:
         return problems
 
     async def tidy(self) -> None:
-        """Let go of what no new item can be compared with, and of near misses that nobody will ask about any more; and have
-        the messages that opened stories say which of them fell silent."""
+        """Have the messages that opened stories say which of them fell silent, and let go of what is not needed any more."""
         in_store = self._collector.in_store
         await in_store(self._close_stories)
         await in_store(self.judge.stories.forget)
-        await in_store(self._store.forget_misses, self._collector.clock() - MISSES_KEPT)
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Let go of old rows a few at a time, so that polls and alerts come in between.
+
+        Measured, as the age of open stories is, from the newest item: a pause takes nothing away.
+        """
+        in_store, store, kept = self._collector.in_store, self._store, self.config.retention
+        newest = await in_store(store.newest)
+        if newest is None:
+            return
+        before = await in_store(store.let_go_counts)
+        # what an open story is compared by is never let go
+        open_until = newest - self.judge.stories.span - timedelta(days=1)
+        items, vectors = (min(newest - span, open_until) for span in (kept.items, kept.vectors))
+        steps: Sequence[tuple[Step, datetime]] = (
+            (store.let_go_items, items),
+            (store.let_go_misses, newest - MISSES_KEPT),
+            (store.let_go_vectors, vectors),
+            (store.let_go_opinions, items),
+            (store.forget_names, items),
+            (store.shrink, items),
+        )
+        for step, until in steps:
+            mark: Mark | None = START
+            count = _FEW
+            while mark is not None and not self._stopping:
+                after, took = await in_store(_timed, step, until, mark, count)
+                mark = after
+                count = as_many(count, took)
+        (verdicts, stories), (verdicts_before, stories_before) = await in_store(store.let_go_counts), before
+        if gone := sum(verdicts.values()) - sum(verdicts_before.values()):
+            log.info("let go", items=gone, stories=stories - stories_before)
 
     def _close_stories(self) -> None:
         newest = self._store.newest()
@@ -778,6 +827,8 @@ async def _learn_with_cache(
     made = await in_engine(learning.embedder.embed, [texts[key] for key in missing])
     fresh = dict(zip(missing, made, strict=True))
     await in_store(store.keep_vectors, fresh, learning.embedder.id, clock())
+    for some in chunks(list(vectors)):
+        await in_store(store.use_vectors, some, learning.embedder.id, clock())
     return await in_engine(learning.matcher, topics, {texts[key]: vector for key, vector in (vectors | fresh).items()})
 
 

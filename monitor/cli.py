@@ -197,6 +197,7 @@ def explain(
     """Say why an ITEM (its id, the beginning of it, or its link), or any text, alerted or not; with an OTHER item, why the
     two are one story or not."""
     from monitor import explain as words
+    from monitor.toml import format_duration
 
     if (item is None) == (text is None):
         raise click.UsageError("give an item's id or link, or --text")
@@ -210,6 +211,8 @@ def explain(
         return
     store = open_store_to_read(config)
     known = store.explain(item or "") if store else None
+    if store and known is None and _is_let_go(store, item or ""):
+        fail(f"{item}: let go: nobody was told of it in {format_duration(config.retention.items)} (retention.items)")
     if store is None or known is None:
         fail(f"no item {item!r} was seen; for any text at all: monitor explain --text …")
     if other is not None:
@@ -219,6 +222,17 @@ def explain(
         json.dumps(words.explained_data(known), ensure_ascii=False, indent=2) if as_json
         else words.explain(known, _schedule(config).next(utc_now()))
     )  # fmt: skip
+
+
+def _is_let_go(store: Store, name: str) -> bool:
+    """Whether an item was let go that has this id, or its beginning, or this link, on one of the feeds of the list."""
+    from monitor.text import canonical_link, is_web, item_id, link_identity
+
+    if not is_web(name):
+        return store.was_let_go(name)
+    link = canonical_link(name)
+    identities = (link_identity(link), link)
+    return bool(store.are_let_go([item_id(s.feed.url, one) for s in store.feeds() for one in identities]))
 
 
 def _explain_pair(config: Config, store: Store, one: Explained, name: str, as_json: bool) -> None:

@@ -150,10 +150,13 @@ class Connected:
 
     def remember(self, key: str, value: str) -> None:
         with self._writing():
-            self._connection.execute(
-                "INSERT INTO facts (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                (key, value),
-            )
+            self._remember(key, value)
+
+    def _remember(self, key: str, value: str) -> None:
+        self._connection.execute(
+            "INSERT INTO facts (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (key, value),
+        )
 
     @contextlib.contextmanager
     def _writing(self, *, durably: bool = True) -> Iterator[None]:
@@ -172,6 +175,12 @@ class Connected:
                 if self._connection.in_transaction:  # a full disk has rolled it back already
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def _vacuum(self, pages: int) -> None:
+        """Give so many free pages back to the disk."""
+        with _told("written"):
+            # as a script: `execute` takes one step of the statement, which frees one page
+            self._connection.executescript(f"PRAGMA synchronous = NORMAL; PRAGMA incremental_vacuum({pages});")
 
     def _rows(self, sql: str, *values: object) -> list[Row]:
         with _told("read"):
@@ -204,6 +213,8 @@ def _refuse_strangers(connection: sqlite3.Connection) -> None:
     if tables and owner != APPLICATION_ID:
         raise sqlite3.DatabaseError("it is another program's database")
     if not tables:
+        # before the first byte of the file: later it takes a copy of the whole
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 

@@ -400,3 +400,21 @@ def m008_sweep(db: Database) -> None:
     CREATE INDEX outbox_channel ON outbox (channel, updated);
     """,
     )
+
+
+@migrations()
+def m009_retention(db: Database) -> None:
+    _run(
+        db,
+        """
+    CREATE TABLE let_go (                       -- names of items that are not kept any more: they are not new if offered again
+        name TEXT PRIMARY KEY,
+        feed INTEGER NOT NULL,                  -- a number made of its address
+        offered TEXT NOT NULL                   -- when its feed last had it, or it was let go
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX let_go_offered ON let_go (offered);
+    -- without it, deleting an item would read all names
+    CREATE INDEX identities_item ON identities (item_id);
+    CREATE INDEX vectors_used ON vectors (used);
+    """,
+    )

@@ -30,8 +30,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "edge": (
         set(
-            "fetch isolate websub embed judges send sinks heartbeat database story_store readback outbox holds store config "
-            "rules publishers archive log sample_feeds".split()
+            "fetch isolate websub embed judges send sinks heartbeat database story_store readback outbox holds retention store "
+            "config rules publishers archive log sample_feeds".split()
         ),
         {"leaf"},
     ),
@@ -50,6 +50,7 @@ WITHIN = {
     ("story_store", "database"), ("readback", "database"), ("readback", "story_store"),
     ("outbox", "database"), ("outbox", "readback"),
     ("holds", "database"), ("holds", "outbox"), ("store", "database"), ("store", "outbox"), ("store", "holds"),
+    ("retention", "database"), ("store", "retention"),
     ("gate", "terms"), ("digest", "render"), ("digest", "phrases"), ("digest", "terminal"),
     ("space", "background"), ("space", "words"), ("members", "words"), ("members", "copies"), ("members", "space"),
     ("members", "neighbours"), ("group", "members"), ("group", "copies"), ("group", "space"),
