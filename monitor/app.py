@@ -40,7 +40,16 @@ from monitor.database import FILE, Lock, chunks
 from monitor.decide import Policy
 from monitor.digest import Schedule
 from monitor.embed import Embedder, open_embedder
-from monitor.errors import BusyError, ConfigError, EngineError, Misconfigured, OpinionError, Problem, SendError
+from monitor.errors import (
+    BusyError,
+    ConfigError,
+    EngineError,
+    Misconfigured,
+    OpinionError,
+    Problem,
+    SendError,
+    StateError,
+)
 from monitor.fetch import FeedOptions, Fetcher, FetchPolicy
 from monitor.gate import Gate
 from monitor.health import notice, review
@@ -49,6 +58,7 @@ from monitor.isolate import Isolated
 from monitor.judges import CrossEncoderJudge, EndpointJudge
 from monitor.language import identified
 from monitor.match import Matcher, embedded_items, item_texts, topic_texts
+from monitor.metrics import Telemetry
 from monitor.model import (
     Delivery,
     DeliveryState,
@@ -57,6 +67,7 @@ from monitor.model import (
     FeedState,
     Item,
     Notice,
+    Numbers,
     PollOutcome,
     PublisherRules,
     Topic,
@@ -79,8 +90,11 @@ from monitor.pipeline import (
     deliver_this,
     reopen,
 )
+from monitor.probes import Probes, answering, process_metrics
+from monitor.progress import Progress
 from monitor.publishers import Publishers, load_publishers, shipped_publishers
 from monitor.push import Pushes, open_pushes
+from monitor.readiness import readiness, status_line
 from monitor.retention import START, Mark, Step
 from monitor.rules import load_topics
 from monitor.schedule import Pace, spread_out
@@ -107,6 +121,9 @@ TRANSCRIPT = "transcript.jsonl"
 UNWELL = timedelta(minutes=15)
 #: The first sweep may hold up alerts for so long, and then they go out all the same.
 FIRST_SWEEP = 60.0  # seconds
+
+#: Who asks how we are does not wait longer for the database.
+ANSWER = 5.0  # seconds
 
 #: A monitor at work sends a test within a second or two, unless its channel waits.
 TEST_PATIENCE = timedelta(minutes=1)
@@ -426,14 +443,47 @@ class Monitor:
 
     def _is_well(self) -> bool:
         """Whether feeds are polled, and nothing that could be sent waits."""
-        now, gap = self._collector.clock(), self.config.alerts.reply_gap
-        waiting = [
+        now = self._collector.clock()
+        polls = not self._store.overdue(now - UNWELL) or self._store.polled_since(now - UNWELL)
+        waiting = self._waiting_since(now)
+        return polls and not (waiting and now - waiting > LATE)
+
+    def _waiting_since(self, now: datetime) -> datetime | None:
+        """Since when the oldest delivery waits that could be sent; None if there is none."""
+        gap = self.config.alerts.reply_gap
+        waiting = (
             row.free_since
             for channel in self._store.told_channels(now)
             for row in self._store.expected(channel, now, (), now, gap)
-        ]
-        polls = not self._store.overdue(now - UNWELL) or self._store.polled_since(now - UNWELL)
-        return polls and not any(since and now - since > LATE for since in waiting)
+        )
+        return min(filter(None, waiting), default=None)
+
+    async def metrics(self) -> tuple[str, bytes]:
+        """Give Prometheus's content type and text.
+
+        Raises: StateError.
+        """
+        numbers = await self._collector.in_store(self._store.numbers, self._collector.clock())
+        return self._collector.telemetry.exposition(numbers, process_metrics())
+
+    async def readiness(self, *, trouble: str, stalled: str) -> dict[str, str]:
+        """Give each check of whether we do our work with what is wrong; see `readiness.readiness`."""
+        in_store, now = self._collector.in_store, self._collector.clock()
+
+        def look() -> tuple[Numbers, datetime | None]:
+            return self._store.numbers(now), self._waiting_since(now)
+
+        try:
+            numbers, waiting = await asyncio.wait_for(in_store(look), ANSWER)
+        except TimeoutError:
+            return {"database": trouble or f"it does not answer within {ANSWER:g} s"}
+        except StateError as error:
+            return {"database": str(error)}
+        return readiness(numbers, trouble=trouble, stalled=stalled, waiting_since=waiting)
+
+    async def status(self) -> str:
+        """Say in a line how we are, for systemd."""
+        return status_line(await self._collector.in_store(self._store.numbers, self._collector.clock()))
 
     async def channels(self, since: datetime) -> list[str]:
         """Slack's channels that are told of anything: those of the topics, of ops, and those that were told of late."""
@@ -556,15 +606,23 @@ async def open_monitor(
     colour: bool = False,
     clock: Clock = now,
     draw: Callable[[], float] = random.random,
+    probes: Probes | None = None,
+    progress: Progress | None = None,
 ) -> AsyncIterator[Monitor]:
     """Open everything, in the order in which a failure is cheapest: lock, database, rules, sink, engines, network.
+
+    probes: what is answered to those who watch us, from now on. progress: told of what the threads do.
 
     Raises: BusyError, StateError, ConfigError, EngineError.
     """
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(Lock(config.state))
+        if probes and config.probes.listen:
+            address = await stack.enter_async_context(answering(probes, config.probes.listen))
+            log.info("probes", listen=address)
+        progress, telemetry = progress or Progress(), Telemetry()
         in_store, in_engine, in_parser, in_sender = (
-            _one_thread(stack, name) for name in ("store", "engine", "parser", "sender")
+            progress.watched(name, _one_thread(stack, name)) for name in ("store", "engine", "parser", "sender")
         )
         store = await in_store(Store.open, config.state)
         stack.push_async_callback(in_store, store.close)
@@ -601,6 +659,7 @@ async def open_monitor(
             rules_for=_rules_for(_publishers(config)),
             note_news=pushes.note_news if pushes else lambda _feed, _now: None,
             asking=await _open_asking(stack, config, env, in_engine),
+            telemetry=telemetry,
         )
         courier = Courier(
             sink,
@@ -616,6 +675,7 @@ async def open_monitor(
             ops=config.ops.channel,
             gate=lambda: _gate(config, judge.matcher.topics),
             digests=Schedule.of(config.digest.daily, config.digest.weekly, config.alerts.timezone),
+            telemetry=telemetry,
         )
         auditor = None
         if slack := _slack(sink):

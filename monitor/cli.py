@@ -8,6 +8,7 @@ runs, so that the quick ones are quick.
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import json
 import os
@@ -40,7 +41,7 @@ from monitor.command import (
 from monitor.config import Config, find, sink_names
 from monitor.errors import ConfigError, Problem, RulingError
 from monitor.log import set_up as set_up_log
-from monitor.model import SOURCE_KINDS, Ailment, DeliveryState, Feed, FeedState
+from monitor.model import SOURCE_KINDS, DeliveryState, Feed, FeedState
 from monitor.rules_cli import rules
 
 if TYPE_CHECKING:
@@ -77,16 +78,20 @@ main.add_command(rules)
 @click.pass_context
 @command
 def run(context: click.Context) -> None:
-    """Run the daemon: poll, match, alert, until stopped. SIGHUP reads the rules again."""
+    """Run the daemon: poll, match, alert, until stopped. SIGHUP reads the rules again, SIGUSR1 logs what is being done."""
     from monitor import daemon
     from monitor.app import open_monitor
 
     config = read_config(context)
     _say_where_alerts_go(config)
 
+    opened = functools.partial(open_monitor, config, os.environ, sys.stdout, colour=sys.stdout.isatty())
+
     async def work() -> None:
-        async with open_monitor(config, os.environ, sys.stdout, colour=sys.stdout.isatty()) as monitor:
-            await daemon.run(monitor, os.environ)
+        if not await daemon.serve(lambda probes, progress: opened(probes=probes, progress=progress), os.environ):
+            # nothing is begun that could be lost; a thread that loads a model would keep us for seconds
+            sys.stdout.flush()
+            os._exit(0)
 
     asyncio.run(work())
 
@@ -278,7 +283,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     feeds = store.feeds() if store else []
     failing = [state for state in feeds if state.last_error]
     ailing = [(state, found) for state in feeds if (found := conditions(state, utc_now()))]
-    outage = _outage(store) if store else None
+    outage = store.outage() if store else None
     kept_from_work = trouble(config.state)
     canary = store.flight() if store else None
     blockages = store.blockages() if store else []
@@ -398,25 +403,10 @@ def test_alert(context: click.Context, channel: str) -> None:
 
 def _metrics(store: Store | None) -> str:
     from monitor.metrics import metrics
+    from monitor.model import Numbers
 
-    if store is None:
-        return metrics([], 0, {}, {}, {}, outage=False, now=utc_now())
-    stories, outage, held = store.totals().get("stories", 0), _outage(store) is not None, store.held_counts()
-    return metrics(
-        store.feeds(),
-        stories,
-        store.verdict_counts(),
-        store.outbox_counts(),
-        held,
-        outage=outage,
-        canary=store.flight(),
-        now=utc_now(),
-    )
-
-
-def _outage(store: Store) -> Ailment | None:
-    """The outage of our own network, while it lasts."""
-    return next((a for a in store.ailments() if not a.feed_url and not a.absent_since), None)
+    now = utc_now()
+    return metrics(store.numbers(now) if store else Numbers([], 0, {}, {}, {}, [], outage=False, canary=None, at=now))
 
 
 @main.command()

@@ -220,6 +220,19 @@ def _listen(value: str) -> str:
     raise ValueError(f'{quote(value)} is not an address with a port, as in "127.0.0.1:8787"')
 
 
+def _probed(value: str) -> str:
+    """Of this machine alone: nobody is asked who he is."""
+    if value.startswith("unix:/") or not value:
+        return value
+    host = _listen(value).rpartition(":")[0].strip("[]")
+    if not _is_loopback(host):
+        raise ValueError(
+            f'{quote(value)} can be reached from elsewhere; listen at "127.0.0.1:9469" or "unix:/run/news-monitor/probes", '
+            "with a proxy in front that asks who is asking"
+        )
+    return value
+
+
 def _feed_prefix(value: str) -> str:
     parts = _address(value)
     if parts is None:
@@ -493,6 +506,11 @@ class Heartbeat(_Section):
     every: Annotated[Duration, between("1m", "1h")] = parse_duration("5m")
 
 
+class Probes(_Section):
+    #: "host:port" of this machine, or "unix:/path"; empty: nobody is answered
+    listen: Annotated[Word, AfterValidator(_probed)] = ""
+
+
 class Log(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     #: auto: text on a terminal, json elsewhere
@@ -543,6 +561,7 @@ class Config(_Section):
     feedback: Feedback = Feedback()
     canary: Canary = Canary()
     heartbeat: Heartbeat = Heartbeat()
+    probes: Probes = Probes()
     log: Log = Log()
     retention: Retention = Retention()
     rules_policy: RulesPolicy = RulesPolicy()
@@ -580,7 +599,7 @@ def load(path: Path | None, env: Mapping[str, str]) -> Config:
         raise ConfigError(error.problems) from error
     config = check(source)
     folder = file.absolute().parent if file else Path.cwd()
-    return _resolve(config, folder, env)
+    return _resolve(config, file, folder, env)
 
 
 def check(source: Source) -> Config:
@@ -759,7 +778,7 @@ def _missing_for_opinions(opinion: Opinion) -> Iterator[tuple[tuple[Keys, Keys],
         )
 
 
-def _resolve(config: Config, folder: Path, env: Mapping[str, str]) -> Config:
+def _resolve(config: Config, file: Path | None, folder: Path, env: Mapping[str, str]) -> Config:
     """Make every path absolute, and find the folders that nobody named."""
 
     def model(name: str) -> str:
@@ -769,7 +788,7 @@ def _resolve(config: Config, folder: Path, env: Mapping[str, str]) -> Config:
     token_file, background = config.slack.token_file, config.background.file
     return config.model_copy(
         update={
-            "state": folder / config.state if "state" in given else _default_state(folder, env),
+            "state": folder / config.state if "state" in given else _default_state(file, folder, env),
             "rules": folder / config.rules if "rules" in given else _default_rules(folder),
             "embedding": config.embedding.model_copy(
                 update={"engines": tuple(model(name) for name in config.embedding.engines)}
@@ -784,10 +803,13 @@ def _resolve(config: Config, folder: Path, env: Mapping[str, str]) -> Config:
     )
 
 
-def _default_state(folder: Path, env: Mapping[str, str]) -> Path:
+def _default_state(file: Path | None, folder: Path, env: Mapping[str, str]) -> Path:
     if env.get("STATE_DIRECTORY"):
         return Path(env["STATE_DIRECTORY"].split(":")[0])  # systemd joins several with colons; the first is ours
-    return SYSTEM_STATE if folder == SYSTEM_FILE.parent else folder / "state"
+    if folder != SYSTEM_FILE.parent:
+        return folder / "state"
+    # news-monitor@NAME, the unit's instance, reads NAME.toml there
+    return SYSTEM_STATE if file is None or file.name == SYSTEM_FILE.name else SYSTEM_STATE / file.stem
 
 
 def _default_rules(folder: Path) -> Path:
@@ -870,6 +892,19 @@ def opinion_key(config: Config, env: Mapping[str, str]) -> SecretStr | None:
     if not re.fullmatch(r"[!-~]+", key):
         raise _refused(f"${name}", "not a key: one is a single word of printable ASCII, without Bearer before it")
     return SecretStr(key)
+
+
+def secrets(config: Config, env: Mapping[str, str]) -> list[str]:
+    """Return all that is secret in the configuration, and in what it names, as far as it can be read: what no log may show."""
+    named = [*(sink.url for sink in config.sink), *(sink.secret for sink in config.sink)]
+    found = [config.heartbeat.url, *(value for value in named if not value.startswith("$"))]
+    named += [value for feed in config.feed for value in feed.headers.values()]
+    named += [f"${config.opinion.key_env}"]
+    found += [env.get(value[1:], "").strip() for value in named if value.startswith("$")]
+    with suppress(ConfigError):  # who needs it is told what is wrong with it
+        if token := slack_token(config, env):
+            found.append(token.get_secret_value())
+    return [secret for secret in found if secret]
 
 
 def sink_names(config: Config) -> list[str]:

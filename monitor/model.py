@@ -1200,6 +1200,25 @@ class Feedback:
 
 
 @dataclass(frozen=True, slots=True)
+class Numbers:
+    """How much there is of everything, at one moment."""
+
+    feeds: Sequence[FeedState]
+    stories: int
+    #: items, by verdict
+    verdicts: Mapping[str, int]
+    #: deliveries, by state, and those that are held, by reason
+    outbox: Mapping[str, int]
+    held: Mapping[str, int]
+    blockages: Sequence[Blockage]
+    #: our own network's
+    outage: bool
+    #: the latest; None: there was none
+    canary: Flight | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Flight:
     """A canary, and how it fared."""
 

@@ -39,6 +39,7 @@ from monitor.gate import ONE_BY_ONE, Gate
 from monitor.group import OpenStories
 from monitor.language import identified
 from monitor.match import Matcher, embedded_items, item_texts
+from monitor.metrics import Telemetry
 from monitor.model import (
     Alert,
     AlertKind,
@@ -458,6 +459,7 @@ class Collector:
     note_news: Callable[[Feed, datetime], None] = lambda _feed, _now: None
     #: None: nobody is
     asking: Asking | None = None
+    telemetry: Telemetry = field(default_factory=Telemetry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -508,6 +510,7 @@ async def collect(state: FeedState, judge: Judge, edges: Collector) -> PollOutco
     )
     if findings.fresh:
         edges.note_news(feed, edges.clock())
+    edges.telemetry.note_judged(records, first_poll=state.first_success is None, now=edges.clock())
     outcome = (
         answer.outcome if isinstance(answer, NotModified) else PollOutcome.NEW if records else PollOutcome.NOTHING_NEW
     )
@@ -580,12 +583,15 @@ async def collect_all(
     async def guarded(state: FeedState) -> PollOutcome:
         async with gate:
             try:
-                return await collect(state, judge, edges)
+                outcome = await collect(state, judge, edges)
+                edges.telemetry.note_poll(outcome)
+                return outcome
             except StateError:
                 raise  # nothing can be written down, nor this
             except Exception as error:  # a fault of ours: loud, but the feed must not be asked again every second
                 log.exception("poll", feed=state.feed.url, outcome=PollOutcome.FAILED.value, cause="our fault")
                 await _write_failure(state, FetchError("our fault", str(error)), edges)
+                edges.telemetry.note_poll(PollOutcome.FAILED)
                 return PollOutcome.FAILED
             finally:
                 done(state.feed)
@@ -876,6 +882,7 @@ class Courier:
     #: what is told when, as the topics are by now
     gate: Callable[[], Gate] = Gate
     digests: Schedule = field(default_factory=Schedule)
+    telemetry: Telemetry = field(default_factory=Telemetry)
 
 
 async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> int:
@@ -1059,6 +1066,7 @@ async def _send(delivery: Delivery, edges: Courier) -> DeliveryState:
         await _settle(delivery, state, edges, error=fault, not_before=None if is_edit else _settled_at(edges))
         raise
     await _settle(delivery, DeliveryState.SENT, edges, receipt=receipt or "")
+    edges.telemetry.note_sent(delivery, edges.clock())
     return DeliveryState.SENT
 
 

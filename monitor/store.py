@@ -26,6 +26,7 @@ from monitor.model import (
     Item,
     MatchOutcome,
     Notice,
+    Numbers,
     Opinion,
     Polled,
     Record,
@@ -495,6 +496,24 @@ class Store(Holds, Retention):
         )
         gone = Counter({} if since else self.let_go_counts()[0])
         return dict(gone + Counter({row["verdict"]: row["n"] for row in rows}))
+
+    def numbers(self, now: datetime) -> Numbers:
+        """How much there is of everything."""
+        return Numbers(
+            feeds=self.feeds(),
+            stories=self.totals().get("stories", 0),
+            verdicts=self.verdict_counts(),
+            outbox=self.outbox_counts(),
+            held=self.held_counts(),
+            blockages=self.blockages(),
+            outage=self.outage() is not None,
+            canary=self.flight(),
+            at=now,
+        )
+
+    def outage(self) -> Ailment | None:
+        """The outage of our own network, while it lasts."""
+        return next((a for a in self.ailments() if not a.feed_url and not a.absent_since), None)
 
     def totals(self) -> dict[str, int]:
         """Rows of the main tables, items that a topic took, and how many items and stories there were before these."""

@@ -491,3 +491,43 @@ def test_sample_tells_the_range_of_the_setting(keys: tuple[str, ...]) -> None:
     explanation = section[: section.index(f"#{keys[-1]} = ")].rsplit("\n\n", 1)[-1]
     assert explanation.startswith("# ")
     assert [bound for bound in bounds if not re.search(rf"\b{bound}\b", explanation)] == []
+
+
+@pytest.mark.parametrize(("name", "state"), [("monitor.toml", "var"), ("energy.toml", "var/energy")])
+def test_each_instance_has_a_state_of_its_own(
+    name: str, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`news-monitor@energy` reads energy.toml, and so does who asks about it from a shell."""
+    monkeypatch.setattr(config, "SYSTEM_FILE", tmp_path / "monitor.toml")
+    monkeypatch.setattr(config, "SYSTEM_STATE", tmp_path / "var")
+    (tmp_path / name).write_text("", encoding="utf-8")
+    assert load(tmp_path / name, {}).state == tmp_path / state
+
+
+def test_all_that_is_secret_is_known_to_the_log(tmp_path: Path) -> None:
+    """Everything in a configuration that may hold a secret, or say where one is."""
+    (tmp_path / "monitor.toml").write_text(
+        """\
+[opinion]
+kind = "endpoint"
+model = "m"
+base_url = "https://judge.example/v1/"
+key_env = "KEY"
+[heartbeat]
+url = "https://ping.example/planted-1"
+[[feed]]
+url = "https://paid.example/"
+headers = {Authorization = "$AUTH", Accept = "application/rss+xml"}
+[[sink]]
+name = "desk"
+kind = "webhook"
+url = "$HOOK"
+secret = "$SIGN"
+""",
+        encoding="utf-8",
+    )
+    env = {"KEY": "planted-3", "AUTH": "Bearer planted-4", "HOOK": "https://h.example/planted-5", "SIGN": "planted-6"}
+    env["SLACK_BOT_TOKEN"] = "xox" + "b-1-planted-2"
+    found = config.secrets(load(tmp_path / "monitor.toml", env), env)
+    assert sorted(secret[secret.index("planted") :] for secret in found) == [f"planted-{n}" for n in range(1, 7)]
+    assert config.secrets(Config(), {}) == []
