@@ -626,6 +626,8 @@ async def open_monitor(
         )
         store = await in_store(Store.open, config.state)
         stack.push_async_callback(in_store, store.close)
+        # a disk that is full, or may only be read, is told now and not after the models
+        await in_store(store.remember, "opened", clock().isoformat())
         topics = _topics_at_start(config)
         sink, settle, channel = _open_sink(config, env, stream, colour, topics, clock)
         if slack := _slack(sink):

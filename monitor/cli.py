@@ -384,6 +384,35 @@ def _show_audit(swept: Sequence[Swept]) -> None:
         click.echo("\n" + tabulate(found, ["channel", "finding", "delivery", "because"], "simple"))
 
 
+@main.command()
+@click.argument("target", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
+@click.option(
+    "--keep", type=click.IntRange(1), default=7, show_default=True, help="In a FOLDER: so many of the newest stay."
+)
+@click.pass_context
+@command
+def backup(context: click.Context, target: Path, keep: int) -> None:
+    """Copy the database to a new FILE, or into a FOLDER under the time, and look through the copy. The daemon may run."""
+    from monitor.backup import back_up
+
+    file = back_up(read_config(context).state, target, keep, utc_now())
+    click.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB, whole")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_context
+@command
+def restore(context: click.Context, file: Path) -> None:
+    """Put the backup FILE in the place of the database, which is kept beside it. The daemon must be stopped."""
+    from monitor.backup import restore
+
+    config = read_config(context)
+    aside = restore(config.state, file, utc_now())
+    click.echo(f"{config.state}: holds {file} now" + (f"; the database of before is {aside.name}" if aside else ""))
+    click.echo("before its first alert the monitor reads back what its channels were told since", err=True)
+
+
 @main.command("test-alert")
 @click.argument("channel")
 @click.pass_context

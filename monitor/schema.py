@@ -9,6 +9,11 @@ from sqlite_utils import Database, Migrations
 migrations = Migrations("monitor")
 
 
+def names() -> list[str]:
+    """The migrations that this program knows, in order."""
+    return [migration.name for migration in migrations.pending(Database(memory=True))]
+
+
 def _run(db: Database, script: str) -> None:
     """Run statements one by one: `executescript` would commit the transaction in which a migration runs."""
     for statement in script.split(";\n"):

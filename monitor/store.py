@@ -501,7 +501,7 @@ class Store(Holds, Retention):
         """How much there is of everything."""
         return Numbers(
             feeds=self.feeds(),
-            stories=self.totals().get("stories", 0),
+            stories=self.totals().get("stories", 0) + self.let_go_counts()[1],
             verdicts=self.verdict_counts(),
             outbox=self.outbox_counts(),
             held=self.held_counts(),

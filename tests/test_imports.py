@@ -31,7 +31,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "edge": (
         set(
             "fetch isolate websub probes embed judges send sinks heartbeat database story_store readback outbox holds "
-            "retention store "
+            "retention store backup "
             "config rules publishers archive log sample_feeds".split()
         ),
         {"leaf"},
@@ -51,7 +51,7 @@ WITHIN = {
     ("story_store", "database"), ("readback", "database"), ("readback", "story_store"),
     ("outbox", "database"), ("outbox", "readback"),
     ("holds", "database"), ("holds", "outbox"), ("store", "database"), ("store", "outbox"), ("store", "holds"),
-    ("retention", "database"), ("store", "retention"),
+    ("retention", "database"), ("backup", "database"), ("store", "retention"),
     ("gate", "terms"), ("digest", "render"), ("digest", "phrases"), ("digest", "terminal"),
     ("space", "background"), ("space", "words"), ("members", "words"), ("members", "copies"), ("members", "space"),
     ("members", "neighbours"), ("group", "members"), ("group", "copies"), ("group", "space"),
@@ -108,7 +108,7 @@ HOMES = {
     "slack_sdk": {"send"},
     "apprise": {"sinks"},
     "sqlite_utils": {"database", "schema"},
-    "sqlite3": {"database"},
+    "sqlite3": {"database", "backup"},
     "apscheduler": {"daemon"},
     "pydantic": {"config", "rules", "publishers", "toml"},
     "sentence_transformers": {"embed", "judges"},
