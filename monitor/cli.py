@@ -14,7 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -27,6 +27,7 @@ from monitor.command import (
     command,
     embed_text,
     fail,
+    folders,
     iso,
     learn,
     nothing_yet,
@@ -87,13 +88,10 @@ def run(context: click.Context) -> None:
 
     opened = functools.partial(open_monitor, config, os.environ, sys.stdout, colour=sys.stdout.isatty())
 
-    async def work() -> None:
-        if not await daemon.serve(lambda probes, progress: opened(probes=probes, progress=progress), os.environ):
-            # nothing is begun that could be lost; a thread that loads a model would keep us for seconds
-            sys.stdout.flush()
-            os._exit(0)
-
-    asyncio.run(work())
+    asyncio.run(daemon.serve(lambda probes, progress: opened(probes=probes, progress=progress), os.environ))
+    # all is written and closed; a thread that is still at a model would keep us for seconds
+    sys.stdout.flush()
+    os._exit(0)
 
 
 @main.command()
@@ -169,22 +167,23 @@ def demo(state: Path, serve: bool, port: int) -> None:
 @command
 def check(context: click.Context) -> None:
     """Check the configuration, the topic files and the feed list: 78 for the first, 1 for the others."""
-    from monitor.config import channel_problems, slack_token
+    from monitor.config import channel_problems, slack_app_token, slack_token
     from monitor.rules import check_topics
 
     file = find(context.find_root().obj, os.environ)
     config = read_config(context)
     click.echo(f"configuration: {file or 'defaults (no file)'}")
     topics, problems = check_topics(config.rules, sink_names(config), config.rules_policy.asked())
-    click.echo(f"topics: {len(topics)} in {config.rules}")
+    click.echo(f"topics: {len(topics)} in {folders(config)}")
     if slack_token(config, os.environ) is not None and (unclear := channel_problems(config, topics)):
         raise ConfigError(unclear)
+    slack_app_token(config, os.environ)  # without it the daemon only says so
     state = open_store_to_read(config)
     feeds = state.feeds() if state else []
     click.echo(f"feeds: {len(feeds)}" + ("" if feeds else " (add some: monitor feeds import deploy/feeds.opml)"))
     tell(problems)
     if not topics:
-        click.echo(f"monitor: no topic in {config.rules}: nothing would ever alert", err=True)
+        click.echo(f"monitor: no topic in {folders(config)}: nothing would ever alert", err=True)
         sys.exit(1)
 
 
@@ -202,6 +201,7 @@ def explain(
     """Say why an ITEM (its id, the beginning of it, or its link), or any text, alerted or not; with an OTHER item, why the
     two are one story or not."""
     from monitor import explain as words
+    from monitor.rules import load_topics
     from monitor.toml import format_duration
 
     if (item is None) == (text is None):
@@ -211,8 +211,9 @@ def explain(
         learning, judge = learn(config)
         embedded = embed_text(learning, title, text)
         matches = judge.matcher.judge(embedded, every=True)
-        click.echo(json.dumps(words.as_data(matches), ensure_ascii=False, indent=2) if as_json
-                   else words.explain_text(embedded.item.title, matches))  # fmt: skip
+        places = {topic.id: topic.place for topic in judge.matcher.topics.values()}
+        click.echo(json.dumps(words.as_data(matches, places), ensure_ascii=False, indent=2) if as_json
+                   else words.explain_text(embedded.item.title, matches, places))  # fmt: skip
         return
     store = open_store_to_read(config)
     known = store.explain(item or "") if store else None
@@ -223,9 +224,10 @@ def explain(
     if other is not None:
         _explain_pair(config, store, known, other, as_json)
         return
+    places = {topic.id: topic.place for topic in load_topics(config.rules)[0]}
     click.echo(
-        json.dumps(words.explained_data(known), ensure_ascii=False, indent=2) if as_json
-        else words.explain(known, _schedule(config).next(utc_now()))
+        json.dumps(words.explained_data(known, places), ensure_ascii=False, indent=2) if as_json
+        else words.explain(known, _schedule(config).next(utc_now()), places)
     )  # fmt: skip
 
 
@@ -268,14 +270,15 @@ def _embedded(store: Store, learning: Learning, item: Item) -> EmbeddedItem:
 @command
 def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     """Show feeds, items, stories and the outbox; 1 if an alert is stuck, or the monitor cannot work."""
-    from monitor.database import trouble
+    from monitor.database import is_at_work, trouble
     from monitor.deliveries import blocked, blocked_data
     from monitor.health import conditions
+    from monitor.watch import REFUSED
 
     config = read_config(context)
     store = open_store_to_read(config)
     if as_metrics:
-        click.echo(_metrics(store), nl=False)
+        click.echo(_metrics(store, config), nl=False)
         return
     totals = store.totals() if store else {}
     outbox = store.outbox_counts() if store else {}
@@ -286,7 +289,9 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     outage = store.outage() if store else None
     kept_from_work = trouble(config.state)
     canary = store.flight() if store else None
+    link = store.link() if store and is_at_work(config.state) else None
     blockages = store.blockages() if store else []
+    refused = store.fact(REFUSED).splitlines() if store else []
     stuck = outbox.get(DeliveryState.BLOCKED, 0) + outbox.get(DeliveryState.DEAD, 0)
     if as_json:
         data = {
@@ -301,6 +306,8 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
             "model": store.fact("model") if store else "",
             "trouble": kept_from_work,
             "canary": str(canary) if canary else None,
+            "buttons": str(link) if link else None,
+            "rules_refused": refused,
         }  # fmt: skip
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
     elif store is None:
@@ -311,8 +318,13 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
         click.echo(tabulate(rows, tablefmt="plain"))
         if canary:
             click.echo(f"\nthe canary {canary}")
+        if link:
+            click.echo(f"\nbuttons: {link}")
         if outage:
             click.echo(f"\noutage of our own network since {short(outage.since)} UTC: no feed is charged for it")
+        if refused:
+            click.echo("\ntopic files are wrong: the topics that were in force stay in force until they are mended")
+            click.echo("\n".join(f"  {line}" for line in refused))
         if blockages:
             click.echo("\nblocked until somebody acts")
             click.echo("\n".join(f"  {blocked(one)}" for one in blockages))
@@ -385,17 +397,20 @@ def _show_audit(swept: Sequence[Swept]) -> None:
 
 
 @main.command()
-@click.argument("target", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
+@click.argument("target", metavar="FILE|FOLDER/")
 @click.option(
     "--keep", type=click.IntRange(1), default=7, show_default=True, help="In a FOLDER: so many of the newest stay."
 )
 @click.pass_context
 @command
-def backup(context: click.Context, target: Path, keep: int) -> None:
+def backup(context: click.Context, target: str, keep: int) -> None:
     """Copy the database to a new FILE, or into a FOLDER under the time, and look through the copy. The daemon may run."""
     from monitor.backup import back_up
 
-    file = back_up(read_config(context).state, target, keep, utc_now())
+    config, place = read_config(context), Path(target)
+    if target.endswith("/") and not place.exists():
+        place.mkdir(mode=0o700)
+    file = back_up(config.state, place, keep, utc_now())
     click.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB, whole")
 
 
@@ -430,12 +445,16 @@ def test_alert(context: click.Context, channel: str) -> None:
     click.echo(f"{channel}: posted" + ("" if sink_of(channel) else ", and read back"))
 
 
-def _metrics(store: Store | None) -> str:
+def _metrics(store: Store | None, config: Config) -> str:
+    from monitor.database import is_at_work
     from monitor.metrics import metrics
     from monitor.model import Numbers
 
     now = utc_now()
-    return metrics(store.numbers(now) if store else Numbers([], 0, {}, {}, {}, [], outage=False, canary=None, at=now))
+    if store is None:
+        return metrics(Numbers([], 0, {}, {}, {}, [], outage=False, canary=None, link=None, at=now))
+    numbers = store.numbers(now)
+    return metrics(numbers if is_at_work(config.state) else replace(numbers, link=None))
 
 
 @main.command()

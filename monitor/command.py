@@ -115,6 +115,11 @@ def learn(config: Config, topics: Any = None) -> tuple[Learning, Judge]:
     return learning, open_judge(config, learning, topics, cached=True)
 
 
+def folders(config: Config) -> str:
+    """Where the topics are, for people."""
+    return ", ".join(map(str, config.rules))
+
+
 def embed_text(learning: Learning, title: str, text: str) -> Any:
     from monitor.language import identified
     from monitor.model import Item

@@ -58,8 +58,12 @@ SYSTEM_FILE = Path("/etc/news-monitor/monitor.toml")
 # What `StateDirectory=news-monitor` of the unit file means: a command typed at a shell does not get $STATE_DIRECTORY,
 # and must not look at an empty state beside the system's configuration instead.
 SYSTEM_STATE = Path("/var/lib/news-monitor")
-TOKEN_CREDENTIAL = "slack-bot-token"  # noqa: S105  the file's name, not a token
+# the files' names, not tokens
+TOKEN_CREDENTIAL = "slack-bot-token"  # noqa: S105
+APP_TOKEN_CREDENTIAL = "slack-app-token"  # noqa: S105
 _PACKAGE = Path(__file__).parent
+#: what stands in `rules` for the folder of topics that come with the program
+SHIPPED = "{shipped}"
 #: RFC 9110, section 5.6.2
 _HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 #: What says how a request travels, and what we have of the document already. `Proxy-Authorization` would go to the feed.
@@ -140,6 +144,16 @@ def _host(value: str) -> str:
 def _base_url(value: str) -> str:
     wanted = 'the address of an API; the usual one is "https://slack.com/api/"'
     return _base(value, wanted, "the token would travel in the clear")
+
+
+def _rules_url(value: str) -> str:
+    wanted = '"https://git.example/desk/topics/blob/main/{folder}/{file}#L{line}"'
+    strange = sorted(set(re.findall(r"\{[^{}]*\}?", value)) - {"{folder}", "{file}", "{line}"})
+    if strange:
+        raise ValueError(f"{quote(strange[0])} stands for nothing; there are {{folder}}, {{file}} and {{line}}")
+    if value and (not re.match(r"https?://[^/\s{}]+/", value) or "{file}" not in value or len(value) > 300):
+        raise ValueError(f"it is the address of a topic's file, with {{file}}; write one as in {wanted}")
+    return value
 
 
 def _callback(value: str) -> str:
@@ -326,6 +340,22 @@ _File = Annotated[Path, BeforeValidator(_path)]
 #: empty in the file, None here
 _OptionalFile = Annotated[_File | None, BeforeValidator(lambda value: None if value == "" else value)]
 
+
+def _folders(value: object) -> tuple[object, ...]:
+    """Read one folder, or an array of some."""
+    if isinstance(value, list) and not value:
+        raise ValueError("must not be empty; write a folder's path in quotes")
+    if not isinstance(value, (str, Path, list, tuple)):
+        raise ValueError(f"expected a folder's path in quotes, or an array [...] of such, got {quote(value)}")
+    several = value if isinstance(value, (list, tuple)) else [value]
+    for one in several:
+        if not isinstance(one, (str, Path)):
+            raise ValueError(f"expected a folder's path in quotes, got {quote(one)}")
+    return tuple(map(_path, several))
+
+
+_Folders = Annotated[tuple[Path, ...], BeforeValidator(_folders)]
+
 _Number = Annotated[float, BeforeValidator(_number)]  # pydantic would take "0.5", true and nan too
 
 # -- the sections; each value's meaning is told in deploy/monitor.toml -----------------------------
@@ -424,6 +454,8 @@ class Alerts(_Section):
     quiet_hours: Annotated[Word, AfterValidator(_quiet_hours)] = ""
     #: IANA name; whose clock quiet hours, budgets and digests follow
     timezone: Annotated[Word, AfterValidator(check_zone)] = "UTC"
+    #: where a topic's file is shown, with {folder}, {file} and {line}; empty: nowhere
+    rules_url: Annotated[Word, AfterValidator(_rules_url)] = ""
     #: new messages a day in one channel
     daily_budget: Annotated[Count, Field(ge=1, le=100_000)] = 100
 
@@ -437,6 +469,8 @@ class Digest(_Section):
 
 class Slack(_Section):
     token_file: _OptionalFile = None
+    #: with its token alerts bear buttons
+    app_token_file: _OptionalFile = None
     #: ends in a slash
     base_url: Annotated[Word, AfterValidator(_base_url)] = "https://slack.com/api/"
     timeout: Annotated[Duration, between("1s", "2m")] = parse_duration("10s")
@@ -547,7 +581,10 @@ class Config(_Section):
     """All settings. From `load` every path is absolute."""
 
     state: _File = Path("state")
-    rules: _File = Path("rules")
+    #: in order; SHIPPED in front stands for the folder of topics that come with the program
+    rules: _Folders = (Path("rules"),)
+    #: read topics again when their files change, not only when asked
+    watch_rules: Annotated[bool, Field(strict=True)] = True
     polling: Polling = Polling()
     feed: tuple[FeedOptions, ...] = ()
     websub: WebSub = WebSub()
@@ -785,16 +822,21 @@ def _resolve(config: Config, file: Path | None, folder: Path, env: Mapping[str, 
         return str(folder / name) if name.startswith(("./", "../")) else name
 
     given = config.model_fields_set
-    token_file, background = config.slack.token_file, config.background.file
+    slack, background = config.slack, config.background.file
     return config.model_copy(
         update={
             "state": folder / config.state if "state" in given else _default_state(file, folder, env),
-            "rules": folder / config.rules if "rules" in given else _default_rules(folder),
+            "rules": _rules(config.rules, folder) if "rules" in given else (_default_rules(folder),),
             "embedding": config.embedding.model_copy(
                 update={"engines": tuple(model(name) for name in config.embedding.engines)}
             ),
             "opinion": config.opinion.model_copy(update={"model": model(config.opinion.model)}),
-            "slack": config.slack.model_copy(update={"token_file": token_file and folder / token_file}),
+            "slack": slack.model_copy(
+                update={
+                    "token_file": slack.token_file and folder / slack.token_file,
+                    "app_token_file": slack.app_token_file and folder / slack.app_token_file,
+                }
+            ),
             "polling": config.polling.model_copy(
                 update={"publishers": config.polling.publishers and folder / config.polling.publishers}
             ),
@@ -809,13 +851,29 @@ def _default_state(file: Path | None, folder: Path, env: Mapping[str, str]) -> P
     if folder != SYSTEM_FILE.parent:
         return folder / "state"
     # news-monitor@NAME, the unit's instance, reads NAME.toml there
-    return SYSTEM_STATE if file is None or file.name == SYSTEM_FILE.name else SYSTEM_STATE / file.stem
+    return (
+        SYSTEM_STATE
+        if file is None or file.name == SYSTEM_FILE.name
+        else SYSTEM_STATE.with_name(f"{SYSTEM_STATE.name}-{file.stem}")
+    )
+
+
+def _rules(named: Sequence[Path], folder: Path) -> tuple[Path, ...]:
+    return tuple(
+        _shipped_rules().joinpath(*path.parts[1:]) if path.parts[:1] == (SHIPPED,) else folder / path for path in named
+    )
 
 
 def _default_rules(folder: Path) -> Path:
-    """Return the folder's own topics, else the shipped ones: in the wheel, else in the working copy."""
-    candidates = (folder / "rules", _PACKAGE / "pack", _PACKAGE.parent / "rules")
-    return next((candidate for candidate in candidates if candidate.is_dir()), candidates[0])
+    """Return the folder's own topics, else the shipped ones."""
+    own, shipped = folder / "rules", _shipped_rules()
+    return own if own.is_dir() or not shipped.is_dir() else shipped
+
+
+def _shipped_rules() -> Path:
+    """Return the folder of topics that come with the program: in the wheel, else in the working copy."""
+    packed = _PACKAGE / "pack"
+    return packed if packed.is_dir() else _PACKAGE.parent / "rules"
 
 
 # -- channels -------------------------------------------------------------------------------------
@@ -867,15 +925,40 @@ def slack_token(config: Config, env: Mapping[str, str]) -> SecretStr | None:
 
     Raises: ConfigError if a place is named and what is there is no token, or others can read it.
     """
-    credential = Path(env.get("CREDENTIALS_DIRECTORY", "")) / TOKEN_CREDENTIAL
+    return _slack_token(_BOT_TOKEN, TOKEN_CREDENTIAL, config.slack.token_file, "SLACK_BOT_TOKEN", env)
+
+
+def slack_app_token(config: Config, env: Mapping[str, str]) -> SecretStr | None:
+    """Return the token that buttons need: of systemd's credentials, else of `slack.app_token_file`, else $SLACK_APP_TOKEN.
+
+    Raises: ConfigError, as `slack_token`.
+    """
+    return _slack_token(_APP_TOKEN, APP_TOKEN_CREDENTIAL, config.slack.app_token_file, "SLACK_APP_TOKEN", env)
+
+
+#: what it is called, what it looks like, and that in words
+_BOT_TOKEN = (
+    "bot token",
+    re.compile(r"xox[bp]-[A-Za-z0-9-]+"),
+    "a Slack token: one is a single line beginning with xoxb- (or xoxp-)",
+)
+_APP_TOKEN = (
+    "app-level token",
+    re.compile(r"xapp-[A-Za-z0-9-]+"),
+    "an app-level token: one is a single line beginning with xapp-",
+)
+
+
+def _slack_token(
+    kind: tuple[str, re.Pattern[str], str], name: str, file: Path | None, variable: str, env: Mapping[str, str]
+) -> SecretStr | None:
+    credential = Path(env.get("CREDENTIALS_DIRECTORY", "")) / name
     if env.get("CREDENTIALS_DIRECTORY") and _is_there(credential):
-        return _token(_read_secret(credential), str(credential))
-    if config.slack.token_file is not None:
-        _refuse_shared(config.slack.token_file)
-        return _token(_read_secret(config.slack.token_file), str(config.slack.token_file))
-    if env.get("SLACK_BOT_TOKEN"):
-        return _token(env["SLACK_BOT_TOKEN"], "$SLACK_BOT_TOKEN")
-    return None
+        return _token(kind, _read_secret(credential), str(credential))
+    if file is not None:
+        _refuse_shared(file)
+        return _token(kind, _read_secret(file), str(file))
+    return _token(kind, env[variable], f"${variable}") if env.get(variable) else None
 
 
 def opinion_key(config: Config, env: Mapping[str, str]) -> SecretStr | None:
@@ -963,12 +1046,13 @@ def _refuse_shared(file: Path) -> None:
         raise _refused(str(file), f"other users may read or write the Slack token; run: chmod 600 {file}")
 
 
-def _token(text: str, where: str) -> SecretStr:
+def _token(kind: tuple[str, re.Pattern[str], str], text: str, where: str) -> SecretStr:
     token = text.strip()
+    name, pattern, described = kind
     if not token:
-        raise _refused(where, "empty; a Slack bot token is expected here")
-    if not re.fullmatch(r"xox[bp]-[A-Za-z0-9-]+", token):
-        raise _refused(where, "not a Slack token: one is a single line beginning with xoxb- (or xoxp-)")
+        raise _refused(where, f"empty; a Slack {name} is expected here")
+    if not pattern.fullmatch(token):
+        raise _refused(where, f"not {described}")
     return SecretStr(token)
 
 

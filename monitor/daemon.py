@@ -34,18 +34,22 @@ TIDY = 3600.0  # seconds
 REVIEW = 60.0  # seconds
 SWEEP = 3600.0  # seconds
 LEARN = 86400.0  # seconds
+LOOK = 5.0  # seconds
 #: So long nothing is begun after the database could not be read or written: polls that are not written down stay due.
 STATE_WAIT = 30.0  # seconds
 #: A post in flight is finished before we go; systemd waits 30 s.
-LAST_POST = 10.0  # seconds
+LAST_POST = 8.0  # seconds
+#: What is finished before we go, since it reaches out and writes down what came of it; the rest is done again, or not begun.
+_FINISHED = frozenset({"deliver", "sweep", "canary", "try again"})
 
 
 async def serve(
     open_monitor: Callable[[Probes, Progress], AbstractAsyncContextManager[Monitor]], env: Mapping[str, str]
-) -> bool:
-    """Open a monitor and have it work until SIGTERM or SIGINT; False if one of them came before it was open.
+) -> None:
+    """Open a monitor and have it work until SIGTERM or SIGINT.
 
-    Then a thread may still be loading a model, which nothing can stop: the caller had better end the process.
+    A thread may be loading a model, or at work with one, even then; nothing stops it, and nothing of it is wanted: the caller
+    had better end the process.
 
     Raises: what opening raises.
     """
@@ -59,12 +63,11 @@ async def serve(
         stopping.cancel()
         if not opening.done():
             log.info("stopped", because="told to, before the models were loaded")
-            return False
+            return
         monitor = await opening
         stack.push_async_exit(opened)
         if not stop.is_set():
             await run(monitor, env, probes, progress)
-    return True
 
 
 def _stopped_by(*numbers: signal.Signals) -> asyncio.Event:
@@ -77,14 +80,15 @@ def _stopped_by(*numbers: signal.Signals) -> asyncio.Event:
 async def run(
     monitor: Monitor, env: Mapping[str, str], probes: Probes | None = None, progress: Progress | None = None
 ) -> None:
-    """Work until SIGTERM or SIGINT; SIGHUP reads the rules again, SIGUSR1 puts into the log what is being done.
+    """Work until SIGTERM or SIGINT; SIGHUP reads the rules again, and so does a change of their files if it is wanted; SIGUSR1
+    puts into the log what is being done.
 
     probes: told how we are. progress: of the monitor's threads.
     """
     stop = _stopped_by(signal.SIGTERM, signal.SIGINT)
     work = _Work(monitor, env, progress or Progress())
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, work.start, "reload", lambda: _reload(monitor, env))
+    loop.add_signal_handler(signal.SIGHUP, work.reload)
     loop.add_signal_handler(signal.SIGUSR1, work.start, "dump", work.dump)
     if probes:
         probes.metrics, probes.healthy, probes.ready = monitor.metrics, work.health, work.readiness
@@ -96,8 +100,11 @@ async def run(
     scheduler.add_job(work.sweep, "interval", seconds=SWEEP)
     scheduler.add_job(work.beat, "interval", seconds=monitor.config.heartbeat.every.total_seconds())
     scheduler.add_job(work.learn, "interval", seconds=LEARN)
+    if monitor.config.watch_rules:
+        scheduler.add_job(work.look, "interval", seconds=LOOK)
     await monitor.spread_out()
     scheduler.start()
+    work.start("listen", monitor.listen)
     notify(env, "READY=1\nSTATUS=running")
     log.info("running")
     try:
@@ -126,6 +133,8 @@ class _Work:
         progress.note("tick")
         self._polls: set[asyncio.Task[Any]] = set()
         self._others: dict[str, asyncio.Task[Any]] = {}
+        #: somebody asked for a reload while there was one
+        self._again = False
         #: something failed that should never fail: systemd's watchdog is starved and restarts us
         self._broken = ""
         self._unwell = False
@@ -220,6 +229,24 @@ class _Work:
         if not self._trouble:
             notify(self._env, f"STATUS={await self._monitor.status()}")
 
+    async def look(self) -> None:
+        """Begin a look at the topic files."""
+        if not self._trouble:
+            self.start("look", self._look)
+
+    async def _look(self) -> None:
+        if "reload" not in self._others and await self._monitor.rules_changed():
+            self.reload(asked=False)
+
+    def reload(self, *, asked: bool = True) -> None:
+        """Begin to read the rules again. Who asks while they are being read may mean what was written since: once more then."""
+        if "reload" in self._others:
+            self._again = self._again or asked
+            return
+        self._again = False
+        self.start("reload", lambda: _reload(self._monitor, self._env, asked=asked))
+        self._others["reload"].add_done_callback(lambda _: self.reload() if self._again else None)
+
     def start(self, name: str, begin: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         if name not in self._others:
             task = asyncio.get_running_loop().create_task(begin())
@@ -228,9 +255,9 @@ class _Work:
             task.add_done_callback(self._done)
 
     async def drain(self) -> None:
-        """Give up polls (nothing of them is written yet) and requests to hubs, and wait for the post in flight."""
+        """Give up polls (nothing of them is written yet) and what can be done again, and wait for the post in flight."""
         self._monitor.stop_sending()
-        for task in (*self._polls, *(task for name, task in self._others.items() if name == "subscribe")):
+        for task in (*self._polls, *(task for name, task in self._others.items() if name not in _FINISHED)):
             task.cancel()
         waiting = [*self._polls, *self._others.values()]
         if waiting:
@@ -273,14 +300,14 @@ class _Work:
         self._monitor.note_trouble("")
 
 
-async def _reload(monitor: Monitor, env: Mapping[str, str]) -> None:
+async def _reload(monitor: Monitor, env: Mapping[str, str], *, asked: bool) -> None:
     notify(env, "STATUS=reading the rules again")
-    problems = await monitor.reload()
+    problems = await monitor.reload(asked=asked)
     refused = any(not problem.warning for problem in problems)
     for problem in problems:
         (log.warning if problem.warning else log.error)("rules", problem=str(problem))
     if refused:
-        log.error("rules kept", reason="a topic file is wrong: the last good set stays in force")
+        log.error("rules kept", reason="a topic file is wrong, or fails its tests: the last good set stays in force")
     notify(env, "STATUS=rules kept, a topic file is wrong" if refused else "STATUS=running")
 
 

@@ -116,9 +116,13 @@ def as_data(findings: Sequence[Finding]) -> dict[str, object]:
 
 def _database(seen: Seen) -> Iterator[Finding]:
     if seen.database:
-        yield Finding("database", Urgency.CRITICAL, seen.database, "deploy/README.md, “Backups”, says how to put one back")
+        yield Finding(
+            "database", Urgency.CRITICAL, seen.database, "deploy/README.md, “Backups”, says how to put one back"
+        )
     elif seen.trouble:
-        yield Finding("database", Urgency.CRITICAL, seen.trouble, "once it can be written, the monitor goes on by itself")
+        yield Finding(
+            "database", Urgency.CRITICAL, seen.trouble, "once it can be written, the monitor goes on by itself"
+        )
     elif seen.numbers is None:
         yield Finding("database", Urgency.UNKNOWN, "there is none yet", "`monitor run` or `monitor once` begins")
     else:
@@ -245,7 +249,9 @@ def _clock(seen: Seen) -> Iterator[Finding]:
     elif seen.synchronised:
         yield Finding("clock", Urgency.WELL, "kept by systemd-timesyncd")
     else:
-        yield Finding("clock", Urgency.UNKNOWN, "no publisher's answer to compare it with, and nothing says that it is kept")
+        yield Finding(
+            "clock", Urgency.UNKNOWN, "no publisher's answer to compare it with, and nothing says that it is kept"
+        )
 
 
 def _backup(seen: Seen) -> Iterator[Finding]:
@@ -255,7 +261,9 @@ def _backup(seen: Seen) -> Iterator[Finding]:
         yield Finding("backup", Urgency.WARNING, "there was never one", "install deploy/monitor-backup.timer")
     elif seen.at - seen.backup > BACKUP_OLD:
         days = (seen.at - seen.backup).days
-        yield Finding("backup", Urgency.WARNING, f"the last one is {days} days old", "look at news-monitor-backup.timer")
+        yield Finding(
+            "backup", Urgency.WARNING, f"the last one is {days} days old", "look at news-monitor-backup.timer"
+        )
     else:
         yield Finding("backup", Urgency.WELL, f"{seen.backup:%Y-%m-%d %H:%M} UTC")
 

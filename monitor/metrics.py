@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
 from prometheus_client import Counter as Count
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics import exposition as openmetrics
@@ -40,10 +40,11 @@ GAUGES = {
     "news_monitor_stories": "Stories ever opened.",
     "news_monitor_outbox": "Alerts and notices, by the state of their delivery.",
     "news_monitor_held_alerts": "Alerts that are held, by reason.",
-    "news_monitor_blocked_channels": "Channels to which nothing goes until a person acts.",
+    "news_monitor_blockages": "Causes for which nothing goes to a channel, or to any, until a person acts.",
     "news_monitor_overdue_seconds": "By how much the longest overdue feed is.",
     "news_monitor_canary_failed": "1 while the latest canary has failed.",
     "news_monitor_canary_arrived_timestamp_seconds": "When the latest canary arrived, in Unix time; 0: it has not.",
+    "news_monitor_buttons_connected": "1 while Slack can tell of buttons that were pressed.",
     "news_monitor_last_poll_timestamp_seconds": "When a poll was last written down, in Unix time; 0: never.",
 }
 #: The same of what the daemon saw since its start; only it can serve them.
@@ -77,6 +78,7 @@ class Telemetry:
         def lasting(name: str, buckets: Sequence[float]) -> Histogram:
             return Histogram(name, SINCE_START[name], registry=registry, buckets=buckets)
 
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # when each began is when the process did
         polls = "news_monitor_polls"
         self._polls = Count(polls, SINCE_START[polls], ["outcome"], registry=registry)
         for outcome in PollOutcome:
@@ -169,11 +171,12 @@ def _values(numbers: Numbers) -> dict[str, float | tuple[str, Mapping[str, float
         "news_monitor_stories": numbers.stories,
         "news_monitor_outbox": ("state", {state: numbers.outbox.get(state, 0) for state in DeliveryState}),
         "news_monitor_held_alerts": ("reason", {reason: numbers.held.get(reason, 0) for reason in HoldReason}),
-        "news_monitor_blocked_channels": len(numbers.blockages),
+        "news_monitor_blockages": len(numbers.blockages),
         "news_monitor_overdue_seconds": round(max(overdue, default=0.0), 3),
         "news_monitor_canary_failed": int(canary is not None and bool(canary.failed)),
         "news_monitor_canary_arrived_timestamp_seconds": (
             round(canary.arrived.timestamp(), 3) if canary and canary.arrived else 0
         ),
+        "news_monitor_buttons_connected": int(numbers.link is not None and not numbers.link.problem),
         "news_monitor_last_poll_timestamp_seconds": round(max(polls, default=0.0), 3),
     }

@@ -408,7 +408,18 @@ def m008_sweep(db: Database) -> None:
 
 
 @migrations()
-def m009_retention(db: Database) -> None:
+def m009_buttons(db: Database) -> None:
+    _run(
+        db,
+        """
+    -- 1: said by a button, so that no sweep takes it back because no reaction says it
+    ALTER TABLE feedback ADD COLUMN pressed INTEGER NOT NULL DEFAULT 0;
+    """,
+    )
+
+
+@migrations()
+def m010_retention(db: Database) -> None:
     _run(
         db,
         """

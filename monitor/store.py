@@ -508,6 +508,7 @@ class Store(Holds, Retention):
             blockages=self.blockages(),
             outage=self.outage() is not None,
             canary=self.flight(),
+            link=self.link(),
             at=now,
         )
 

@@ -55,7 +55,10 @@ def keep(level: str) -> Path:
                     value.replace("ITEM", item).replace("STORY", story) if isinstance(value, str) else value
                     for value in ROWS[table]
                 ]
-                connection.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(row))})", row)  # noqa: S608 - ours
+                # those that it had first
+                columns = connection.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()[: len(row)]
+                named = ",".join(name for (name,) in columns)
+                connection.execute(f"INSERT INTO {table} ({named}) VALUES ({','.join('?' * len(row))})", row)  # noqa: S608 - ours
         KEPT.mkdir(exist_ok=True)
         file = KEPT / f"{level}.sql"
         file.write_text("\n".join(connection.iterdump()) + "\n", encoding="utf-8")

@@ -241,6 +241,8 @@ def test_commands(state: Path, tmp_path: Path) -> None:
     done = tell(state, "backup", str(tmp_path / "copy"))
     assert (done.exit_code, "MB, whole" in done.stdout) == (0, True)
     assert tell(state, "backup", str(tmp_path / "copy")).exit_code == 69
+    done = tell(state, "backup", f"{tmp_path / 'new'}/")
+    assert (done.exit_code, len(list((tmp_path / "new").iterdir()))) == (0, 1)
     with Lock(state):
         assert tell(state, "restore", str(tmp_path / "copy")).exit_code == 75
     done = tell(state, "restore", str(tmp_path / "copy"))

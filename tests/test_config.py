@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from yarl import URL
 
 from monitor import __version__, config, toml
-from monitor.config import Config, FeedOptions, load, sink_secrets, slack_token
+from monitor.config import Config, FeedOptions, load, sink_secrets, slack_app_token, slack_token
 from monitor.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -238,7 +238,7 @@ def test_relative_paths_start_from_the_folder_of_the_file(tmp_path: Path) -> Non
     write(tmp_path / "conf" / "x.toml", text)
     loaded = load(Path("conf/x.toml"), {"STATE_DIRECTORY": "/var/lib/x"})
     folder = tmp_path / "conf"
-    assert (loaded.state, loaded.rules) == (folder / "s", folder / "../r")
+    assert (loaded.state, loaded.rules) == (folder / "s", (folder / "../r",))
     assert (loaded.slack.token_file, loaded.background.file) == (folder / "t", folder / "b")
     assert loaded.polling.publishers == folder / "p"
     assert loaded.embedding.engines == ("minilm", str(folder / "model"), "org/model")
@@ -266,7 +266,7 @@ def test_command_at_a_shell_finds_the_state_of_the_system_s_service() -> None:
 
 def test_own_topics_come_before_the_shipped_ones(tmp_path: Path) -> None:
     (tmp_path / "rules").mkdir()
-    assert load(None, {}).rules == tmp_path / "rules"
+    assert load(None, {}).rules == (tmp_path / "rules",)
 
 
 def test_topics_in_the_wheel_come_before_those_of_a_working_copy(
@@ -274,13 +274,23 @@ def test_topics_in_the_wheel_come_before_those_of_a_working_copy(
 ) -> None:
     monkeypatch.setattr(config, "_PACKAGE", tmp_path / "site" / "monitor")
     (tmp_path / "site" / "rules").mkdir(parents=True)
-    assert load(None, {}).rules == tmp_path / "site" / "rules"
+    assert load(None, {}).rules == (tmp_path / "site" / "rules",)
     (tmp_path / "site" / "monitor" / "pack").mkdir(parents=True)
-    assert load(None, {}).rules == tmp_path / "site" / "monitor" / "pack"
+    assert load(None, {}).rules == (tmp_path / "site" / "monitor" / "pack",)
 
 
 def test_topics_named_in_the_file_are_taken_even_if_they_are_not_there(tmp_path: Path) -> None:
-    assert load(write(tmp_path / "x.toml", 'rules = "mine"\n'), {}).rules == tmp_path / "mine"
+    assert load(write(tmp_path / "x.toml", 'rules = "mine"\n'), {}).rules == (tmp_path / "mine",)
+
+
+def test_topics_may_stand_in_several_folders_and_among_them_the_shipped_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "_PACKAGE", tmp_path / "site" / "monitor")
+    (tmp_path / "site" / "monitor" / "pack").mkdir(parents=True)
+    loaded = load(write(tmp_path / "x.toml", 'rules = ["mine", "{shipped}", "{shipped}/chips", "/srv/topics"]\n'), {})
+    shipped = tmp_path / "site" / "monitor" / "pack"
+    assert loaded.rules == (tmp_path / "mine", shipped, shipped / "chips", Path("/srv/topics"))
 
 
 # -- the token ------------------------------------------------------------------------------------
@@ -367,6 +377,31 @@ def test_empty_token_file_is_refused(with_file: Config) -> None:
 def test_token_is_never_shown() -> None:
     token = slack_token(Config(), {"SLACK_BOT_TOKEN": TOKEN})
     assert "SECRET" not in f"{token} {token!r} {[token]}"
+
+
+def test_app_token_is_looked_for_as_the_bot_token_is(tmp_path: Path) -> None:
+    write(tmp_path / "app", "xapp-1-file\n").chmod(0o600)
+    loaded = load(write(tmp_path / "x.toml", '[slack]\napp_token_file = "app"\n'), {})
+    write(tmp_path / "credentials" / "slack-app-token", "xapp-1-credential\n")
+    credentials = {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
+    environment = {"SLACK_APP_TOKEN": "xapp-1-environment"}
+
+    found = [
+        slack_app_token(config, env)
+        for config, env in (
+            (loaded, credentials), (loaded, environment), (Config(), environment), (Config(), {"SLACK_BOT_TOKEN": TOKEN}),
+        )
+    ]  # fmt: skip
+    assert [token and token.get_secret_value() for token in found] == [
+        "xapp-1-credential", "xapp-1-file", "xapp-1-environment", None,
+    ]  # fmt: skip
+
+
+def test_bot_token_in_the_place_of_the_app_token_is_refused_without_repeating_it() -> None:
+    with pytest.raises(ConfigError) as caught:
+        slack_app_token(Config(), {"SLACK_APP_TOKEN": TOKEN})
+    expected = "$SLACK_APP_TOKEN: not an app-level token: one is a single line beginning with xapp-"
+    assert str(caught.value) == expected
 
 
 # -- the secrets of sinks -------------------------------------------------------------------------
@@ -493,7 +528,7 @@ def test_sample_tells_the_range_of_the_setting(keys: tuple[str, ...]) -> None:
     assert [bound for bound in bounds if not re.search(rf"\b{bound}\b", explanation)] == []
 
 
-@pytest.mark.parametrize(("name", "state"), [("monitor.toml", "var"), ("energy.toml", "var/energy")])
+@pytest.mark.parametrize(("name", "state"), [("monitor.toml", "var"), ("energy.toml", "var-energy")])
 def test_each_instance_has_a_state_of_its_own(
     name: str, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

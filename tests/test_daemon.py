@@ -97,6 +97,9 @@ class FakeMonitor:
     poll_takes: float = 0.0
     post_takes: float = 0.0
     hub_takes: float = 0.0
+    reload_takes: float = 0.0
+    #: how often topic files change
+    changes: int = 0
     bug: Exception | None = None
     config: Config = field(default_factory=Config)
 
@@ -112,9 +115,13 @@ class FakeMonitor:
         await asyncio.sleep(self.post_takes)
         self.asked["posts done"] += 1
 
-    async def reload(self) -> list[Problem]:
-        self.asked["reloads"] += 1
+    async def reload(self, *, asked: bool = True) -> list[Problem]:
+        self.asked["reloads asked for" if asked else "reloads"] += 1
+        await asyncio.sleep(self.reload_takes)
         return self.problems
+
+    async def rules_changed(self) -> bool:
+        return self.changes > self.asked["reloads"]
 
     async def tidy(self) -> None:
         self.asked["tidied"] += 1
@@ -137,6 +144,10 @@ class FakeMonitor:
 
     async def beat(self) -> None:
         self.asked["beats"] += 1
+
+    async def listen(self) -> None:
+        self.asked["listens"] += 1
+        await asyncio.Event().wait()
 
     def stop_sending(self) -> None:
         self.asked["stops"] += 1
@@ -213,6 +224,12 @@ async def test_sigterm_does_not_wait_for_polls(tmp_path: Path) -> None:
     monitor = FakeMonitor(poll_takes=60)
     await run_for(monitor, 0.0, tmp_path)
     assert monitor.asked["polls done"] == 0
+
+
+async def test_sigterm_does_not_wait_for_what_can_be_done_again(tmp_path: Path) -> None:
+    monitor = FakeMonitor(reload_takes=60)
+    await run_for(monitor, 0.0, tmp_path, signal.SIGHUP)
+    assert monitor.asked["reloads asked for"] == 1
 
 
 async def test_sigterm_does_not_wait_for_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +310,7 @@ async def test_sigusr1_logs_what_is_being_done(tmp_path: Path) -> None:
     assert "daemon.py" in state["threads"]["MainThread"]
 
 
-async def served(monitor: FakeMonitor, folder: Path, wait: float = 0.0, **load: Any) -> tuple[bool, list[str]]:
+async def served(monitor: FakeMonitor, folder: Path, wait: float = 0.0, **load: Any) -> list[str]:
     """Serve a monitor that takes its time to open, and tell it to stop after so many seconds."""
     systemd = Systemd(str(folder / "notify"))
 
@@ -311,21 +328,22 @@ async def served(monitor: FakeMonitor, folder: Path, wait: float = 0.0, **load: 
     if not work.done():
         os.kill(os.getpid(), signal.SIGTERM)
     try:
-        return await asyncio.wait_for(work, 5), systemd.heard()
+        await asyncio.wait_for(work, 5)
+        return systemd.heard()
     finally:
         no_handlers()
 
 
 async def test_monitor_that_was_opened_is_closed(tmp_path: Path) -> None:
     monitor = FakeMonitor()
-    whole, words = await served(monitor, tmp_path, 0.2)
-    assert (whole, monitor.asked["closed"], words[0]) == (True, 1, "STATUS=loading the models")
+    words = await served(monitor, tmp_path, 0.2)
+    assert (monitor.asked["closed"], words[0]) == (1, "STATUS=loading the models")
 
 
 async def test_sigterm_while_the_models_load_ends_at_once(tmp_path: Path) -> None:
     monitor = FakeMonitor()
-    whole, words = await served(monitor, tmp_path, 0.1, takes=60)
-    assert (whole, words, monitor.asked.total()) == (False, ["STATUS=loading the models"], 0)
+    words = await served(monitor, tmp_path, 0.1, takes=60)
+    assert (words, monitor.asked.total()) == (["STATUS=loading the models"], 0)
 
 
 async def test_what_opening_raises_comes_out(tmp_path: Path) -> None:
@@ -336,7 +354,34 @@ async def test_what_opening_raises_comes_out(tmp_path: Path) -> None:
 async def test_sighup_reads_the_rules_again(tmp_path: Path) -> None:
     monitor = FakeMonitor()
     await run_for(monitor, 0.05, tmp_path, signal.SIGHUP)
-    assert monitor.asked["reloads"] == 1
+    assert monitor.asked["reloads asked for"] == 1
+
+
+async def test_sighup_during_a_reload_is_not_lost(tmp_path: Path) -> None:
+    monitor = FakeMonitor(reload_takes=0.1)
+    hups = [signal.SIGHUP] * 5
+    systemd = asyncio.create_task(run_for(monitor, 0.4, tmp_path, signal.SIGHUP))
+    await asyncio.sleep(0.1)
+    for number in hups:
+        os.kill(os.getpid(), number)
+    await systemd
+    assert monitor.asked["reloads asked for"] == 2
+
+
+async def test_change_of_topic_files_reads_them_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "LOOK", 0.03)
+    monitor = FakeMonitor(changes=2)
+    await run_for(monitor, 0.3, tmp_path)
+    assert (monitor.asked["reloads"], monitor.asked["reloads asked for"]) == (2, 0)
+
+
+async def test_change_of_topic_files_is_not_looked_for_if_nobody_wants_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "LOOK", 0.03)
+    monitor = FakeMonitor(changes=2, config=Config(watch_rules=False))
+    await run_for(monitor, 0.2, tmp_path)
+    assert monitor.asked["reloads"] == 0
 
 
 #: what is wrong with the rules -> systemd's status line

@@ -86,8 +86,8 @@ def test_instance_differs_from_the_unit_in_names_alone() -> None:
         "Description=News monitor:": "Description=News monitor %i:",
         "/etc/news-monitor/monitor.toml": "/etc/news-monitor/%i.toml",
         "User=news-monitor": "User=news-monitor-%i",
-        "StateDirectory=news-monitor": "StateDirectory=news-monitor/%i",
-        "RuntimeDirectory=news-monitor": "RuntimeDirectory=news-monitor/%i",
+        "StateDirectory=news-monitor": "StateDirectory=news-monitor-%i",
+        "RuntimeDirectory=news-monitor": "RuntimeDirectory=news-monitor-%i",
         "/etc/news-monitor/slack-bot-token": "/etc/news-monitor/%i.slack-bot-token",
     }
     expected = "\n".join(directives(UNIT))
@@ -105,8 +105,8 @@ def test_instance_of_the_backup_differs_in_names_alone(kind: str) -> None:
     names = {
         "ackup of the news monitor": "ackup of the news monitor %i",
         "/etc/news-monitor/monitor.toml": "/etc/news-monitor/%i.toml",
-        "/var/lib/news-monitor-backup": "/var/lib/news-monitor-backup/%i",
-        "StateDirectory=news-monitor news-monitor-backup": "StateDirectory=news-monitor/%i news-monitor-backup/%i",
+        "/var/lib/news-monitor/": "/var/lib/news-monitor-%i/",
+        "StateDirectory=news-monitor": "StateDirectory=news-monitor-%i",
         "User=news-monitor": "User=news-monitor-%i",
     }
     expected = "\n".join(unit)

@@ -24,21 +24,21 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         set(
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
             "render terminal phrases schedule outage health metrics readiness subscribe opml explain discover payload sweep "
-            "feedback gate digest headline rulings stories deliveries threads copies space neighbours members report".split()
+            "feedback gate digest buttons headline rulings stories deliveries threads copies space neighbours members "
+            "report".split()
         ),
         {"leaf"},
     ),
     "edge": (
         set(
-            "fetch isolate websub probes embed judges send sinks heartbeat database story_store readback outbox holds "
-            "retention store backup "
-            "config rules publishers archive log sample_feeds".split()
+            "fetch isolate websub probes embed judges send socket_mode sinks heartbeat database story_store readback outbox "
+            "holds retention store backup config rules watch publishers archive log sample_feeds".split()
         ),
         {"leaf"},
     ),
-    "pipeline": ({"pipeline", "checkup", "survey", "audit", "canary"}, {"step", "leaf"}),
+    "pipeline": ({"pipeline", "checkup", "survey", "audit", "hearing", "canary", "trial"}, {"step", "leaf"}),
     "app": ({"app", "push", "progress"}, {"pipeline", "step", "edge", "leaf"}),
-    "top": ({"daemon", "replay", "trial", "vet", "demo"}, {"app", "pipeline", "step", "edge", "leaf"}),
+    "top": ({"daemon", "replay", "vet", "demo"}, {"app", "pipeline", "step", "edge", "leaf"}),
     "command": ({"cli", "rules_cli", "command", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
 }
 #: inside one layer
@@ -53,11 +53,14 @@ WITHIN = {
     ("holds", "database"), ("holds", "outbox"), ("store", "database"), ("store", "outbox"), ("store", "holds"),
     ("retention", "database"), ("backup", "database"), ("store", "retention"),
     ("gate", "terms"), ("digest", "render"), ("digest", "phrases"), ("digest", "terminal"),
+    ("buttons", "phrases"), ("buttons", "render"),
     ("space", "background"), ("space", "words"), ("members", "words"), ("members", "copies"), ("members", "space"),
     ("members", "neighbours"), ("group", "members"), ("group", "copies"), ("group", "space"),
     ("headline", "words"), ("stories", "headline"), ("stories", "explain"), ("rulings", "threads"),
     ("render", "phrases"), ("render", "terminal"), ("terminal", "phrases"),
-    ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"), ("audit", "pipeline"), ("canary", "pipeline"),
+    ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"), ("audit", "pipeline"), ("audit", "hearing"),
+    ("hearing", "pipeline"), ("canary", "pipeline"),
+    ("trial", "pipeline"), ("watch", "rules"),
     ("judges", "opinion"),  # across: what is asked and answered is not of the pipeline's nouns
     ("payload", "phrases"), ("sinks", "payload"),  # across: a document for one kind of sink is no part of a message
 }  # fmt: skip
@@ -78,6 +81,7 @@ ONLY = {
         "parse",
         "recognise",
         "background",
+        "buttons",
         "match",
         "opinion",
         "group",
@@ -93,7 +97,7 @@ ONLY = {
     },
     # steps and what they need; no edge
     "replay": {"app", "pipeline", "language", "match", "phrases", "model", "text"},
-    "trial": {"app", "pipeline", "language", "match", "explain", "feedback", "model", "text"},
+    "trial": {"pipeline", "language", "match", "explain", "feedback", "model", "text"},
     "daemon": {"app", "errors", "probes", "progress"},
     # sets up a world of its own: that is what it is for
     "demo": {"app", "config", "database", "errors", "model", "sample_feeds", "store"},
@@ -104,7 +108,7 @@ STEPS_MAY = {"model", "errors", "text"}
 #: library -> the files that may import it; "lazily" where only inside a function, because importing it takes seconds
 HOMES = {
     "feedparser": {"syntax"},
-    "aiohttp": {"fetch", "websub", "judges", "heartbeat", "probes"},
+    "aiohttp": {"fetch", "websub", "judges", "heartbeat", "probes", "socket_mode"},
     "slack_sdk": {"send"},
     "apprise": {"sinks"},
     "sqlite_utils": {"database", "schema"},
@@ -119,7 +123,7 @@ HOMES = {
     "py3langid": {"language"},
     "ahocorasick": {"terms"},
     "pymorphy3": {"terms"},
-    "structlog": {"log", "pipeline", "audit", "canary", "app", "daemon"},
+    "structlog": {"log", "pipeline", "audit", "hearing", "canary", "app", "daemon"},
     "prometheus_client": {"metrics", "probes"},
     "nh3": {"text"},
     "w3lib": {"text", "decode"},

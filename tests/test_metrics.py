@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import make
+import pytest
 
 from monitor.metrics import GAUGES, SINCE_START, Telemetry, metrics
 from monitor.model import (
@@ -17,6 +18,7 @@ from monitor.model import (
     DeliveryState,
     FeedState,
     HoldReason,
+    Link,
     Numbers,
     PollOutcome,
     Verdict,
@@ -25,7 +27,16 @@ from monitor.model import (
 
 def numbers(*states: FeedState, outage: bool = False, blockages: tuple[Blockage, ...] = ()) -> Numbers:
     return Numbers(
-        states, 3, {"alert": 2}, {"sent": 1}, {"budget": 3}, blockages, outage=outage, canary=None, at=make.NOW
+        states,
+        3,
+        {"alert": 2},
+        {"sent": 1},
+        {"budget": 3},
+        blockages,
+        outage=outage,
+        canary=None,
+        link=None,
+        at=make.NOW,
     )
 
 
@@ -58,6 +69,17 @@ def test_every_word_has_its_number() -> None:
         assert f'news_monitor_outbox{{state="{state}"}} {1.0 if state is DeliveryState.SENT else 0.0}' in shown
     for reason in HoldReason:
         assert f'news_monitor_held_alerts{{reason="{reason}"}} {3.0 if reason is HoldReason.BUDGET else 0.0}' in shown
+
+
+@pytest.mark.parametrize(("link", "value"), [(None, 0), (Link(make.NOW), 1), (Link(make.NOW, "invalid_auth"), 0)])
+def test_connection_for_buttons_is_there_or_not(link: Link | None, value: int) -> None:
+    shown = metrics(replace(numbers(), link=link))
+    assert f"\nnews_monitor_buttons_connected {value}.0\n" in shown
+
+
+def test_blockages_are_counted() -> None:
+    blockage = Blockage("C0NEWS", "invite the bot", make.NOW, make.NOW, 2)
+    assert "\nnews_monitor_blockages 2.0\n" in metrics(numbers(blockages=(blockage, blockage)))
 
 
 def test_feeds_are_counted() -> None:

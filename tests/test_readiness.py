@@ -15,7 +15,7 @@ WELL = FeedState(make.feed(), first_success=make.NOW, next_poll=make.NOW + timed
 LATE = replace(WELL, next_poll=make.NOW - timedelta(minutes=20))
 FAILING = replace(WELL, last_error="timeout", failing_since=make.NOW - timedelta(hours=2))
 STUMBLED = replace(WELL, last_error="timeout", failing_since=make.NOW - timedelta(minutes=2))
-NUMBERS = Numbers([WELL] * 5, 3, {}, {"sent": 7}, {}, [], outage=False, canary=None, at=make.NOW)
+NUMBERS = Numbers([WELL] * 5, 3, {}, {"sent": 7}, {}, [], outage=False, canary=None, link=None, at=make.NOW)
 BLOCKED = Blockage("C0NEWS", "invite the bot", make.NOW, make.NOW, 2)
 
 

@@ -5,15 +5,15 @@ CREATE TABLE "_sqlite_migrations" (
    "name" TEXT,
    "applied_at" TEXT
 );
-INSERT INTO "_sqlite_migrations" VALUES(1,'monitor','m001_spine','2026-11-22 11:57:11.978077+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(2,'monitor','m002_feeds_as_they_are','2026-11-22 11:57:12.183625+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(3,'monitor','m003_why','2026-11-22 11:57:12.200377+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(4,'monitor','m004_telling','2026-11-22 11:57:12.211237+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(5,'monitor','m005_rulings','2026-11-22 11:57:12.225230+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(6,'monitor','m006_gate','2026-11-22 11:57:12.241578+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(7,'monitor','m007_edits','2026-11-22 11:57:12.258077+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(8,'monitor','m008_sweep','2026-11-22 11:57:12.272935+00:00');
-INSERT INTO "_sqlite_migrations" VALUES(9,'monitor','m009_retention','2026-11-22 11:57:12.277299+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(1,'monitor','m001_spine','2026-11-22 12:04:36.614111+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(2,'monitor','m002_feeds_as_they_are','2026-11-22 12:04:36.835318+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(3,'monitor','m003_why','2026-11-22 12:04:36.847619+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(4,'monitor','m004_telling','2026-11-22 12:04:36.860815+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(5,'monitor','m005_rulings','2026-11-22 12:04:36.866118+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(6,'monitor','m006_gate','2026-11-22 12:04:36.874209+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(7,'monitor','m007_edits','2026-11-22 12:04:36.898593+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(8,'monitor','m008_sweep','2026-11-22 12:04:36.906875+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(9,'monitor','m009_buttons','2026-11-22 12:04:36.928752+00:00');
 CREATE TABLE adopted (                      -- what a channel shows to be told, and we did not know of
         channel TEXT NOT NULL,
         told TEXT NOT NULL,                     -- an alert, or an item
@@ -63,10 +63,10 @@ CREATE TABLE feedback (                     -- what people's reactions say of al
         alert_id TEXT NOT NULL,
         kind TEXT NOT NULL,
         user TEXT NOT NULL,
-        at TEXT NOT NULL,
+        at TEXT NOT NULL, pressed INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (alert_id, kind, user)
     ) STRICT, WITHOUT ROWID;
-INSERT INTO "feedback" VALUES('alert-sent','wrong','U0ANNA','2024-10-29T14:30:00.000+00:00');
+INSERT INTO "feedback" VALUES('alert-sent','wrong','U0ANNA','2024-10-29T14:30:00.000+00:00',0);
 CREATE TABLE feeds (
         url TEXT PRIMARY KEY,
         title TEXT NOT NULL,
@@ -115,12 +115,6 @@ CREATE TABLE items (
     , published_raw TEXT NOT NULL DEFAULT '', revision INTEGER NOT NULL DEFAULT 0, content_hash TEXT NOT NULL DEFAULT '', by_hand INTEGER NOT NULL DEFAULT 0) STRICT;
 INSERT INTO "items" VALUES('c82a4e4bed617ff0','https://harbourwire.example/feed.xml','Troops seen near Kursk','Seoul told lawmakers.','https://outlet.example/0fbc1e1c','https://outlet.example/0fbc1e1c','en','2024-10-29T14:20:00.000+00:00','2024-10-29T14:20:00.000+00:00','2024-10-29T14:20:00.000+00:00','26ec5d664dab6a41','c82a4e4bed617ff0','root','',0.25,'b','alert','vb','',0,'',0);
 INSERT INTO "items" VALUES('1ffc0e3b2ba55b88','https://harbourwire.example/feed.xml','Weather','Rain.','https://outlet.example/a0bba638','https://outlet.example/a0bba638','en','2024-10-29T14:20:00.000+00:00','2024-10-29T14:20:00.000+00:00','2024-10-29T14:20:00.000+00:00','ed7a999c2f70363c','1ffc0e3b2ba55b88','root','',0.25,'b','alert','vb','',0,'',0);
-CREATE TABLE let_go (                       -- names of items that are not kept any more: they are not new if offered again
-        name TEXT PRIMARY KEY,
-        feed INTEGER NOT NULL,                  -- a number made of its address
-        offered TEXT NOT NULL                   -- when its feed last had it, or it was let go
-    ) STRICT, WITHOUT ROWID;
-INSERT INTO "let_go" VALUES('0123456789abcdef',1234567,'2024-10-29T14:30:00.000+00:00');
 CREATE TABLE matches (                      -- judgements worth keeping: taken, or a near miss
         item_id TEXT NOT NULL REFERENCES items (id),
         topic TEXT NOT NULL,
@@ -259,7 +253,4 @@ CREATE INDEX outbox_told ON outbox (channel, kind, sending_at) WHERE sending_at 
 CREATE INDEX outbox_tried ON outbox (sending_at) WHERE sending_at IS NOT NULL;
 CREATE INDEX adopted_delivery ON adopted (delivery_id);
 CREATE INDEX outbox_channel ON outbox (channel, updated);
-CREATE INDEX let_go_offered ON let_go (offered);
-CREATE INDEX identities_item ON identities (item_id);
-CREATE INDEX vectors_used ON vectors (used);
 COMMIT;
