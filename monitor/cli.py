@@ -39,7 +39,7 @@ from monitor.command import (
     tell,
     utc_now,
 )
-from monitor.config import Config, find, sink_names
+from monitor.config import Config, find, load, sink_names
 from monitor.errors import ConfigError, Problem, RulingError
 from monitor.log import set_up as set_up_log
 from monitor.model import SOURCE_KINDS, DeliveryState, Feed, FeedState
@@ -79,7 +79,8 @@ main.add_command(rules)
 @click.pass_context
 @command
 def run(context: click.Context) -> None:
-    """Run the daemon: poll, match, alert, until stopped. SIGHUP reads the rules again, SIGUSR1 logs what is being done."""
+    """Run the daemon: poll, match, alert, until stopped. SIGHUP reads the rules, Slack's tokens and
+    log.level again, SIGUSR1 logs what is being done."""
     from monitor import daemon
     from monitor.app import open_monitor
 
@@ -88,7 +89,12 @@ def run(context: click.Context) -> None:
 
     opened = functools.partial(open_monitor, config, os.environ, sys.stdout, colour=sys.stdout.isatty())
 
-    asyncio.run(daemon.serve(lambda probes, progress: opened(probes=probes, progress=progress), os.environ))
+    serving = daemon.serve(
+        lambda probes, progress: opened(probes=probes, progress=progress),
+        os.environ,
+        lambda: load(context.find_root().obj, os.environ),
+    )
+    asyncio.run(serving)
     # all is written and closed; a thread that is still at a model would keep us for seconds
     sys.stdout.flush()
     os._exit(0)

@@ -103,7 +103,7 @@ ONLY = {
     # steps and what they need; no edge
     "replay": {"app", "pipeline", "language", "match", "phrases", "model", "text"},
     "trial": {"pipeline", "language", "match", "explain", "feedback", "model", "text"},
-    "daemon": {"app", "errors", "probes", "progress"},
+    "daemon": {"app", "config", "errors", "log", "probes", "progress"},
     # sets up a world of its own: that is what it is for
     "demo": {"app", "config", "database", "errors", "model", "sample_feeds", "store"},
 }
