@@ -239,9 +239,7 @@ async def reloaded(reread: Callable[[], Config]) -> list[Any]:
     return [event for event in logged if event["event"].startswith("configuration")]
 
 
-async def test_settings_that_need_a_restart_are_named_at_sighup(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_settings_that_need_a_restart_are_named_at_sighup(monkeypatch: pytest.MonkeyPatch) -> None:
     levels: list[str] = []
     monkeypatch.setattr(daemon, "set_up_log", lambda level, _style: levels.append(level))
     other = Config(ops=Ops(channel="C0OPS"), log=Log(level="debug"))
