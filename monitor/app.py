@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import json
 import random
 import time
 import uuid
@@ -123,6 +124,8 @@ log = structlog.get_logger()
 TERMINAL_CHANNEL = "terminal"
 TRANSCRIPT = "transcript.jsonl"
 
+#: The fact in which stands what publishers' answers say of our clock.
+CLOCK = "clock"
 #: Feeds are overdue, and none was polled for so long.
 UNWELL = timedelta(minutes=15)
 #: The first sweep may hold up alerts for so long, and then they go out all the same.
@@ -348,6 +351,7 @@ class Monitor:
         #: why the last beat failed; empty if it did not
         self._missed = ""
         self._swept = False
+        self._clock_noted = ""
         #: the feeds that are being polled, and since when
         self._in_flight: dict[str, datetime] = {}
         self._stopping = False
@@ -408,6 +412,7 @@ class Monitor:
 
     def _review(self) -> None:
         now, states = self._collector.clock(), self._store.feeds()
+        self._note_clock(now)
         before = self._store.ailments()
         found = review(before, states, self._collector.reachability.outage_since, now)
         if set(found.ailments) == set(before):
@@ -420,6 +425,16 @@ class Monitor:
         channel = self.config.ops.channel
         told = notice(found, names, channel, now) if channel else None
         self._store.commit_review(found.ailments, told, now)
+
+    def _note_clock(self, now: datetime) -> None:
+        """Remember, once an hour or when it changed, by how much our clock is ahead of the publishers'."""
+        ahead = self._collector.skew.ahead
+        if ahead is None:
+            return
+        noted = f"{now:%Y-%m-%dT%H} {ahead / timedelta(seconds=10):.0f}"
+        if noted != self._clock_noted:
+            self._store.remember(CLOCK, json.dumps({"at": now.isoformat(), "ahead": ahead.total_seconds()}))
+            self._clock_noted = noted
 
     async def deliver(self) -> int:
         """Send all that may be sent now; how many messages were accepted.
@@ -484,12 +499,7 @@ class Monitor:
     def _waiting_since(self, now: datetime) -> datetime | None:
         """Since when the oldest delivery waits that could be sent; None if there is none."""
         gap = self.config.alerts.reply_gap
-        waiting = (
-            row.free_since
-            for channel in self._store.told_channels(now)
-            for row in self._store.expected(channel, now, (), now, gap)
-        )
-        return min(filter(None, waiting), default=None)
+        return waiting_since(self._store, gap, now)
 
     async def metrics(self) -> tuple[str, bytes]:
         """Give Prometheus's content type and text.
@@ -832,6 +842,28 @@ def _aviary(
 
 
 # -- looking after it -----------------------------------------------------------------------------
+
+
+def waiting_since(store: Store, reply_gap: timedelta, now: datetime) -> datetime | None:
+    """Since when the oldest delivery waits that could be sent; None if there is none."""
+    waiting = (
+        row.free_since
+        for channel in store.told_channels(now)
+        for row in store.expected(channel, now, (), now, reply_gap)
+    )
+    return min(filter(None, waiting), default=None)
+
+
+def slack_problems(config: Config, env: Mapping[str, str], topics: Sequence[Topic]) -> list[str] | None:
+    """What keeps us from Slack, each with what to do; None if there is no token.
+
+    Raises: ConfigError.
+    """
+    token = slack_token(config, env)
+    if token is None:
+        return None
+    unclear = [str(problem) for problem in channel_problems(config, topics)]
+    return unclear + _slack_sink(config, token.get_secret_value()).check(slack_channels(config, topics))
 
 
 async def audit_channels(

