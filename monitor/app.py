@@ -408,6 +408,7 @@ class Monitor:
 
     async def review(self) -> None:
         """Look at the health of all feeds, and tell ops what began and what is over."""
+        await self._collector.in_store(turn_back, self._store, self._collector.clock())
         await self._collector.in_store(self._review)
 
     def _review(self) -> None:
@@ -735,6 +736,7 @@ async def open_monitor(
         stack.push_async_callback(in_store, store.close)
         # a disk that is full, or may only be read, is told now and not after the models
         await in_store(store.remember, "opened", clock().isoformat())
+        await in_store(turn_back, store, clock())
         seen = snapshot(config.rules)
         topics, are_well = _topics_at_start(config)
         sink, settle, channel = _open_sink(config, env, stream, colour, topics, clock)
@@ -842,6 +844,12 @@ def _aviary(
 
 
 # -- looking after it -----------------------------------------------------------------------------
+
+
+def turn_back(store: Store, now: datetime) -> None:
+    """See whether the clock was put back, so that what waits for a time waits no longer than it was to."""
+    if ahead := store.turn_back(now):
+        log.warning("clock", problem="it was put back: what waits for a time waits no longer for it", by=str(ahead))
 
 
 def waiting_since(store: Store, reply_gap: timedelta, now: datetime) -> datetime | None:
