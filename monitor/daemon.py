@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from monitor.app import ANSWER, Monitor
 from monitor.config import Config, changed
@@ -102,18 +101,19 @@ async def run(
     loop.add_signal_handler(signal.SIGUSR1, work.start, "dump", work.dump)
     if probes:
         probes.metrics, probes.healthy, probes.ready = monitor.metrics, work.health, work.readiness
-    # one job that asks SQLite what is due, not a job a feed: a tenth of the cost, and a restart forgets nothing
-    scheduler = AsyncIOScheduler(timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True})
-    scheduler.add_job(work.tick, "interval", seconds=TICK)
-    scheduler.add_job(work.tidy, "interval", seconds=TIDY)
-    scheduler.add_job(work.review, "interval", seconds=REVIEW)
-    scheduler.add_job(work.sweep, "interval", seconds=SWEEP)
-    scheduler.add_job(work.beat, "interval", seconds=monitor.config.heartbeat.every.total_seconds())
-    scheduler.add_job(work.learn, "interval", seconds=LEARN)
+    # one tick that asks SQLite what is due, not a job a feed: a tenth of the cost, and a restart forgets nothing
+    jobs: dict[Callable[[], Coroutine[Any, Any, None]], float] = {
+        work.tick: TICK,
+        work.tidy: TIDY,
+        work.review: REVIEW,
+        work.sweep: SWEEP,
+        work.beat: monitor.config.heartbeat.every.total_seconds(),
+        work.learn: LEARN,
+    }
     if monitor.config.watch_rules:
-        scheduler.add_job(work.look, "interval", seconds=LOOK)
+        jobs[work.look] = LOOK
     await monitor.spread_out()
-    scheduler.start()
+    rhythm = [asyncio.create_task(_every(seconds, begin)) for begin, seconds in jobs.items()]
     work.start("listen", monitor.listen)
     notify(env, "READY=1\nSTATUS=running")
     log.info("running")
@@ -126,11 +126,20 @@ async def run(
                 notify(env, "WATCHDOG=1")
     finally:
         notify(env, "STOPPING=1")
-        # its own shutdown cancels running jobs: stop it first, then let the post in flight finish
-        scheduler.pause()
+        for task in rhythm:
+            task.cancel()
         await work.drain()
-        scheduler.shutdown(wait=False)
         log.info("stopped")
+
+
+async def _every(seconds: float, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Begin something again and again, by the loop's clock, which nobody sets; what was missed in between is left out."""
+    loop = asyncio.get_running_loop()
+    at = loop.time()
+    while True:
+        at = max(at + seconds, loop.time())
+        await asyncio.sleep(at - loop.time())
+        await begin()
 
 
 class _Work:
@@ -158,7 +167,7 @@ class _Work:
     async def tick(self) -> None:
         """Begin what is due, and return at once. Feeds in flight are not polled again, so ticks may overlap.
 
-        A coroutine, though it awaits nothing: the scheduler would run a plain function in a thread.
+        A coroutine, though it awaits nothing, as the others are.
         """
         self._progress.note("tick")
         if not self._trouble:
