@@ -563,8 +563,7 @@ class Outbox(ReadBack):
         over: makes of each blockage that this one shows to be over the notice that tells ops.
         """
         with self._writing():
-            behind = f"WHERE EXISTS (SELECT 1 FROM outbox o WHERE o.id = ? AND {_BLOCKS})"
-            ended = self._blockages(behind, delivery_id) if state is DeliveryState.SENT else []
+            ended = self._blockages_of(delivery_id) if state is DeliveryState.SENT else []
             self._settle(delivery_id, state, now, receipt, error, not_before)
             for notice in map(over, ended):
                 if notice is not None:
@@ -724,13 +723,10 @@ class Outbox(ReadBack):
 
     def blockages(self) -> list[Blockage]:
         """What is blocked, longest first."""
-        return self._blockages("")
-
-    def _blockages(self, where: str, *values: object) -> list[Blockage]:
         rows = self._rows(
             f"""SELECT b.*, (SELECT count(*) FROM outbox o WHERE o.state IN (?, ?) AND o.kind <> ?
-                   AND {_BLOCKS}) AS waiting FROM blockages b {where} ORDER BY b.since, b.channel""",
-            DeliveryState.QUEUED, DeliveryState.BLOCKED, AlertKind.EDIT, *values,
+                   AND {_BLOCKS}) AS waiting FROM blockages b ORDER BY b.since, b.channel""",
+            DeliveryState.QUEUED, DeliveryState.BLOCKED, AlertKind.EDIT,
         )  # fmt: skip
         return [
             Blockage(
@@ -738,6 +734,15 @@ class Outbox(ReadBack):
             )
             for row in rows
         ]
+
+    def _blockages_of(self, delivery_id: str) -> list[Blockage]:
+        """Those that a delivery waits behind; what waits is counted only where there are any."""
+        rows = self._rows(
+            f"SELECT b.channel FROM blockages b WHERE EXISTS (SELECT 1 FROM outbox o WHERE o.id = ? AND {_BLOCKS})",
+            delivery_id,
+        )
+        channels = {row["channel"] for row in rows}
+        return [one for one in self.blockages() if one.channel in channels] if channels else []
 
     def retry_delivery(self, delivery_id: str, author: str, now: datetime) -> bool:
         """Have a delivery tried at once that is dead, blocked, in doubt or told to wait; False if it is nothing of the kind.

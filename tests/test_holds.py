@@ -530,8 +530,9 @@ def test_every_alert_is_told_once_or_seen_to_wait(
             desk.deliver(minutes=one)
             if other:
                 desk.restart()
-    for _ in range(len(outcomes) + 4):
-        desk.deliver(hours=25)
+    # by day and by night
+    for _ in range(2 * len(outcomes) + 8):
+        desk.deliver(hours=12.5)
     deliveries = desk.store.deliveries()
     assert {d.state for d in deliveries} <= ENDS
     sent = [d.alert.id for d in deliveries if d.state is DeliveryState.SENT]
