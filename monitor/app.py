@@ -241,7 +241,7 @@ def _gate(config: Config, topics: Mapping[str, Topic]) -> Gate:
     """What may go when, by the configuration and these topics."""
     alerts = config.alerts
     quiet_hours = parse_quiet_hours(alerts.quiet_hours) if alerts.quiet_hours else None
-    return Gate(parse_zone(alerts.timezone), quiet_hours, alerts.daily_budget, topics)
+    return Gate(parse_zone(alerts.timezone), quiet_hours, alerts.daily_budget or None, topics)
 
 
 def _vectors_by_state(config: Config, learning: Learning, topics: Sequence[Topic]) -> dict[str, Vector]:

@@ -413,8 +413,8 @@ class Alerts(_Section):
     quiet_hours: Annotated[Word, AfterValidator(_quiet_hours)] = ""
     #: IANA name; whose clock quiet hours, budgets and digests follow
     timezone: Annotated[Word, AfterValidator(check_zone)] = "UTC"
-    #: new messages a day in one channel
-    daily_budget: Annotated[Count, Field(ge=1, le=100_000)] = 100
+    #: new messages a day in one channel; zero: as many as come
+    daily_budget: Annotated[Count, Field(ge=0, le=100_000)] = 100
 
 
 class Digest(_Section):
