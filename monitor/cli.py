@@ -164,7 +164,7 @@ def demo(state: Path, serve: bool, port: int) -> None:
 @command
 def check(context: click.Context) -> None:
     """Check the configuration, the topic files and the feed list: 78 for the first, 1 for the others."""
-    from monitor.config import channel_problems, slack_app_token, slack_token
+    from monitor.config import channel_problems, digest_problems, slack_app_token, slack_token
     from monitor.rules import check_topics
 
     file = find(context.find_root().obj, os.environ)
@@ -178,7 +178,7 @@ def check(context: click.Context) -> None:
     state = open_store_to_read(config)
     feeds = state.feeds() if state else []
     click.echo(f"feeds: {len(feeds)}" + ("" if feeds else " (add some: monitor feeds import deploy/feeds.opml)"))
-    tell(problems)
+    tell([*problems, *digest_problems(config, topics)])
     if not topics:
         click.echo(f"monitor: no topic in {config.rules}: nothing would ever alert", err=True)
         sys.exit(1)
