@@ -1137,6 +1137,10 @@ class Reaction:
     user: str
 
 
+#: So much of an item's id names it among those of one channel, where there is no room for more.
+SHORT_ID = 8
+
+
 @dataclass(frozen=True, slots=True)
 class Posted:
     """A message as it stands in a channel."""
@@ -1149,7 +1153,7 @@ class Posted:
     #: we wrote it
     ours: bool = False
     #: what it says of itself, if it is a delivery's: the delivery, its kind, the alerts that it tells, and their items, its
-    #: own first
+    #: own first; the last of very many items by `SHORT_ID` of their ids
     delivery: str = ""
     kind: str = ""
     tells: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from monitor.database import Row, as_json, as_text, as_time, chunks, need_time
 from monitor.model import (
     ENDED,
+    SHORT_ID,
     Alert,
     AlertKind,
     DeliveryState,
@@ -146,8 +147,8 @@ class ReadBack(Stories):
         marks = ",".join("?" * len(told))
         waiting = self._rows(
             f"""SELECT id, item_id FROM outbox WHERE channel = ? AND state NOT IN (?, ?, ?) AND kind NOT IN ({_NO_MESSAGES})
-                AND (id IN ({marks}) OR item_id IN ({marks})) ORDER BY rowid""",
-            posted.channel, DeliveryState.SENT, DeliveryState.BATCHED, DeliveryState.SENDING, *told, *told,
+                AND (id IN ({marks}) OR item_id IN ({marks}) OR substr(item_id, 1, ?) IN ({marks})) ORDER BY rowid""",
+            posted.channel, DeliveryState.SENT, DeliveryState.BATCHED, DeliveryState.SENDING, *told, *told, SHORT_ID, *told,
         )  # fmt: skip
         for row in waiting:
             self._take(row["id"], posted.channel, row["item_id"] or "", now)
@@ -171,19 +172,20 @@ class ReadBack(Stories):
                 self._write_told(alert.id, entry, now)
 
     def _take(self, row_id: str, channel: str, item_id: str, now: datetime) -> bool:
+        names = (row_id, item_id or row_id, item_id[:SHORT_ID] or row_id)
         entry = self._one(
-            """SELECT * FROM adopted WHERE channel = ? AND taken_by = '' AND told IN (?, ?)
+            """SELECT * FROM adopted WHERE channel = ? AND taken_by = '' AND told IN (?, ?, ?)
                ORDER BY told <> ?, receipt LIMIT 1""",
-            channel, row_id, item_id or row_id, row_id,
+            channel, *names, row_id,
         )  # fmt: skip
         if entry is None:
             return False
         # and what told of the item's later versions: what its publisher makes of it from now on is news
         self._connection.execute(
             """UPDATE adopted SET taken_by = ? WHERE channel = ? AND taken_by = '' AND (
-                   told IN (?, ?) OR own = 1 AND delivery_id IN (
-                       SELECT delivery_id FROM adopted WHERE channel = ? AND told IN (?, ?) AND own = 1))""",
-            (row_id, channel, row_id, item_id or row_id, channel, row_id, item_id or row_id),
+                   told IN (?, ?, ?) OR own = 1 AND delivery_id IN (
+                       SELECT delivery_id FROM adopted WHERE channel = ? AND told IN (?, ?, ?) AND own = 1))""",
+            (row_id, channel, *names, channel, *names),
         )
         self._write_told(row_id, entry, now)
         return True
