@@ -1199,6 +1199,8 @@ class Feedback:
     user: str
     #: when we first saw it
     at: datetime
+    #: so many alerts were told by the message that it was said of; 1: this one is meant
+    among: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -888,18 +888,17 @@ class Outbox(ReadBack):
         return [self._alert(row) for row in rows]
 
     def feedback_on_alerts(self, since: datetime) -> list[tuple[Alert, list[Feedback]]]:
-        """What people said, since then, of alerts that have a message to themselves, in the order in which they first did."""
+        """What people said of alerts since then, in the order in which they first did.
+
+        A reaction under a message that tells several is of each of them, and says among how many. Of a digest nobody can tell.
+        """
         said: dict[str, list[Feedback]] = {}
-        for one in self.feedback(since):
-            said.setdefault(one.alert, []).append(one)
-        alerts = [
-            self._one(
-                f"""{DELIVERIES} WHERE o.id = ? AND o.item_id IS NOT NULL
-                    AND NOT EXISTS (SELECT 1 FROM outbox m WHERE m.carrier_id = o.id)""",
-                alert,
-            )
-            for alert in said
-        ]
+        for one, pressed in self.feedback_with_source(since):
+            beside = [] if pressed else [row["id"] for row in self._told_by(one.alert)]
+            if not self._one("SELECT 1 FROM outbox WHERE id = ? AND kind = ?", one.alert, AlertKind.DIGEST):
+                for alert in (one.alert, *beside):
+                    said.setdefault(alert, []).append(replace(one, alert=alert, among=1 + len(beside)))
+        alerts = [self._one(f"{DELIVERIES} WHERE o.id = ? AND o.item_id IS NOT NULL", alert) for alert in said]
         return [(self._alert(row), said[row["id"]]) for row in alerts if row]
 
     def alerted_topics(self) -> list[str]:

@@ -310,11 +310,15 @@ class ReadBack(Stories):
 
     def feedback(self, since: datetime) -> list[Feedback]:
         """What people said since then, oldest first."""
-        return self._feedback("WHERE at >= ? ORDER BY at, alert_id, kind, user", as_text(since))
+        return [one for one, _ in self.feedback_with_source(since)]
+
+    def feedback_with_source(self, since: datetime) -> list[tuple[Feedback, bool]]:
+        """The same, each with whether a button said it."""
+        rows = self._rows("SELECT * FROM feedback WHERE at >= ? ORDER BY at, alert_id, kind, user", as_text(since))
+        return [(_as_feedback(row), bool(row["pressed"])) for row in rows]
 
     def _feedback(self, where: str, *values: object) -> list[Feedback]:
-        rows = self._rows(f"SELECT * FROM feedback {where}", *values)
-        return [Feedback(row["alert_id"], FeedbackKind(row["kind"]), row["user"], need_time(row["at"])) for row in rows]
+        return list(map(_as_feedback, self._rows(f"SELECT * FROM feedback {where}", *values)))
 
     # -- the connection for presses, and the canary -----------------------------------------------
 
@@ -344,6 +348,10 @@ _LINK = "buttons"
 _CANARY = "canary"
 #: An edit changes a message, and is none; a canary leaves no trace.
 _NO_MESSAGES = "'edit', 'canary'"
+
+
+def _as_feedback(row: Row) -> Feedback:
+    return Feedback(row["alert_id"], FeedbackKind(row["kind"]), row["user"], need_time(row["at"]))
 
 
 def _free_since(row: Row, reply_gap: timedelta) -> datetime | None:

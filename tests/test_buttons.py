@@ -212,6 +212,22 @@ async def test_of_a_message_that_tells_several_the_one_that_is_meant_is_asked_fo
 
     said = {one.user: one.alert for one in desk.store.feedback(make.NOW)}
     assert said == {"U0ANNA": other.alert.id, "U0BORIS": carrier.alert.id}
+    assert [one.among for _, said_of in desk.store.feedback_on_alerts(make.NOW) for one in said_of] == [1, 1]
+
+
+async def test_reaction_to_a_message_that_tells_several_is_of_each_and_says_so(desk: Desk) -> None:
+    await desk.tell()
+    desk.reply_gap = timedelta(minutes=10)
+    await desk.publish(GAZETTE, TROOPS_RETOLD)
+    await desk.publish(WIRE, TROOPS, TROOPS_AGAIN)
+    await desk.deliver()
+    [carrier] = [one for one in desk.store.deliveries(DeliveryState.SENT) if one.thread]
+    desk.store.keep_feedback({carrier.alert.id: [(WRONG, "U0ANNA")]}, desk.now)
+
+    told = desk.store.feedback_on_alerts(make.NOW)
+    assert [(alert.item.title, [one.among for one in said]) for alert, said in told] == [
+        (TROOPS_RETOLD[0], [2]), (TROOPS_AGAIN[0], [2]),
+    ]  # fmt: skip
 
 
 async def test_alert_that_is_not_remembered_is_said_so(desk: Desk) -> None:
