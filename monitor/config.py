@@ -62,6 +62,8 @@ SYSTEM_STATE = Path("/var/lib/news-monitor")
 TOKEN_CREDENTIAL = "slack-bot-token"  # noqa: S105
 APP_TOKEN_CREDENTIAL = "slack-app-token"  # noqa: S105
 _PACKAGE = Path(__file__).parent
+#: what stands in `rules` for the folder of topics that come with the program
+SHIPPED = "{shipped}"
 #: RFC 9110, section 5.6.2
 _HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 #: What says how a request travels, and what we have of the document already. `Proxy-Authorization` would go to the feed.
@@ -144,6 +146,16 @@ def _base_url(value: str) -> str:
     return _base(value, wanted, "the token would travel in the clear")
 
 
+def _rules_url(value: str) -> str:
+    wanted = '"https://git.example/desk/topics/blob/main/{folder}/{file}#L{line}"'
+    strange = sorted(set(re.findall(r"\{[^{}]*\}?", value)) - {"{folder}", "{file}", "{line}"})
+    if strange:
+        raise ValueError(f"{quote(strange[0])} stands for nothing; there are {{folder}}, {{file}} and {{line}}")
+    if value and (not re.match(r"https?://[^/\s{}]+/", value) or "{file}" not in value or len(value) > 300):
+        raise ValueError(f"it is the address of a topic's file, with {{file}}; write one as in {wanted}")
+    return value
+
+
 def _callback(value: str) -> str:
     wanted = 'an address that hubs can call; write one as in "https://news.example/websub/"'
     return _base(value, wanted, "what hubs push could be read and forged on its way") if value else ""
@@ -220,6 +232,19 @@ def _listen(value: str) -> str:
     if parts and _is_host(parts[1] or parts[2]) and 0 < int(parts[3]) < 65_536:
         return value
     raise ValueError(f'{quote(value)} is not an address with a port, as in "127.0.0.1:8787"')
+
+
+def _probed(value: str) -> str:
+    """Of this machine alone: nobody is asked who he is."""
+    if value.startswith("unix:/") or not value:
+        return value
+    host = _listen(value).rpartition(":")[0].strip("[]")
+    if not _is_loopback(host):
+        raise ValueError(
+            f'{quote(value)} can be reached from elsewhere; listen at "127.0.0.1:9469" or "unix:/run/news-monitor/probes", '
+            "with a proxy in front that asks who is asking"
+        )
+    return value
 
 
 def _feed_prefix(value: str) -> str:
@@ -314,6 +339,22 @@ def _is_private(host: str) -> bool:
 _File = Annotated[Path, BeforeValidator(_path)]
 #: empty in the file, None here
 _OptionalFile = Annotated[_File | None, BeforeValidator(lambda value: None if value == "" else value)]
+
+
+def _folders(value: object) -> tuple[object, ...]:
+    """Read one folder, or an array of some."""
+    if isinstance(value, list) and not value:
+        raise ValueError("must not be empty; write a folder's path in quotes")
+    if not isinstance(value, (str, Path, list, tuple)):
+        raise ValueError(f"expected a folder's path in quotes, or an array [...] of such, got {quote(value)}")
+    several = value if isinstance(value, (list, tuple)) else [value]
+    for one in several:
+        if not isinstance(one, (str, Path)):
+            raise ValueError(f"expected a folder's path in quotes, got {quote(one)}")
+    return tuple(map(_path, several))
+
+
+_Folders = Annotated[tuple[Path, ...], BeforeValidator(_folders)]
 
 _Number = Annotated[float, BeforeValidator(_number)]  # pydantic would take "0.5", true and nan too
 
@@ -413,6 +454,8 @@ class Alerts(_Section):
     quiet_hours: Annotated[Word, AfterValidator(_quiet_hours)] = ""
     #: IANA name; whose clock quiet hours, budgets and digests follow
     timezone: Annotated[Word, AfterValidator(check_zone)] = "UTC"
+    #: where a topic's file is shown, with {folder}, {file} and {line}; empty: nowhere
+    rules_url: Annotated[Word, AfterValidator(_rules_url)] = ""
     #: new messages a day in one channel; zero: as many as come
     daily_budget: Annotated[Count, Field(ge=0, le=100_000)] = 100
 
@@ -497,6 +540,11 @@ class Heartbeat(_Section):
     every: Annotated[Duration, between("1m", "1h")] = parse_duration("5m")
 
 
+class Probes(_Section):
+    #: "host:port" of this machine, or "unix:/path"; empty: nobody is answered
+    listen: Annotated[Word, AfterValidator(_probed)] = ""
+
+
 class Log(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     #: auto: text on a terminal, json elsewhere
@@ -526,7 +574,10 @@ class Config(_Section):
     """All settings. From `load` every path is absolute."""
 
     state: _File = Path("state")
-    rules: _File = Path("rules")
+    #: in order; SHIPPED in front stands for the folder of topics that come with the program
+    rules: _Folders = (Path("rules"),)
+    #: read topics again when their files change, not only when asked
+    watch_rules: Annotated[bool, Field(strict=True)] = True
     polling: Polling = Polling()
     feed: tuple[FeedOptions, ...] = ()
     websub: WebSub = WebSub()
@@ -540,6 +591,7 @@ class Config(_Section):
     feedback: Feedback = Feedback()
     canary: Canary = Canary()
     heartbeat: Heartbeat = Heartbeat()
+    probes: Probes = Probes()
     log: Log = Log()
     rules_policy: RulesPolicy = RulesPolicy()
     background: Background = Background()
@@ -576,7 +628,7 @@ def load(path: Path | None, env: Mapping[str, str]) -> Config:
         raise ConfigError(error.problems) from error
     config = check(source)
     folder = file.absolute().parent if file else Path.cwd()
-    return _resolve(config, folder, env)
+    return _resolve(config, file, folder, env)
 
 
 def check(source: Source) -> Config:
@@ -746,7 +798,7 @@ def _missing_for_opinions(opinion: Opinion) -> Iterator[tuple[tuple[Keys, Keys],
         )
 
 
-def _resolve(config: Config, folder: Path, env: Mapping[str, str]) -> Config:
+def _resolve(config: Config, file: Path | None, folder: Path, env: Mapping[str, str]) -> Config:
     """Make every path absolute, and find the folders that nobody named."""
 
     def model(name: str) -> str:
@@ -756,8 +808,8 @@ def _resolve(config: Config, folder: Path, env: Mapping[str, str]) -> Config:
     slack, background = config.slack, config.background.file
     return config.model_copy(
         update={
-            "state": folder / config.state if "state" in given else _default_state(folder, env),
-            "rules": folder / config.rules if "rules" in given else _default_rules(folder),
+            "state": folder / config.state if "state" in given else _default_state(file, folder, env),
+            "rules": _rules(config.rules, folder) if "rules" in given else (_default_rules(folder),),
             "embedding": config.embedding.model_copy(
                 update={"engines": tuple(model(name) for name in config.embedding.engines)}
             ),
@@ -776,16 +828,35 @@ def _resolve(config: Config, folder: Path, env: Mapping[str, str]) -> Config:
     )
 
 
-def _default_state(folder: Path, env: Mapping[str, str]) -> Path:
+def _default_state(file: Path | None, folder: Path, env: Mapping[str, str]) -> Path:
     if env.get("STATE_DIRECTORY"):
         return Path(env["STATE_DIRECTORY"].split(":")[0])  # systemd joins several with colons; the first is ours
-    return SYSTEM_STATE if folder == SYSTEM_FILE.parent else folder / "state"
+    if folder != SYSTEM_FILE.parent:
+        return folder / "state"
+    # news-monitor@NAME, the unit's instance, reads NAME.toml there
+    return (
+        SYSTEM_STATE
+        if file is None or file.name == SYSTEM_FILE.name
+        else SYSTEM_STATE.with_name(f"{SYSTEM_STATE.name}-{file.stem}")
+    )
+
+
+def _rules(named: Sequence[Path], folder: Path) -> tuple[Path, ...]:
+    return tuple(
+        _shipped_rules().joinpath(*path.parts[1:]) if path.parts[:1] == (SHIPPED,) else folder / path for path in named
+    )
 
 
 def _default_rules(folder: Path) -> Path:
-    """Return the folder's own topics, else the shipped ones: in the wheel, else in the working copy."""
-    candidates = (folder / "rules", _PACKAGE / "pack", _PACKAGE.parent / "rules")
-    return next((candidate for candidate in candidates if candidate.is_dir()), candidates[0])
+    """Return the folder's own topics, else the shipped ones."""
+    own, shipped = folder / "rules", _shipped_rules()
+    return own if own.is_dir() or not shipped.is_dir() else shipped
+
+
+def _shipped_rules() -> Path:
+    """Return the folder of topics that come with the program: in the wheel, else in the working copy."""
+    packed = _PACKAGE / "pack"
+    return packed if packed.is_dir() else _PACKAGE.parent / "rules"
 
 
 # -- channels -------------------------------------------------------------------------------------
@@ -906,6 +977,19 @@ def opinion_key(config: Config, env: Mapping[str, str]) -> SecretStr | None:
     if not re.fullmatch(r"[!-~]+", key):
         raise _refused(f"${name}", "not a key: one is a single word of printable ASCII, without Bearer before it")
     return SecretStr(key)
+
+
+def secrets(config: Config, env: Mapping[str, str]) -> list[str]:
+    """Return all that is secret in the configuration, and in what it names, as far as it can be read: what no log may show."""
+    named = [*(sink.url for sink in config.sink), *(sink.secret for sink in config.sink)]
+    found = [config.heartbeat.url, *(value for value in named if not value.startswith("$"))]
+    named += [value for feed in config.feed for value in feed.headers.values()]
+    named += [f"${config.opinion.key_env}"]
+    found += [env.get(value[1:], "").strip() for value in named if value.startswith("$")]
+    with suppress(ConfigError):  # who needs it is told what is wrong with it
+        if token := slack_token(config, env):
+            found.append(token.get_secret_value())
+    return [secret for secret in found if secret]
 
 
 def sink_names(config: Config) -> list[str]:

@@ -176,6 +176,13 @@ class Topic:
     story_tests: tuple[StoryTest, ...] = ()
     #: the file, as the user named it
     path: str = ""
+    #: where its title stands in that; None if nobody knows
+    line: int | None = field(default=None, compare=False)
+
+    @property
+    def place(self) -> str:
+        """Where a person finds it: "rules/taiwan.toml:4"."""
+        return f"{self.path}:{self.line}" if self.line else self.path
 
 
 # -- feed, document, item -------------------------------------------------------------------------
@@ -1201,6 +1208,27 @@ class Feedback:
     at: datetime
     #: so many alerts were told by the message that it was said of; 1: this one is meant
     among: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """How much there is of everything, at one moment."""
+
+    feeds: Sequence[FeedState]
+    stories: int
+    #: items, by verdict
+    verdicts: Mapping[str, int]
+    #: deliveries, by state, and those that are held, by reason
+    outbox: Mapping[str, int]
+    held: Mapping[str, int]
+    blockages: Sequence[Blockage]
+    #: our own network's
+    outage: bool
+    #: the latest; None: there was none
+    canary: Flight | None
+    #: None: there never was one, or the monitor is not at work
+    link: Link | None
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ from monitor.gate import ONE_BY_ONE, Gate
 from monitor.group import OpenStories
 from monitor.language import identified
 from monitor.match import Matcher, embedded_items, item_texts
+from monitor.metrics import Telemetry
 from monitor.model import (
     Alert,
     AlertKind,
@@ -463,6 +464,7 @@ class Collector:
     note_news: Callable[[Feed, datetime], None] = lambda _feed, _now: None
     #: None: nobody is
     asking: Asking | None = None
+    telemetry: Telemetry = field(default_factory=Telemetry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -511,6 +513,7 @@ async def collect(state: FeedState, judge: Judge, edges: Collector) -> PollOutco
     )
     if findings.fresh:
         edges.note_news(feed, edges.clock())
+    edges.telemetry.note_judged(records, first_poll=state.first_success is None, now=edges.clock())
     outcome = (
         answer.outcome if isinstance(answer, NotModified) else PollOutcome.NEW if records else PollOutcome.NOTHING_NEW
     )
@@ -583,12 +586,15 @@ async def collect_all(
     async def guarded(state: FeedState) -> PollOutcome:
         async with gate:
             try:
-                return await collect(state, judge, edges)
+                outcome = await collect(state, judge, edges)
+                edges.telemetry.note_poll(outcome)
+                return outcome
             except StateError:
                 raise  # nothing can be written down, nor this
             except Exception as error:  # a fault of ours: loud, but the feed must not be asked again every second
                 log.exception("poll", feed=state.feed.url, outcome=PollOutcome.FAILED.value, cause="our fault")
                 await _write_failure(state, FetchError("our fault", str(error)), edges)
+                edges.telemetry.note_poll(PollOutcome.FAILED)
                 return PollOutcome.FAILED
             finally:
                 done(state.feed)
@@ -874,8 +880,11 @@ class Courier:
     #: what is told when, as the topics are by now
     gate: Callable[[], Gate] = Gate
     digests: Schedule = field(default_factory=Schedule)
+    telemetry: Telemetry = field(default_factory=Telemetry)
     #: alerts bear buttons, and somebody hears when one is pressed
     buttons: bool = False
+    #: where the topics' files are shown, by id
+    links: Callable[[], Mapping[str, str]] = dict
 
 
 async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> int:
@@ -911,7 +920,7 @@ async def _send_waiting(edges: Courier, go_on: Callable[[], bool]) -> int:
     ):
         if await edges.in_store(_hold, memory, edges.gate(), delivery, edges.clock()):
             continue
-        delivery, message = _rendered_if_possible(delivery)
+        delivery, message = _rendered_if_possible(delivery, edges.links())
         if message is None:
             state = DeliveryState.DROPPED if delivery.alert.kind is AlertKind.EDIT else DeliveryState.DEAD
             await _settle(delivery, state, edges, error="our fault: it cannot be rendered, the log has why")
@@ -934,14 +943,14 @@ async def _send_waiting(edges: Courier, go_on: Callable[[], bool]) -> int:
     return sent
 
 
-def _rendered_if_possible(delivery: Delivery) -> tuple[Delivery, Message | None]:
+def _rendered_if_possible(delivery: Delivery, links: Mapping[str, str]) -> tuple[Delivery, Message | None]:
     """Render a delivery; by itself where it cannot be with what it tells beside it, and not at all where neither can.
 
     What is wrong with one text must not hold up all that waits behind it.
     """
     for one in (delivery, replace(delivery, batch=())):
         try:
-            return one, delivery.message or _rendered(one)
+            return one, delivery.message or _rendered(one, links)
         except Exception:  # a fault of ours, and loud
             log.exception("cannot be rendered", id=delivery.alert.id, beside=len(one.batch))
     return delivery, None
@@ -951,7 +960,7 @@ async def deliver_this(delivery_id: str, edges: Courier) -> Delivery | None:
     """Send this one, whatever else waits; how it stands after that, None if there is none."""
     delivery = await edges.in_store(edges.memory.delivery, delivery_id)
     if delivery and delivery.state is DeliveryState.QUEUED:
-        message, now = delivery.message or _rendered(delivery), edges.clock()
+        message, now = delivery.message or _rendered(delivery, edges.links()), edges.clock()
         if await edges.in_store(edges.memory.claim, delivery_id, message, now):
             await _send(
                 replace(
@@ -1036,15 +1045,15 @@ def rises(memory: Memory, topics: Mapping[str, Topic], period: Period) -> dict[s
     return spikes(memory.story_times(period.since - BASELINE), memory.first_taken(), topics, period)
 
 
-def _rendered(delivery: Delivery) -> Message:
+def _rendered(delivery: Delivery, links: Mapping[str, str]) -> Message:
     alert = delivery.alert
     if isinstance(alert, Digest):
         raise ValueError(f"digest {alert.id} has lost its message, which is frozen when it is made")
     if isinstance(alert, Notice):
         return render_notice(alert)
     if alert.kind is AlertKind.EDIT:
-        return render(replace(alert, kind=AlertKind.ROOT, parent=""), growth=delivery.growth)
-    message = render(alert, delivery.batch)
+        return render(replace(alert, kind=AlertKind.ROOT, parent=""), growth=delivery.growth, links=links)
+    message = render(alert, delivery.batch, links=links)
     return by_itself(message, alert) if alert.parent and not delivery.thread else message
 
 
@@ -1072,6 +1081,7 @@ async def _send(delivery: Delivery, edges: Courier) -> DeliveryState:
         await _settle(delivery, state, edges, error=fault, not_before=None if is_edit else _settled_at(edges))
         raise
     await _settle(delivery, DeliveryState.SENT, edges, receipt=receipt or "")
+    edges.telemetry.note_sent(delivery, edges.clock())
     return DeliveryState.SENT
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import make
 import pytest
@@ -838,10 +839,10 @@ def test_check_names_the_scope_that_one_channel_needs(slack: FakeSlack) -> None:
 def stumble(monkeypatch: pytest.MonkeyPatch, title: str) -> None:
     """Let our rendering fail on a title: the faults that we know of are mended."""
 
-    def render(alert: Alert, batch: Sequence[Alert] = ()) -> Message:
+    def render(alert: Alert, batch: Sequence[Alert] = (), **more: Any) -> Message:
         if title in [one.item.title for one in (alert, *batch)]:
             raise ZeroDivisionError(title)
-        return rendered(alert, batch)
+        return rendered(alert, batch, **more)
 
     rendered = pipeline.render
     monkeypatch.setattr(pipeline, "render", render)
