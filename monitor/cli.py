@@ -339,7 +339,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
 def audit(context: click.Context, since: str, channel: str, repair: bool, as_json: bool) -> None:
     """Compare the outbox with what stands in the channels; 1 if they disagree. The daemon may run meanwhile, and does the same
     once an hour, repairs included."""
-    from monitor.app import audit_channels
+    from monitor.beside import audit_channels
 
     config, span = read_config(context), read_duration("--since", since)
     if not open_store_to_read(config):
@@ -389,7 +389,7 @@ def _show_audit(swept: Sequence[Swept]) -> None:
 def test_alert(context: click.Context, channel: str) -> None:
     """Send one message, marked as a test, to a CHANNEL (its ID) the way of every alert, and read it back; 1 if that fails, with
     what to do about it. The daemon may run meanwhile."""
-    from monitor.app import try_channel
+    from monitor.beside import try_channel
     from monitor.text import sink_of
 
     config = read_config(context)

@@ -38,7 +38,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "pipeline": ({"pipeline", "checkup", "survey", "audit", "hearing", "canary", "trial"}, {"step", "leaf"}),
     "app": ({"app", "push", "progress"}, {"pipeline", "step", "edge", "leaf"}),
-    "top": ({"daemon", "replay", "vet", "demo"}, {"app", "pipeline", "step", "edge", "leaf"}),
+    "top": ({"daemon", "beside", "replay", "vet", "demo"}, {"app", "pipeline", "step", "edge", "leaf"}),
     "command": ({"cli", "rules_cli", "command", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
 }
 #: inside one layer
