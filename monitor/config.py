@@ -853,6 +853,11 @@ def _default_rules(folder: Path) -> Path:
     return own if own.is_dir() or not shipped.is_dir() else shipped
 
 
+def is_packaged(path: Path) -> bool:
+    """Whether a file would lie among those of the installed program, where nobody's own belong."""
+    return _PACKAGE in path.absolute().parents
+
+
 def _shipped_rules() -> Path:
     """Return the folder of topics that come with the program: in the wheel, else in the working copy."""
     packed = _PACKAGE / "pack"

@@ -70,7 +70,7 @@ sed -i 's#/run/news-monitor/#/run/news-monitor-energy/#; s#^\[alerts\]#&\nchanne
 printf '[slack]\nbase_url = "http://127.0.0.1:9/"\n' >>/etc/news-monitor/energy.toml
 printf 'xoxb-none' >/etc/news-monitor/energy.slack-bot-token
 must "an instance starts, also while Slack cannot be reached" systemctl start news-monitor@energy
-must "with a state of its own" test -e /var/lib/news-monitor-energy/monitor.db
+must "with a state of its own" test -e /var/lib/news-monitor-energy/monitor.sqlite3
 systemctl stop news-monitor@energy
 echo "done"
 systemctl poweroff
