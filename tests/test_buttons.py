@@ -12,10 +12,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import block_kit
 import make
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import GOLDEN
 from slack_server import FakeSlack
 from world import GAZETTE, TROOPS, TROOPS_AGAIN, TROOPS_RETOLD, WIRE, World, at_once
 
@@ -24,6 +26,7 @@ from monitor.errors import StateError
 from monitor.hearing import Hearing, hear, note_link
 from monitor.model import DeliveryState, Feedback, FeedbackKind, Message, Press
 from monitor.pipeline import Courier
+from monitor.render import doubted
 from monitor.send import SlackSink
 from monitor.socket_mode import SocketMode, _presses
 
@@ -324,6 +327,13 @@ async def test_without_an_app_token_a_message_is_as_it_was(desk: Desk, monkeypat
 def test_message_without_blocks_has_no_place_for_buttons() -> None:
     plain = Message("x", (), "x")
     assert with_buttons(plain, "a1") is plain
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_slack_takes_every_message_with_buttons(name: str) -> None:
+    message = doubted(GOLDEN[name])
+    shown = message if any(block["type"] == "actions" for block in message.blocks) else with_buttons(message, "a" * 36)
+    assert block_kit.refusal({"text": shown.text, "blocks": json.loads(json.dumps(shown.blocks))}) is None
 
 
 def test_choice_among_very_many_is_one_that_slack_takes(slack: FakeSlack) -> None:
