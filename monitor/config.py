@@ -554,6 +554,13 @@ class Log(_Section):
 _Asked = Literal["off", "advice", "warning", "error"]
 
 
+class Retention(_Section):
+    """What nobody was told of; the rest stays for ever."""
+
+    items: Annotated[Duration, between("7d", "3650d")] = parse_duration("90d")
+    vectors: Annotated[Duration, between("7d", "3650d")] = parse_duration("30d")
+
+
 class RulesPolicy(_Section):
     """What topic files are to have, and how bad it is if one does not."""
 
@@ -593,6 +600,7 @@ class Config(_Section):
     heartbeat: Heartbeat = Heartbeat()
     probes: Probes = Probes()
     log: Log = Log()
+    retention: Retention = Retention()
     rules_policy: RulesPolicy = RulesPolicy()
     background: Background = Background()
 
@@ -762,6 +770,15 @@ def _cross_checks(config: Config) -> Iterator[tuple[tuple[Keys, Keys], str]]:
             (
                 f"alerts.backfill: {format_duration(alerts.backfill)} is longer than "
                 f"alerts.max_age, {format_duration(alerts.max_age)}; older items are never alerted"
+            ),
+        )
+    # a short life of items is a fair wish, and theirs ends with it
+    if "vectors" in config.retention.model_fields_set and config.retention.vectors > config.retention.items:
+        yield (
+            (("retention", "vectors"), ("retention", "items")),
+            (
+                f"retention.vectors: {format_duration(config.retention.vectors)} is longer than "
+                f"retention.items, {format_duration(config.retention.items)}; a vector is of no use without its item"
             ),
         )
     if len(set(config.embedding.engines)) < len(config.embedding.engines):
