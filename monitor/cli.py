@@ -174,7 +174,7 @@ def demo(state: Path, serve: bool, port: int) -> None:
 @command
 def check(context: click.Context) -> None:
     """Check the configuration, the topic files and the feed list: 78 for the first, 1 for the others."""
-    from monitor.config import channel_problems, slack_app_token, slack_token
+    from monitor.config import channel_problems, digest_problems, slack_app_token, slack_token
     from monitor.rules import check_topics
 
     file = find(context.find_root().obj, os.environ)
@@ -188,7 +188,7 @@ def check(context: click.Context) -> None:
     state = open_store_to_read(config)
     feeds = state.feeds() if state else []
     click.echo(f"feeds: {len(feeds)}" + ("" if feeds else " (add some: monitor feeds import deploy/feeds.opml)"))
-    tell(problems)
+    tell([*problems, *digest_problems(config, topics)])
     if not topics:
         click.echo(f"monitor: no topic in {folders(config)}: nothing would ever alert", err=True)
         sys.exit(1)
@@ -360,7 +360,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
 def audit(context: click.Context, since: str, channel: str, repair: bool, as_json: bool) -> None:
     """Compare the outbox with what stands in the channels; 1 if they disagree. The daemon may run meanwhile, and does the same
     once an hour, repairs included."""
-    from monitor.app import audit_channels
+    from monitor.beside import audit_channels
 
     config, span = read_config(context), read_duration("--since", since)
     if not open_store_to_read(config):
@@ -457,7 +457,7 @@ def restore(context: click.Context, file: Path) -> None:
 def test_alert(context: click.Context, channel: str) -> None:
     """Send one message, marked as a test, to a CHANNEL (its ID) the way of every alert, and read it back; 1 if that fails, with
     what to do about it. The daemon may run meanwhile."""
-    from monitor.app import try_channel
+    from monitor.beside import try_channel
     from monitor.text import sink_of
 
     config = read_config(context)

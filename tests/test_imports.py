@@ -39,7 +39,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "pipeline": ({"pipeline", "checkup", "survey", "audit", "hearing", "canary", "trial"}, {"step", "leaf"}),
     "app": ({"app", "push", "progress"}, {"pipeline", "step", "edge", "leaf"}),
     "top": (
-        {"daemon", "consult", "replay", "vet", "demo", "hindsight", "tried", "draft"},
+        {"daemon", "beside", "consult", "replay", "vet", "demo", "hindsight", "tried", "draft"},
         {"app", "pipeline", "step", "edge", "leaf"},
     ),
     "command": ({"cli", "rules_cli", "command", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
