@@ -31,6 +31,7 @@ from monitor.config import (
     opinion_key,
     sink_names,
     sink_secrets,
+    slack_app_token,
     slack_channels,
     slack_token,
 )
@@ -39,15 +40,27 @@ from monitor.database import FILE, Lock
 from monitor.decide import Policy
 from monitor.digest import Schedule
 from monitor.embed import Embedder, open_embedder
-from monitor.errors import BusyError, ConfigError, EngineError, Level, Misconfigured, OpinionError, Problem, SendError
+from monitor.errors import (
+    BusyError,
+    ConfigError,
+    EngineError,
+    Level,
+    Misconfigured,
+    OpinionError,
+    Problem,
+    SendError,
+    StateError,
+)
 from monitor.fetch import FeedOptions, Fetcher, FetchPolicy
 from monitor.gate import Gate
 from monitor.health import notice, review
+from monitor.hearing import Hearing, hear, note_link
 from monitor.heartbeat import Heartbeat
 from monitor.isolate import Isolated
 from monitor.judges import CrossEncoderJudge, EndpointJudge
 from monitor.language import identified
 from monitor.match import Matcher, embedded_items, item_texts, topic_texts
+from monitor.metrics import Telemetry
 from monitor.model import (
     Delivery,
     DeliveryState,
@@ -56,6 +69,7 @@ from monitor.model import (
     FeedState,
     Item,
     Notice,
+    Numbers,
     PollOutcome,
     PublisherRules,
     Topic,
@@ -78,12 +92,16 @@ from monitor.pipeline import (
     deliver_this,
     reopen,
 )
+from monitor.probes import Probes, answering, process_metrics
+from monitor.progress import Progress
 from monitor.publishers import Publishers, load_publishers, shipped_publishers
 from monitor.push import Pushes, open_pushes
+from monitor.readiness import readiness, status_line
 from monitor.rules import address, check_topics, load_topics, owner_of
 from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
 from monitor.sinks import AppriseSink, Router, WebhookSink
+from monitor.socket_mode import SocketMode
 from monitor.store import Store
 from monitor.stories import Openness
 from monitor.survey import Surveyor
@@ -107,6 +125,9 @@ TRANSCRIPT = "transcript.jsonl"
 UNWELL = timedelta(minutes=15)
 #: The first sweep may hold up alerts for so long, and then they go out all the same.
 FIRST_SWEEP = 60.0  # seconds
+
+#: Who asks how we are does not wait longer for the database.
+ANSWER = 5.0  # seconds
 
 #: A monitor at work sends a test within a second or two, unless its channel waits.
 TEST_PATIENCE = timedelta(minutes=1)
@@ -283,12 +304,14 @@ class Monitor:
         auditor: Auditor | None = None,
         aviary: Aviary | None = None,
         heartbeat: Heartbeat | None = None,
+        socket: SocketMode | None = None,
         watch: Watch | None = None,
         note_trouble: Callable[[str], None] = lambda _words: None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
-        """auditor: None where channels cannot be read back. aviary, heartbeat: None where nobody wants one. watch: None where
-        rules are read again only when asked. note_trouble: puts what keeps us from our work where `status` finds it; empty for
-        nothing.
+        """auditor: None where channels cannot be read back. aviary, heartbeat: None where nobody wants one. socket: None where
+        alerts bear no buttons. watch: None where rules are read again only when asked. note_trouble: puts what keeps us from
+        our work where `status` finds it; empty for nothing. env: where tokens are looked for again.
         """
         self.config = config
         self.note_trouble = note_trouble
@@ -301,6 +324,8 @@ class Monitor:
         self._auditor = auditor
         self._aviary = aviary
         self._heartbeat = heartbeat
+        self._socket = socket
+        self._env = env or {}
         self._watch = watch
         #: why the last beat failed; empty if it did not
         self._missed = ""
@@ -412,6 +437,14 @@ class Monitor:
         if self._aviary:
             await tend(self._aviary)
 
+    async def listen(self) -> None:
+        """Take down what people say by buttons, until cancelled; return at once if there are none."""
+        if self._socket is None:
+            await self.ask(lambda store: store.keep_link(None))
+            return
+        edges = Hearing(self._store, self._collector.in_store, self._socket.answer, self._collector.clock)
+        await self._socket.listen(functools.partial(hear, edges=edges), functools.partial(note_link, edges=edges))
+
     async def beat(self) -> None:
         """Tell the dead-man's switch that all is well, if it is."""
         if self._heartbeat is None:
@@ -425,14 +458,49 @@ class Monitor:
 
     def _is_well(self) -> bool:
         """Whether feeds are polled, and nothing that could be sent waits."""
-        now, gap = self._collector.clock(), self.config.alerts.reply_gap
-        waiting = [
+        now = self._collector.clock()
+        polls = not self._store.overdue(now - UNWELL) or self._store.polled_since(now - UNWELL)
+        waiting = self._waiting_since(now)
+        return polls and not (waiting and now - waiting > LATE)
+
+    def _waiting_since(self, now: datetime) -> datetime | None:
+        """Since when the oldest delivery waits that could be sent; None if there is none."""
+        gap = self.config.alerts.reply_gap
+        waiting = (
             row.free_since
             for channel in self._store.told_channels(now)
             for row in self._store.expected(channel, now, (), now, gap)
-        ]
-        polls = not self._store.overdue(now - UNWELL) or self._store.polled_since(now - UNWELL)
-        return polls and not any(since and now - since > LATE for since in waiting)
+        )
+        return min(filter(None, waiting), default=None)
+
+    async def metrics(self) -> tuple[str, bytes]:
+        """Give Prometheus's content type and text.
+
+        Raises: StateError.
+        """
+        numbers = await self._collector.in_store(self._store.numbers, self._collector.clock())
+        return self._collector.telemetry.exposition(numbers, process_metrics())
+
+    async def readiness(self, *, trouble: str, stalled: str) -> dict[str, str]:
+        """Give each check of whether we do our work with what is wrong; see `readiness.readiness`."""
+        in_store, now = self._collector.in_store, self._collector.clock()
+
+        def look() -> tuple[Numbers, datetime | None]:
+            return self._store.numbers(now), self._waiting_since(now)
+
+        try:
+            numbers, waiting = await asyncio.wait_for(in_store(look), ANSWER)
+        except TimeoutError:
+            return {"database": trouble or f"it does not answer within {ANSWER:g} s"}
+        except StateError as error:
+            return {"database": str(error)}
+        return readiness(numbers, trouble=trouble, stalled=stalled, waiting_since=waiting)
+
+    async def status(self) -> str:
+        """Say in a line how we are, for systemd."""
+        in_store = self._collector.in_store
+        line = status_line(await in_store(self._store.numbers, self._collector.clock()))
+        return f"{line}; topic files are wrong" if await in_store(self._store.fact, REFUSED) else line
 
     async def channels(self, since: datetime) -> list[str]:
         """Slack's channels that are told of anything: those of the topics, of ops, and those that were told of late."""
@@ -458,9 +526,10 @@ class Monitor:
         """Read the rules again: all of them hold from the next poll on, or, if any is wrong or fails a test, none does.
 
         Ops are told once what is wrong, and once that it is mended. asked: by a person, who may have mended what blocked alerts
-        as well: they are tried again.
+        as well: tokens are read again, and they are tried again.
         """
         if asked:
+            await self._renew_tokens()
             await self._collector.in_store(self._store.unblock_all, self._collector.clock())
         seen = await asyncio.to_thread(snapshot, self.config.rules)
         problems = await self._read_rules()
@@ -513,6 +582,19 @@ class Monitor:
             lines.append(f"{problem} (owner: {owner})" if owner else str(problem))
         left = len(problems) - TOLD_PROBLEMS
         return "\n".join([*lines, *([f"and {left} more: monitor rules check"] if left > 0 else [])])
+
+    async def _renew_tokens(self) -> None:
+        """Read Slack's tokens again; where one is no good, those that were read before stay in use."""
+        slack = _slack(self._courier.sink)
+        try:
+            token, app_token = slack_token(self.config, self._env), slack_app_token(self.config, self._env)
+        except ConfigError as error:
+            log.error("slack", problem=f"the tokens that were read before stay in use: {error}")
+            return
+        if slack and token:
+            await self._courier.in_sender(slack.renew, token.get_secret_value())
+            if self._socket and app_token:
+                self._socket.renew(app_token.get_secret_value(), token.get_secret_value())
 
     async def tidy(self) -> None:
         """Let go of what no new item can be compared with, and of near misses that nobody will ask about any more; and have
@@ -571,15 +653,24 @@ async def open_monitor(
     colour: bool = False,
     clock: Clock = now,
     draw: Callable[[], float] = random.random,
+    probes: Probes | None = None,
+    progress: Progress | None = None,
 ) -> AsyncIterator[Monitor]:
     """Open everything, in the order in which a failure is cheapest: lock, database, rules, sink, engines, network.
+
+    probes: what is answered to those who watch us, from now on. progress: told of what the threads do.
 
     Raises: BusyError, StateError, ConfigError, EngineError.
     """
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(Lock(config.state))
+        if probes and config.probes.listen:
+            address = await stack.enter_async_context(answering(probes, config.probes.listen))
+            log.info("probes", listen=address)
+        progress, telemetry = progress or Progress(), Telemetry()
         in_store, in_engine, in_parser, in_sender = (
-            _one_thread(stack, name) for name in ("store", "engine", "parser", "sender")
+            progress.watched(name, _one_thread(stack, name, finishes=name in ("store", "sender")))
+            for name in ("store", "engine", "parser", "sender")
         )
         store = await in_store(Store.open, config.state)
         stack.push_async_callback(in_store, store.close)
@@ -617,7 +708,9 @@ async def open_monitor(
             rules_for=_rules_for(_publishers(config)),
             note_news=pushes.note_news if pushes else lambda _feed, _now: None,
             asking=await _open_asking(stack, config, env, in_engine),
+            telemetry=telemetry,
         )
+        socket = await _open_socket(stack, config, env) if _slack(sink) else None
         courier = Courier(
             sink,
             store,
@@ -632,6 +725,8 @@ async def open_monitor(
             ops=config.ops.channel,
             gate=lambda: _gate(config, judge.matcher.topics),
             digests=Schedule.of(config.digest.daily, config.digest.weekly, config.alerts.timezone),
+            telemetry=telemetry,
+            buttons=socket is not None,
             links=lambda: _addresses(config, judge.matcher.topics.values()),
         )
         auditor = None
@@ -648,9 +743,22 @@ async def open_monitor(
         monitor = Monitor(
             config, store, learning, judge, collector, courier, pushes, auditor,
             _aviary(config, lambda: monitor.learning, store, sink, in_store, in_engine, in_sender, clock), heartbeat,
-            watch, lock.note,
+            socket, watch, lock.note, env,
         )  # fmt: skip
         yield monitor
+
+
+async def _open_socket(stack: AsyncExitStack, config: Config, env: Mapping[str, str]) -> SocketMode | None:
+    """What hears of buttons; None if none are wanted, or their token is no good: alerts go out without them."""
+    try:
+        app_token, bot_token = slack_app_token(config, env), slack_token(config, env)
+    except ConfigError as error:
+        log.error("buttons", problem=str(error))
+        return None
+    if app_token is None or bot_token is None:
+        return None
+    socket = SocketMode(app_token.get_secret_value(), bot_token.get_secret_value(), config.slack.base_url)
+    return await stack.enter_async_context(socket)
 
 
 def _aviary(
@@ -780,9 +888,10 @@ def _parse_elsewhere(stack: AsyncExitStack, config: Config, in_parser: InThread)
     return lambda *document: in_parser(parser.call, parse, *document)
 
 
-def _one_thread(stack: AsyncExitStack, name: str) -> InThread:
+def _one_thread(stack: AsyncExitStack, name: str, *, finishes: bool = True) -> InThread:
+    """finishes: whether what it has to do is waited for at the end."""
     executor = ThreadPoolExecutor(1, thread_name_prefix=name)
-    stack.callback(executor.shutdown)
+    stack.callback(executor.shutdown, wait=finishes, cancel_futures=not finishes)
 
     def call(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         return asyncio.get_running_loop().run_in_executor(executor, functools.partial(function, *args, **kwargs))

@@ -8,12 +8,13 @@ runs, so that the quick ones are quick.
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import json
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -41,7 +42,7 @@ from monitor.command import (
 from monitor.config import Config, find, sink_names
 from monitor.errors import ConfigError, Problem, RulingError
 from monitor.log import set_up as set_up_log
-from monitor.model import SOURCE_KINDS, Ailment, DeliveryState, Feed, FeedState
+from monitor.model import SOURCE_KINDS, DeliveryState, Feed, FeedState
 from monitor.rules_cli import rules
 
 if TYPE_CHECKING:
@@ -78,18 +79,19 @@ main.add_command(rules)
 @click.pass_context
 @command
 def run(context: click.Context) -> None:
-    """Run the daemon: poll, match, alert, until stopped. SIGHUP reads the rules again."""
+    """Run the daemon: poll, match, alert, until stopped. SIGHUP reads the rules again, SIGUSR1 logs what is being done."""
     from monitor import daemon
     from monitor.app import open_monitor
 
     config = read_config(context)
     _say_where_alerts_go(config)
 
-    async def work() -> None:
-        async with open_monitor(config, os.environ, sys.stdout, colour=sys.stdout.isatty()) as monitor:
-            await daemon.run(monitor, os.environ)
+    opened = functools.partial(open_monitor, config, os.environ, sys.stdout, colour=sys.stdout.isatty())
 
-    asyncio.run(work())
+    asyncio.run(daemon.serve(lambda probes, progress: opened(probes=probes, progress=progress), os.environ))
+    # all is written and closed; a thread that is still at a model would keep us for seconds
+    sys.stdout.flush()
+    os._exit(0)
 
 
 @main.command()
@@ -165,7 +167,7 @@ def demo(state: Path, serve: bool, port: int) -> None:
 @command
 def check(context: click.Context) -> None:
     """Check the configuration, the topic files and the feed list: 78 for the first, 1 for the others."""
-    from monitor.config import channel_problems, slack_token
+    from monitor.config import channel_problems, slack_app_token, slack_token
     from monitor.rules import check_topics
 
     file = find(context.find_root().obj, os.environ)
@@ -175,6 +177,7 @@ def check(context: click.Context) -> None:
     click.echo(f"topics: {len(topics)} in {folders(config)}")
     if slack_token(config, os.environ) is not None and (unclear := channel_problems(config, topics)):
         raise ConfigError(unclear)
+    slack_app_token(config, os.environ)  # without it the daemon only says so
     state = open_store_to_read(config)
     feeds = state.feeds() if state else []
     click.echo(f"feeds: {len(feeds)}" + ("" if feeds else " (add some: monitor feeds import deploy/feeds.opml)"))
@@ -253,7 +256,7 @@ def _embedded(store: Store, learning: Learning, item: Item) -> EmbeddedItem:
 @command
 def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     """Show feeds, items, stories and the outbox; 1 if an alert is stuck, or the monitor cannot work."""
-    from monitor.database import trouble
+    from monitor.database import is_at_work, trouble
     from monitor.deliveries import blocked, blocked_data
     from monitor.health import conditions
     from monitor.watch import REFUSED
@@ -261,7 +264,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     config = read_config(context)
     store = open_store_to_read(config)
     if as_metrics:
-        click.echo(_metrics(store), nl=False)
+        click.echo(_metrics(store, config), nl=False)
         return
     totals = store.totals() if store else {}
     outbox = store.outbox_counts() if store else {}
@@ -269,9 +272,10 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     feeds = store.feeds() if store else []
     failing = [state for state in feeds if state.last_error]
     ailing = [(state, found) for state in feeds if (found := conditions(state, utc_now()))]
-    outage = _outage(store) if store else None
+    outage = store.outage() if store else None
     kept_from_work = trouble(config.state)
     canary = store.flight() if store else None
+    link = store.link() if store and is_at_work(config.state) else None
     blockages = store.blockages() if store else []
     refused = store.fact(REFUSED).splitlines() if store else []
     stuck = outbox.get(DeliveryState.BLOCKED, 0) + outbox.get(DeliveryState.DEAD, 0)
@@ -288,6 +292,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
             "model": store.fact("model") if store else "",
             "trouble": kept_from_work,
             "canary": str(canary) if canary else None,
+            "buttons": str(link) if link else None,
             "rules_refused": refused,
         }  # fmt: skip
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
@@ -299,6 +304,8 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
         click.echo(tabulate(rows, tablefmt="plain"))
         if canary:
             click.echo(f"\nthe canary {canary}")
+        if link:
+            click.echo(f"\nbuttons: {link}")
         if outage:
             click.echo(f"\noutage of our own network since {short(outage.since)} UTC: no feed is charged for it")
         if refused:
@@ -392,27 +399,16 @@ def test_alert(context: click.Context, channel: str) -> None:
     click.echo(f"{channel}: posted" + ("" if sink_of(channel) else ", and read back"))
 
 
-def _metrics(store: Store | None) -> str:
+def _metrics(store: Store | None, config: Config) -> str:
+    from monitor.database import is_at_work
     from monitor.metrics import metrics
+    from monitor.model import Numbers
 
+    now = utc_now()
     if store is None:
-        return metrics([], 0, {}, {}, {}, outage=False, now=utc_now())
-    stories, outage, held = store.totals().get("stories", 0), _outage(store) is not None, store.held_counts()
-    return metrics(
-        store.feeds(),
-        stories,
-        store.verdict_counts(),
-        store.outbox_counts(),
-        held,
-        outage=outage,
-        canary=store.flight(),
-        now=utc_now(),
-    )
-
-
-def _outage(store: Store) -> Ailment | None:
-    """The outage of our own network, while it lasts."""
-    return next((a for a in store.ailments() if not a.feed_url and not a.absent_since), None)
+        return metrics(Numbers([], 0, {}, {}, {}, [], outage=False, canary=None, link=None, at=now))
+    numbers = store.numbers(now)
+    return metrics(numbers if is_at_work(config.state) else replace(numbers, link=None))
 
 
 @main.command()

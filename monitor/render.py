@@ -115,12 +115,12 @@ def by_itself(message: Message, alert: Alert) -> Message:
 
 
 def _lines(block: Mapping[str, Any]) -> list[str]:
-    """All that a block says, as mrkdwn."""
+    """All that a block says, as mrkdwn; buttons say nothing."""
     texts = block.get("elements") or [block.get("text")]
     return [
         text["text"] if text["type"] == "mrkdwn" else text["text"].translate(MARKUP)
         for text in texts
-        if text and "text" in text
+        if text and text["type"] in ("mrkdwn", "plain_text")
     ]
 
 

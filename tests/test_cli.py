@@ -34,6 +34,7 @@ from monitor.model import (
     DeliveryState,
     Hold,
     HoldReason,
+    Link,
     Placement,
     Relation,
     Verdict,
@@ -782,7 +783,7 @@ def test_status_before_the_first_run_says_so(monitor: Run) -> None:
 def test_status_before_the_first_run_is_empty_for_programs(monitor: Run) -> None:
     assert json.loads(monitor("status", "--json").stdout) == {
         "totals": {}, "outbox": {}, "held": {}, "verdicts": {}, "failing": [], "conditions": [], "outage": None, "model": "",
-        "blocked": [], "canary": None, "trouble": "", "rules_refused": [],
+        "blocked": [], "canary": None, "trouble": "", "buttons": None, "rules_refused": [],
     }  # fmt: skip
 
 
@@ -824,6 +825,15 @@ def test_status_tells_an_outage_of_our_own(monitor: Run, store: Store) -> None:
     assert json.loads(monitor("status", "--json").stdout)["outage"] == "2024-10-29T14:30:00+00:00"
     store.commit_review([replace(outage, absent_since=make.NOW)], None, make.NOW)
     assert json.loads(monitor("status", "--json").stdout)["outage"] is None
+
+
+def test_status_says_how_the_connection_for_buttons_stands_while_a_monitor_is_at_work(
+    monitor: Run, store: Store, home: Path
+) -> None:
+    store.keep_link(Link(make.NOW, "slack: invalid_auth"))
+    assert json.loads(monitor("status", "--json").stdout)["buttons"] is None
+    with Lock(home / "state"):
+        assert "buttons: not connected since 2024-10-29 14:30 UTC: slack: invalid_auth" in monitor("status").stdout
 
 
 def test_status_ends_with_1_while_the_monitor_cannot_work(monitor: Run, store: Store, home: Path) -> None:  # noqa: ARG001

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from yarl import URL
 
 from monitor import __version__, config, toml
-from monitor.config import Config, FeedOptions, load, sink_secrets, slack_token
+from monitor.config import Config, FeedOptions, load, sink_secrets, slack_app_token, slack_token
 from monitor.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -379,6 +379,31 @@ def test_token_is_never_shown() -> None:
     assert "SECRET" not in f"{token} {token!r} {[token]}"
 
 
+def test_app_token_is_looked_for_as_the_bot_token_is(tmp_path: Path) -> None:
+    write(tmp_path / "app", "xapp-1-file\n").chmod(0o600)
+    loaded = load(write(tmp_path / "x.toml", '[slack]\napp_token_file = "app"\n'), {})
+    write(tmp_path / "credentials" / "slack-app-token", "xapp-1-credential\n")
+    credentials = {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
+    environment = {"SLACK_APP_TOKEN": "xapp-1-environment"}
+
+    found = [
+        slack_app_token(config, env)
+        for config, env in (
+            (loaded, credentials), (loaded, environment), (Config(), environment), (Config(), {"SLACK_BOT_TOKEN": TOKEN}),
+        )
+    ]  # fmt: skip
+    assert [token and token.get_secret_value() for token in found] == [
+        "xapp-1-credential", "xapp-1-file", "xapp-1-environment", None,
+    ]  # fmt: skip
+
+
+def test_bot_token_in_the_place_of_the_app_token_is_refused_without_repeating_it() -> None:
+    with pytest.raises(ConfigError) as caught:
+        slack_app_token(Config(), {"SLACK_APP_TOKEN": TOKEN})
+    expected = "$SLACK_APP_TOKEN: not an app-level token: one is a single line beginning with xapp-"
+    assert str(caught.value) == expected
+
+
 # -- the secrets of sinks -------------------------------------------------------------------------
 
 DESK = '[[sink]]\nname = "desk"\nkind = "webhook"\nurl = "$DESK_URL"\nsecret = "$DESK_SECRET"\n'
@@ -501,3 +526,43 @@ def test_sample_tells_the_range_of_the_setting(keys: tuple[str, ...]) -> None:
     explanation = section[: section.index(f"#{keys[-1]} = ")].rsplit("\n\n", 1)[-1]
     assert explanation.startswith("# ")
     assert [bound for bound in bounds if not re.search(rf"\b{bound}\b", explanation)] == []
+
+
+@pytest.mark.parametrize(("name", "state"), [("monitor.toml", "var"), ("energy.toml", "var-energy")])
+def test_each_instance_has_a_state_of_its_own(
+    name: str, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`news-monitor@energy` reads energy.toml, and so does who asks about it from a shell."""
+    monkeypatch.setattr(config, "SYSTEM_FILE", tmp_path / "monitor.toml")
+    monkeypatch.setattr(config, "SYSTEM_STATE", tmp_path / "var")
+    (tmp_path / name).write_text("", encoding="utf-8")
+    assert load(tmp_path / name, {}).state == tmp_path / state
+
+
+def test_all_that_is_secret_is_known_to_the_log(tmp_path: Path) -> None:
+    """Everything in a configuration that may hold a secret, or say where one is."""
+    (tmp_path / "monitor.toml").write_text(
+        """\
+[opinion]
+kind = "endpoint"
+model = "m"
+base_url = "https://judge.example/v1/"
+key_env = "KEY"
+[heartbeat]
+url = "https://ping.example/planted-1"
+[[feed]]
+url = "https://paid.example/"
+headers = {Authorization = "$AUTH", Accept = "application/rss+xml"}
+[[sink]]
+name = "desk"
+kind = "webhook"
+url = "$HOOK"
+secret = "$SIGN"
+""",
+        encoding="utf-8",
+    )
+    env = {"KEY": "planted-3", "AUTH": "Bearer planted-4", "HOOK": "https://h.example/planted-5", "SIGN": "planted-6"}
+    env["SLACK_BOT_TOKEN"] = "xox" + "b-1-planted-2"
+    found = config.secrets(load(tmp_path / "monitor.toml", env), env)
+    assert sorted(secret[secret.index("planted") :] for secret in found) == [f"planted-{n}" for n in range(1, 7)]
+    assert config.secrets(Config(), {}) == []
