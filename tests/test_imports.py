@@ -39,7 +39,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "pipeline": ({"pipeline", "checkup", "survey", "audit", "canary"}, {"step", "leaf"}),
     "app": ({"app", "push"}, {"pipeline", "step", "edge", "leaf"}),
     "top": (
-        {"daemon", "replay", "trial", "vet", "demo", "hindsight", "tried", "draft"},
+        {"daemon", "replay", "trial", "vet", "demo", "hindsight", "tried", "draft", "suggest"},
         {"app", "pipeline", "step", "edge", "leaf"},
     ),
     "command": ({"cli", "rules_cli", "command", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
@@ -50,7 +50,7 @@ WITHIN = {
     ("rules_cli", "command"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
     ("sieve", "background"), ("sieve", "match"), ("sieve", "terms"), ("sieve", "words"),
-    ("tried", "hindsight"), ("draft", "hindsight"), ("revision", "rules"),
+    ("tried", "hindsight"), ("draft", "hindsight"), ("suggest", "hindsight"), ("revision", "rules"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"),
     ("story_store", "database"), ("readback", "database"), ("readback", "story_store"),
