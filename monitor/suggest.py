@@ -99,13 +99,13 @@ _REFUSED = (MatchOutcome.NEARER_NEGATIVE, MatchOutcome.EXCLUDED_TERM, MatchOutco
 
 def parts(looked: Sequence[Looked], background: Background) -> list[Matter]:
     """Matters within topics that are a good part of what they take, and not nearly all of it."""
-    found = []
+    found: list[Matter] = []
     for each in looked:
         taken = _each_once(one for one in each.judged if one.match.matched)
         if each.topic.id != PACK:
-            for group in _groups(taken, background, PART_LEAST):
-                if PART_SHARE <= len(group) / len(taken) <= 1 - PART_SHARE:
-                    found.append(_matter(group, [each], background, len(taken)))
+            some = _groups(taken, background, PART_LEAST)
+            good = [group for group in some if PART_SHARE <= len(group) / len(taken) <= 1 - PART_SHARE]
+            found += [_matter(group, [each], background, len(taken)) for group in good]
     return found
 
 
