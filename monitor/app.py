@@ -8,7 +8,7 @@ import functools
 import random
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ import structlog
 
 from monitor.archive import read_archive
 from monitor.audit import SPAN, Auditor, Swept, look, sweep
-from monitor.background import Background, Sample, Tongue, tongue
+from monitor.background import Background, Sample, Tongue
 from monitor.canary import Aviary, tend
 from monitor.config import (
     Config,
@@ -38,6 +38,7 @@ from monitor.config import (
 from monitor.config import FeedOptions as ConfiguredFeed
 from monitor.database import FILE, Lock
 from monitor.decide import Policy
+from monitor.decode import decode
 from monitor.digest import Schedule
 from monitor.embed import Embedder, open_embedder
 from monitor.errors import (
@@ -64,6 +65,7 @@ from monitor.metrics import Telemetry
 from monitor.model import (
     Delivery,
     DeliveryState,
+    Document,
     EmbeddedItem,
     Feed,
     FeedState,
@@ -73,6 +75,7 @@ from monitor.model import (
     PollOutcome,
     PublisherRules,
     Topic,
+    Validators,
     Vector,
 )
 from monitor.opinion import Borderline
@@ -106,7 +109,7 @@ from monitor.store import Store
 from monitor.stories import Openness
 from monitor.survey import Surveyor
 from monitor.sweep import LATE
-from monitor.text import gist, host_of, longest_prefix, sink_of, text_hash
+from monitor.text import gist, host_of, longest_prefix, scripts, sink_of, text_hash
 from monitor.toml import parse_clock, parse_quiet_hours, parse_zone
 from monitor.trial import run_tests, texts_of_tests
 from monitor.watch import REFUSED, Watch, snapshot
@@ -176,20 +179,25 @@ class Learning:
         vectors = self.embedder.embed([gist(item.title, item.text) for item in items])
         return [EmbeddedItem(item, vector) for item, vector in zip(items, vectors, strict=True)]
 
-    def matcher(self, topics: Sequence[Topic], known: Mapping[str, Vector] | None = None) -> Matcher:
-        """Learn topics. `known` has vectors of texts that need not be embedded again."""
+    def matcher(
+        self,
+        topics: Sequence[Topic],
+        known: Mapping[str, Vector] | None = None,
+        asked: Collection[str] | None = None,
+    ) -> Matcher:
+        """Learn topics. `known` has vectors of texts that need not be embedded again; `asked` is `Matcher`'s."""
         vectors = dict(known or {})
         missing = [text for text in topic_texts(topics) if text not in vectors]
         vectors |= self.vectors(missing)
-        return Matcher(topics, vectors, self.background)
+        return Matcher(topics, vectors, self.background, asked)
 
 
-def open_learning(config: Config, background_file: Path | None = None) -> Learning:
-    """Load the engines and the background. Slow: imports torch.
+def open_learning(config: Config, background_file: Path | None = None, *, lazily: bool = False) -> Learning:
+    """Load the engines and the background. Slow: imports torch, unless engines are to be loaded `lazily` (`open_embedder`).
 
     Raises: EngineError.
     """
-    embedder = open_embedder(config.embedding.engines, prompt=config.embedding.prompt)
+    embedder = open_embedder(config.embedding.engines, prompt=config.embedding.prompt, lazily=lazily)
     file = background_file or config.background.file
     ordinary = _embedded_background(embedder, file) if file else _shipped_background(embedder)
     return Learning(embedder, ordinary, Background(ordinary, embedder.parts, embedder.languages))
@@ -205,8 +213,9 @@ def _embedded_background(embedder: Embedder, file: Path) -> Sample:
 
 
 def _sample(items: Sequence[Item], vectors: Vector) -> Sample:
-    words = [word_ids(gist(item.title, item.text)) for item in items]
-    return Sample(vectors, [tongue(item) for item in items], words)
+    gists = [gist(item.title, item.text) for item in items]
+    tongues = [Tongue(item.language, name) for item, name in zip(items, scripts(gists), strict=True)]
+    return Sample(vectors, tongues, list(map(word_ids, gists)))
 
 
 def _shipped_background(embedder: Embedder) -> Sample:
@@ -244,18 +253,24 @@ def open_judge(config: Config, learning: Learning, topics: Sequence[Topic], *, c
     cached: judge as the monitor of this state would: against its own items too, and embedding no topic text that it knows.
     A state is not made for asking.
     """
-    known: Mapping[str, Vector] = {}
-    if cached and (config.state / FILE).exists():
-        known = _vectors_by_state(config, learning, topics)
+    if cached:
         learning = learning_of_state(config, learning)
-    policy = _policy(config, config.alerts.channel or TERMINAL_CHANNEL)
-    return Judge(learning.matcher(topics, known), learning.background, config.alerts.story_window, policy)
+    is_there = cached and (config.state / FILE).exists()
+    known = _vectors_by_state(config, learning, topics) if is_there else {}
+    return Judge(learning.matcher(topics, known), learning.background, config.alerts.story_window, policy_of(config))
 
 
 def learning_of_state(config: Config, learning: Learning) -> Learning:
-    """What the monitor of this state learns with, which must be there: against its own items too."""
+    """The same, with the items of the configuration's state in the background, if there is a state."""
+    if not (config.state / FILE).exists():
+        return learning
     with contextlib.closing(Store.open(config.state)) as store:
         return learning.among(_own_items(store, learning.embedder.id, now))
+
+
+def policy_of(config: Config) -> Policy:
+    """What the configuration says of alerts, where there is no Slack to ask."""
+    return _policy(config, config.alerts.channel or TERMINAL_CHANNEL)
 
 
 def _policy(config: Config, channel: str) -> Policy:
@@ -880,6 +895,16 @@ async def open_surveyor(config: Config, env: Mapping[str, str], clock: Clock = n
         parse_there = _parse_elsewhere(stack, config, _one_thread(stack, "parser"))
         fetcher = await stack.enter_async_context(Fetcher(_fetch_policy(config, env)))
         yield Surveyor(fetcher, parse_there, _rules_for(_publishers(config)), clock)
+
+
+async def read_page(config: Config, env: Mapping[str, str], url: str) -> str:
+    """Fetch a page as feeds are fetched, and give its text.
+
+    Raises: ConfigError, FetchError.
+    """
+    async with Fetcher(_fetch_policy(config, env)) as fetcher:
+        answer = await fetcher.fetch(Feed(url), Validators())
+    return decode(answer.body, answer.headers)[0] if isinstance(answer, Document) else ""
 
 
 def _parse_elsewhere(stack: AsyncExitStack, config: Config, in_parser: InThread) -> Parse:

@@ -1,5 +1,5 @@
 """An archive of items, gzipped or not, one JSON object a line:
-{"id", "title", "text"?, "lang"?, "published"?, "source"?, "url"?}
+{"id", "title", "text"?, "lang"?, "published"?, "source"?, "url"?}; and labels: the same with "topic" and "on".
 
 A line that is no item is named with its number and left out; nothing else is lost with it.
 """
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from monitor.errors import Problem, StateError
-from monitor.model import Feed, Item
+from monitor.model import Feed, Item, Label, LabelOrigin
 from monitor.text import canonical_link, language_code, plain
 
 
@@ -89,3 +89,52 @@ def _time(text: str) -> datetime:
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except OverflowError:
         raise ValueError(f"published is before the year 1 or after 9999: {text!r}") from None
+
+
+# -- labels ---------------------------------------------------------------------------------------
+
+
+def read_labels(path: Path, now: datetime) -> tuple[list[Label], list[Problem]]:
+    """Read what people said of items, in the order in which they did; no file is nothing said.
+
+    Raises: StateError if there is a file and it cannot be read.
+    """
+    labels: list[Label] = []
+    problems: list[Problem] = []
+    if not path.exists():
+        return labels, problems
+    try:
+        for number, line in _lines(path):
+            if not line.strip():
+                continue
+            try:
+                labels.append(_label(line, now))
+            except (ValueError, TypeError, RecursionError) as error:
+                problems.append(Problem(str(path), number, f"skipped: {error}"))
+    except (OSError, EOFError, zlib.error) as error:
+        raise StateError(f"{path}: cannot be read: {error}") from error
+    return labels, problems
+
+
+def _label(line: str, now: datetime) -> Label:
+    item, row = _item(line, now), json.loads(line)
+    if not isinstance(row.get("topic"), str) or not isinstance(row.get("on"), bool):
+        raise TypeError('a label needs "topic", a text, and "on", true or false')
+    return Label(row["topic"], item, row["on"], LabelOrigin.LABEL)
+
+
+def add_label(path: Path, label: Label) -> None:
+    """Write down what somebody says, at once: who is asked may stop at any time.
+
+    Raises: StateError.
+    """
+    item = label.item
+    row = {
+        "id": item.id, "title": item.title, "text": item.text, "lang": item.language,
+        "published": item.at.isoformat(), "source": item.source, "url": item.link, "topic": label.topic, "on": label.on,
+    }  # fmt: skip
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise StateError(f"{path}: cannot be written: {error.strerror}") from error

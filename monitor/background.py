@@ -131,12 +131,19 @@ class Background:
     def centred(self, vectors: Matrix, tongues: Sequence[Tongue]) -> Matrix:
         """Take off what each one's language has in common; a part that is all zero stays so. A row a text."""
         out = vectors.astype(np.float32)
-        means = {one: self._means.get(one, self._script_means.get(one.script, self._all)) for one in set(tongues)}
-        for row, one in zip(out, tongues, strict=True):
-            row -= means[one]
+        rows: dict[Tongue, list[int]] = {}
+        for row, one in enumerate(tongues):
+            rows.setdefault(one, []).append(row)
+        for one, of_tongue in rows.items():
+            out[of_tongue] -= self.middle(one)
         for start, end in self.bounds:
             out[~np.any(vectors[:, start:end], axis=1), start:end] = 0
         return out
+
+    def middle(self, tongue: Tongue) -> Vector:
+        """The mean of what is written in a language, else in its script, else of all."""
+        middle: Vector = self._means.get(tongue, self._script_means.get(tongue.script, self._all))
+        return middle
 
     def units(self, vectors: Matrix, tongues: Sequence[Tongue]) -> Matrix:
         """Centred, each living part of length 1: here a cosine means something (see `cosine`)."""

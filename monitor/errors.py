@@ -10,6 +10,7 @@ MonitorError
 ├── ParseError         a document gave no feed
 ├── OpinionError       a second opinion was not had; the first judgement stands
 ├── RulingError        what a person asked of stories cannot be done        exit 1
+├── RevisionError      topics cannot be compared with a revision of git     exit 1
 ├── OvertakenError     a person ruled on stories since: judge again
 └── SendError          a message was not, or may not have been, accepted
     ├── NotAccepted        certainly not: it may be sent again
@@ -168,6 +169,12 @@ class OpinionError(MonitorError):
 
 class RulingError(MonitorError):
     """What a person asked of stories cannot be done; nothing was changed."""
+
+    permanent = True
+
+
+class RevisionError(MonitorError):
+    """There is no such revision of a folder's files, or no git to ask."""
 
     permanent = True
 

@@ -8,7 +8,7 @@ counts: of a digest, one sentence. Nothing here touches the world.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -37,15 +37,26 @@ class Matcher:
     """Topics, learnt. Making one is cheap (a matrix product a topic), so a changed rule file makes a new one.
 
     vectors: text -> vector for each of `topic_texts`.
+    asked: only these topics will be asked, and the terms of the others need not be found: inflecting them takes a second.
     """
 
-    def __init__(self, topics: Iterable[Topic], vectors: Mapping[str, Vector], background: Background) -> None:
-        self._background = background
+    def __init__(
+        self,
+        topics: Iterable[Topic],
+        vectors: Mapping[str, Vector],
+        background: Background,
+        asked: Collection[str] | None = None,
+    ) -> None:
+        self.background = background
         self.topics = {topic.id: topic for topic in topics if topic.status is not TopicStatus.OFF}
-        self._lexicon = Lexicon(term for topic in self.topics.values() for term in _written(topic.terms))
+        #: of each topic its column in what `ranks` gives
+        self.places = {topic: place for place, topic in enumerate(self.topics)}
+        self.lexicon = Lexicon(
+            term for t in self.topics.values() if asked is None or t.id in asked for term in _written(t.terms)
+        )
         texts = _Texts(topic_texts(self.topics.values()), vectors, background)
         self._learnt = [_Learnt.of(topic, texts) for topic in self.topics.values()]
-        self._ranks = Ranks(
+        self.ranks = Ranks(
             [
                 TopicTexts(texts.centred(written), tuple(map(_topic_word_ids, written)))
                 for written in map(_told, self.topics.values())
@@ -74,22 +85,24 @@ class Matcher:
             return []
         item = embedded.item
         scored = self._scored(embedded)
-        found = self._lexicon.find(f"{item.title}\n{item.text}")
-        likenable = self._background.length_one(scored.centred)
+        found = self.lexicon.find(f"{item.title}\n{item.text}")
+        likenable = self.background.length_one(scored.centred)
         near = np.ones(len(self._learnt), dtype=bool) if every else scored.best >= self._near
         near[[place for term in found for place in self._by_term.get(term, ())]] = True
         return [self._judge(int(place), item, found, scored, likenable) for place in np.flatnonzero(near)]
 
     def judge_by(self, embedded: EmbeddedItem, topic_id: str) -> Match:
-        """The judgement of one topic, whatever it is."""
+        """The judgement of one topic, however far the item is.
+
+        Raises: KeyError if the topic is not known.
+        """
         item, scored = embedded.item, self._scored(embedded)
-        place = list(self.topics).index(topic_id)
-        found = self._lexicon.find(f"{item.title}\n{item.text}")
-        return self._judge(place, item, found, scored, self._background.length_one(scored.centred))
+        found = self.lexicon.find(f"{item.title}\n{item.text}")
+        return self._judge(self.places[topic_id], item, found, scored, self.background.length_one(scored.centred))
 
     def likeness(self) -> Matrix:
         """How alike the topics are learnt, -1 to 1, in the order of `topics`; shape (topics, topics)."""
-        return self._ranks.likeness()
+        return self.ranks.likeness()
 
     def _scored(self, embedded: EmbeddedItem) -> _Scored:
         """Place each unit of an item among ordinary news, and find the one that says most to each topic."""
@@ -98,11 +111,11 @@ class Matcher:
         vectors = embedded.vector[None] if embedded.further is None else np.vstack([embedded.vector, embedded.further])
         texts = texts[: len(vectors)]
         tongues = [Tongue(item.language, script(text)) for text in texts]
-        centred = self._background.centred(vectors, tongues)
+        centred = self.background.centred(vectors, tongues)
         rarities = np.zeros((len(texts), len(self._learnt)), dtype=np.float32)
         for tongue in set(tongues):
             rows = [row for row, one in enumerate(tongues) if one == tongue]
-            rarities[rows] = self._ranks.rarities(centred[rows], [word_ids(texts[row]) for row in rows], tongue)
+            rarities[rows] = self.ranks.rarities(centred[rows], [word_ids(texts[row]) for row in rows], tongue)
         # Many pieces have many chances: together they are to have one, as the gist has, and the title.
         rarities[2:] -= math.log10(max(len(texts) - 2, 1))
         return _Scored(texts, tongues, centred, rarities)
@@ -165,7 +178,7 @@ class Matcher:
         likeness = cosine(learnt.units.astype(np.float32), likenable[unit])
         against = cosine(learnt.negative_units.astype(np.float32), likenable[unit])
         # the nearest text alone would be the one in the item's language; the means alone know no single look-alike
-        leaning = self._ranks.contrast(place, scored.centred[unit], scored.tongues[unit])
+        leaning = self.ranks.contrast(place, scored.centred[unit], scored.tongues[unit])
         leaning += NEAREST_WEIGHT * float(likeness.max() - against.max())
         return learnt.topic.negatives[int(np.argmax(against))] if leaning < NEGATIVE_MARGIN else ""
 

@@ -46,6 +46,10 @@ OWN = 0.75
 TAIL_GROWTH = (1.25, 2.0)
 #: Beyond the last, the tail is this much longer than the stretch before says.
 BEYOND = 1.2
+#: What lengths ordinary items hardly fall short of, and exceed.
+LENGTHS = (0.005, 0.995)
+#: texts times topics that are looked at in one go
+_CELLS = 4_000_000
 _NORMAL_SHOULDER = 1.2816  # the normal quantile of 0.9
 
 
@@ -67,9 +71,11 @@ class Ranks:
     def __init__(self, topics: Sequence[TopicTexts], negatives: Sequence[Matrix], background: Background) -> None:
         self._background = background
         self._topics = len(topics)
-        self._words = _Postings([one.words for one in topics], background.word_weights)
+        self._texts = [one.words for one in topics]
+        self._words = _Postings(self._texts, background.word_weights)
         self._directions: dict[Parts, _Directions] = {}
         self._scales: dict[tuple[Tongue, Parts], _Scale] = {}
+        self._tails: dict[tuple[Tongue, Parts], Matrix] = {}
         if topics:
             pack = np.concatenate([*(one.vectors for one in topics), *negatives])
             pack = pack[:: max(1, len(pack) // PACK_TEXTS)]
@@ -86,6 +92,35 @@ class Ranks:
         if not self._topics or not any(alive):
             return np.zeros((len(centred), self._topics), dtype=np.float32)
         return self._scale(tongue, alive).rarity(self._scores(centred, words, alive))
+
+    def rarities_by(self, centred: Matrix, shared: Matrix, tongue: Tongue, places: Sequence[int]) -> Matrix:
+        """The same for some topics, where it is known what the texts' words have in common with them; shape (texts, places)."""
+        alive = self._background.alive(tongue.script)
+        if not any(alive):
+            return np.zeros(shared.shape, dtype=np.float32)
+        score = self._directions[alive].scores(centred, places) + WORD_WEIGHT * shared
+        return self._scale(tongue, alive).only(places).rarity(score)
+
+    def shared_words(self, words: Sequence[WordIds], places: Sequence[int]) -> Matrix:
+        """What the words of texts have in common with some topics; shape (texts, places)."""
+        weights = self._background.word_weights
+        return _Postings([self._texts[place] for place in places], weights).scores(words, weights)
+
+    def at_most(self, vectors: Matrix, shared: Matrix, tongue: Tongue, places: Sequence[int]) -> Matrix:
+        """Hardly less than `rarities` would give for some topics, and mostly more, for a fraction of the work.
+
+        vectors: of texts of one tongue, as `embed` gives them. shared: what their words have in common with those topics, or
+        more; shape (texts, places), as what comes back.
+        """
+        alive = self._background.alive(tongue.script)
+        if not any(alive):
+            return np.zeros(shared.shape, dtype=np.float32)
+        directions = self._directions[alive]
+        toward = directions.toward(places)
+        score = vectors @ toward - self._background.middle(tongue) @ toward
+        shortest, longest = directions.lengths
+        score = np.where(score > 0, score / shortest**LENGTH_POWER, score / longest**LENGTH_POWER)
+        return self._scale(tongue, alive).only(places).rarity(score + WORD_WEIGHT * shared)
 
     def contrast(self, place: int, centred: Vector, tongue: Tongue) -> float:
         """Where a text lies between a topic's negatives and its own texts: -0.5 at the mean of those, 0.5 at that of these.
@@ -108,8 +143,9 @@ class Ranks:
         if (name, alive) not in self._scales:
             wide_name, wide = self._background.rows_like(tongue, TAIL_ITEMS)
             scores = self._ordinary(rows, alive)
-            shape = scores if wide_name == name else self._ordinary(wide, alive)
-            self._scales[name, alive] = _Scale.of(scores, shape)
+            if (wide_name, alive) not in self._tails:  # of a script, mostly, and so of many languages
+                self._tails[wide_name, alive] = _tail(scores if wide_name == name else self._ordinary(wide, alive))
+            self._scales[name, alive] = _Scale(*_place(scores), self._tails[wide_name, alive])
         return self._scales[name, alive]
 
     def _ordinary(self, rows: NDArray[np.intp], alive: Parts) -> Matrix:
@@ -119,8 +155,7 @@ class Ranks:
         return self._scores(background.rows[rows], [background.words[n] for n in rows], alive)
 
     def _scores(self, centred: Matrix, words: Sequence[WordIds], alive: Parts) -> Matrix:
-        weights = self._background.word_weights
-        shared = np.stack([self._words.scores(ids, weights.of(ids)) for ids in words])
+        shared = self._words.scores(words, self._background.word_weights)
         return self._directions[alive].scores(centred) + WORD_WEIGHT * shared
 
 
@@ -135,6 +170,8 @@ class _Directions:
     against: Matrix
     #: how ordinary items scatter on each
     deviations: Vector
+    #: in the whitened space hardly any ordinary item is shorter than the first, or longer than the second
+    lengths: tuple[float, float]
 
     @classmethod
     def of(
@@ -147,14 +184,23 @@ class _Directions:
 
         rows = background.rows[background.having(background.rows, alive)]
         some = rows[:: max(1, len(rows) // DEVIATION_ITEMS)]
-        bare = cls(live, whitening, whitened(topics), whitened(negatives), np.ones(len(topics), dtype=np.float32))
+        low, high = np.quantile(np.linalg.norm(some[:, live] @ whitening, axis=1), LENGTHS).tolist()
+        ones = np.ones(len(topics), dtype=np.float32)
+        bare = cls(live, whitening, whitened(topics), whitened(negatives), ones, (low, high))
         return replace(bare, deviations=np.maximum(bare.scores(some).std(axis=0), np.float32(1e-9)))
 
-    def scores(self, centred: Matrix) -> Matrix:
-        """How far each text lies in each topic's direction, in deviations; shape (texts, topics)."""
+    def scores(self, centred: Matrix, places: Sequence[int] | slice = slice(None)) -> Matrix:
+        """How far each text lies in each topic's direction, or in that of some, in deviations; shape (texts, topics)."""
         white = centred[:, self.live] @ self.whitening
         lengths = np.maximum(np.linalg.norm(white, axis=1, keepdims=True), 1e-9)
-        return np.asarray(white / lengths**LENGTH_POWER @ self.means.T / self.deviations, dtype=np.float32)
+        toward = self.means[places].T / self.deviations[places]
+        return np.asarray(white / lengths**LENGTH_POWER @ toward, dtype=np.float32)
+
+    def toward(self, places: Sequence[int]) -> Matrix:
+        """The directions of some topics in the space of vectors, a column each; a score is the product, less for length."""
+        toward = np.zeros((len(self.live), len(places)), dtype=np.float32)
+        toward[self.live] = self.whitening @ (self.means[places] / self.deviations[places, None]).T
+        return toward
 
     def contrast(self, place: int, centred: Vector) -> float:
         toward, against = self.means[place], self.against[place]
@@ -179,18 +225,27 @@ class _Postings:
         self._known, starts = np.unique((pairs // max(len(topics), 1)).astype(np.uint32), return_index=True)
         self._ends = np.append(starts, len(pairs))
 
-    def scores(self, words: WordIds, weights: Vector) -> Vector:
-        """The cosine of a text's words with each topic's, shape (topics,)."""
+    def scores(self, texts: Sequence[WordIds], weights: WordWeights) -> Matrix:
+        """The cosine of each text's words with each topic's, shape (texts, topics)."""
+        shared = np.zeros((len(texts), self._topics), dtype=np.float32)
+        chunk = max(1, _CELLS // max(self._topics, 1))
+        for start in range(0, len(texts), chunk):
+            shared[start : start + chunk] = self._of_few(texts[start : start + chunk], weights)
+        return shared
+
+    def _of_few(self, texts: Sequence[WordIds], weights: WordWeights) -> Matrix:
+        words = np.concatenate([*texts, np.zeros(0, np.uint32)])
         if not len(self._known) or not len(words):
-            return np.zeros(self._topics, dtype=np.float32)
+            return np.zeros((len(texts), self._topics), dtype=np.float32)
         places = np.minimum(np.searchsorted(self._known, words), len(self._known) - 1)
         hits = np.flatnonzero(self._known[places] == words)
-        if not len(hits):
-            return np.zeros(self._topics, dtype=np.float32)
         starts, counts = self._ends[places[hits]], self._ends[places[hits] + 1] - self._ends[places[hits]]
         entries = np.arange(counts.sum()) + np.repeat(starts - np.cumsum(counts) + counts, counts)
-        told = self._says[entries] * np.repeat(weights[hits], counts)
-        return np.bincount(self._users[entries], told, self._topics).astype(np.float32)
+        told = self._says[entries] * np.repeat(weights.of_each(texts)[hits], counts)
+        owners = np.repeat(np.arange(len(texts)), [len(text) for text in texts])[hits]
+        cells = np.repeat(owners * self._topics, counts) + self._users[entries]
+        shared = np.bincount(cells, told, len(texts) * self._topics)
+        return shared.astype(np.float32).reshape(len(texts), self._topics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +257,8 @@ class _Scale:
     #: in spreads above the location, at the quantiles TAIL; shape (len(TAIL), topics)
     tail: Matrix
 
-    @classmethod
-    def of(cls, scores: Matrix, wide: Matrix) -> _Scale:
-        """scores: of the tongue's items, shape (items, topics); wide: of enough items to tell a tail by."""
-        location, spread = _place(scores)
-        return cls(location, spread, _tail(wide))
+    def only(self, places: Sequence[int]) -> _Scale:
+        return _Scale(self.location[places], self.spread[places], self.tail[:, places])
 
     def rarity(self, scores: Matrix) -> Matrix:
         """Decades of rarity, 0 and more; shape as given."""

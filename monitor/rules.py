@@ -246,8 +246,11 @@ def _name_problems(path: Path) -> list[Problem]:
 # -- the file -------------------------------------------------------------------------------------
 
 
-def _noise(value: object) -> float:
-    """Read "1/2000" or 0.0005."""
+def parse_noise(value: object) -> float:
+    """Read "1/2000" or 0.0005.
+
+    Raises: ValueError, saying what to write.
+    """
     fraction = re.fullmatch(r"(\d{1,12}) */ *(\d{1,12})", value.strip()) if isinstance(value, str) else None
     noise = value
     if fraction:
@@ -305,7 +308,7 @@ _QuietHours = Annotated[
 ]
 _Noise = Annotated[
     float,
-    BeforeValidator(_noise),
+    BeforeValidator(parse_noise),
     WithJsonSchema(
         {
             "anyOf": [

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+import numpy as np
+
 from monitor.database import (
     ITEMS,
     Connected,
@@ -24,6 +26,7 @@ from monitor.model import (
     Item,
     MatchOutcome,
     Member,
+    Past,
     Relation,
     Ruling,
     RulingKind,
@@ -149,6 +152,41 @@ class Stories(Connected):
             if told := tellings.get(story_id):
                 story = as_story(stories[story_id], [(telling.item, telling.placement.relation) for telling in told])
                 yield Timeline(story, tuple(told))
+
+    def timelines_of(self, story_ids: Iterable[str]) -> Iterator[Timeline]:
+        """These stories, in the order named; what is unknown, or empty, is left out."""
+        for chunk in chunks(list(story_ids), 50):
+            yield from self._timelines(chunk)
+
+    def tellings(self, item_ids: Sequence[str]) -> dict[str, Telling]:
+        """Items as they stand in their stories, by id; without the topics that took them."""
+        found: dict[str, Telling] = {}
+        for chunk in chunks(item_ids):
+            rows = self._rows(f"{ITEMS} WHERE i.id IN ({','.join('?' * len(chunk))})", *chunk)
+            found |= {row["id"]: _telling(row, ()) for row in rows}
+        return found
+
+    def past(self, span: timedelta, model: str) -> Past:
+        """All items of the last `span` before the newest, in columns, with the vectors that this model gave."""
+        row = self._one("SELECT max(at) AS at FROM items WHERE verdict NOT IN (?, ?)", Verdict.HELD, Verdict.DROPPED)
+        newest = as_time(row["at"]) if row else None
+        if newest is None:
+            return Past([], [], [], [], np.zeros((0, 0), dtype=np.float16))
+        # Two passes over two tables: a join is a search for each item, and takes three times as long; rows as objects, ten.
+        rows = self._connection.execute(
+            "SELECT id, title, text, language, at, text_hash FROM items WHERE at >= ? AND verdict NOT IN (?, ?)",
+            (as_text(newest - span), Verdict.HELD, Verdict.DROPPED),
+        ).fetchall()
+        known = dict(
+            self._connection.execute("SELECT text_hash, vector FROM vectors WHERE model = ?", (model,)).fetchall()
+        )
+        read = [row for row in rows if row[5] in known]
+        if not read:
+            return Past([], [], [], [], np.zeros((0, 0), dtype=np.float16), unread=len(rows))
+        ids, titles, texts, languages, times, keys = zip(*read, strict=True)
+        vectors = np.frombuffer(b"".join([known[key] for key in keys]), dtype="<f2").reshape(len(read), -1)
+        when = need_time(min(times)), need_time(max(times))
+        return Past(ids, titles, texts, languages, vectors, when, len(rows) - len(read))
 
     def stories_named(self, name: str) -> list[str]:
         """The stories that a name may mean: a story's id or its beginning, or an item in it (`items_named`)."""

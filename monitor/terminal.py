@@ -95,11 +95,11 @@ def _wrap(text: str, indent: str, hanging: str | None = None) -> list[str]:
     lines = []
     line, taken = indent, len(indent)
     for word in _breakable(text, COLUMNS - max(len(indent), len(hanging))):
-        if taken + _columns(word.rstrip()) > COLUMNS:
+        if taken + columns(word.rstrip()) > COLUMNS:
             lines.append(line.rstrip())
             line, taken = hanging, len(hanging)
         line += word
-        taken += _columns(word)
+        taken += columns(word)
     return [*lines, line.rstrip()] if line.strip() else lines
 
 
@@ -119,7 +119,7 @@ def _breakable(text: str, room: int) -> list[str]:
     return pieces
 
 
-def _columns(text: str) -> int:
+def columns(text: str) -> int:
     """Count the columns that a terminal gives a text."""
     return sum(map(_width, text))
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import ahocorasick
+import numpy as np
+from numpy.typing import NDArray
 
 from monitor.text import fold, script
 
@@ -70,6 +72,31 @@ class Lexicon:
                 if term not in places and (place := needle.place(searched, last + 1)):
                     places[term] = place
         return Found(text, searched, places)
+
+
+class Pieces:
+    """Pieces of text, to be found in a great deal of folded text wherever they stand, inside words too."""
+
+    def __init__(self, pieces: Sequence[str]) -> None:
+        """pieces: folded, distinct, none empty."""
+        self._automaton = ahocorasick.Automaton()
+        for number, piece in enumerate(pieces):
+            self._automaton.add_word(piece, number)
+        self._any = bool(pieces)
+        if pieces:
+            self._automaton.make_automaton()
+
+    def find(self, folded: str) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Where each one that is found ends (its last sign), and which it is."""
+        found = list(self._automaton.iter(folded)) if self._any else []
+        both = np.array(found, dtype=np.intp).reshape(len(found), 2)
+        return both[:, 0], both[:, 1]
+
+
+def pieces_of(term: str) -> set[str]:
+    """Folded pieces of text, of which one stands in every folded text in which the term is found."""
+    words = (max(needle.text.split(), key=len, default="") for needle in _needles(term))
+    return {word for word in words if word}
 
 
 #: where in a searched text a term begins and ends

@@ -5,16 +5,19 @@ Takes what publishers write, gives what the other steps compare and show. Decide
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import html
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import nh3
+import numpy as np
+from numpy.typing import NDArray
 from w3lib.url import canonicalize_url
 
 # -- plain text -----------------------------------------------------------------------------------
@@ -129,14 +132,18 @@ def _ends_sentence(before: str, mark: str, following: str) -> bool:
 # -- comparing ------------------------------------------------------------------------------------
 
 #: ё is optional in Russian; apostrophes are a letter's part in Ukrainian, and everyone types another one
-_FOLDED = str.maketrans({"ё": "е", "’": "'", "‘": "'", "ʼ": "'", "`": "'", "‐": "-", "‑": "-"})
+_FOLDED = (("ё", "е"), ("’", "'"), ("‘", "'"), ("ʼ", "'"), ("`", "'"), ("‐", "-"), ("‑", "-"))
 
 
 def fold(text: str) -> str:
     """Make spellings that a reader takes for the same equal: width, ligatures, case, ё, apostrophes, hyphens."""
+    if text.isascii():
+        return text.lower().replace("`", "'")
     # Case folding can undo the normal form, hence the second time.
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return folded.translate(_FOLDED)
+    for spelling, usual in _FOLDED:  # a tenth of the time that `translate` takes
+        folded = folded.replace(spelling, usual)
+    return folded
 
 
 #: script, what one of its letters weighs in Latin letters, and its letters. Kana stands with Han: a term in Chinese
@@ -171,6 +178,40 @@ def script(text: str) -> str:
 
 def _count(letters: re.Pattern[str], text: str) -> int:
     return sum(map(len, letters.findall(text)))
+
+
+def scripts(texts: Sequence[str]) -> list[str]:
+    """The same as `script`, of a great many texts, in a twentieth of the time."""
+    codes = code_points("".join(texts))
+    owners = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
+    kinds = len(_SCRIPTS) + 2
+    counts = np.bincount(owners * kinds + letter_kinds()[np.minimum(codes, 0xFFFF)], minlength=len(texts) * kinds)
+    weights = counts.reshape(len(texts), kinds)[:, 1:] * [*(weight for _, weight, _ in _SCRIPTS), 1]
+    names = [*(name for name, _, _ in _SCRIPTS), "Other"]
+    best = [
+        names[place] if weight else "Other" for place, weight in zip(weights.argmax(1), weights.max(1), strict=True)
+    ]
+    for rare in set(owners[codes > 0xFFFF].tolist()):
+        best[rare] = script(texts[rare])
+    return best
+
+
+def code_points(text: str) -> NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+
+
+@functools.cache
+def letter_kinds() -> NDArray[np.uint8]:
+    """Of each character up to U+FFFF: 0 if it is no letter, else the place of its script, from 1 on; the last is any other."""
+    every = "".join(map(chr, range(0x10000)))
+    kinds = np.zeros(0x10000, dtype=np.uint8)
+    for kind, letters in (
+        (len(_SCRIPTS) + 1, _LETTERS),
+        *((n, letters) for n, (_, _, letters) in enumerate(_SCRIPTS, 1)),
+    ):
+        for run in letters.finditer(every):
+            kinds[run.start() : run.end()] = kind
+    return kinds
 
 
 #: codes that feeds use and ISO 639-1 does not: country codes, old codes, ISO 639-2

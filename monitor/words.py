@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -29,13 +30,26 @@ _FIRST_UNSPACED = re.compile(f"[{_UNSPACED}]")
 
 def word_ids(text: str) -> WordIds:
     """Give the words of a text; numbers and single letters are none."""
+    return np.array(sorted(map(word_id, stems(text))), dtype=np.uint32)
+
+
+@lru_cache(maxsize=1 << 16)  # a few thousand are most of every text
+def word_id(stem: str) -> int:
+    return zlib.crc32(stem.encode("utf-8", "ignore"))
+
+
+def stems(text: str) -> set[str]:
+    """What is kept of the words of a text, folded: their beginnings, or pairs of characters."""
+    found = _WORD.findall(fold(text))
+    if text.isascii():
+        return {word[:STEM] for word in found}
     words: set[str] = set()
-    for word in _WORD.findall(fold(text)):
+    for word in found:
         if _FIRST_UNSPACED.match(word):
             words.update(word[n : n + 2] for n in range(max(len(word) - 1, 1)))
         else:
             words.add(word[:STEM])
-    return np.array(sorted(zlib.crc32(word.encode("utf-8", "ignore")) for word in words), dtype=np.uint32)
+    return words
 
 
 class WordWeights:
@@ -53,6 +67,13 @@ class WordWeights:
         """In how many texts of the sample each word stands, by its hash modulo `size`; shape (size,)."""
         return np.bincount(self._known % size, self._counts, minlength=size).astype(np.int32)
 
+    def telling(self, words: WordIds) -> NDArray[np.float32]:
+        """What each word tells, whatever stands beside it; shape (len(words),)."""
+        if not len(self._known):
+            return np.full(len(words), self._unseen)
+        places = np.minimum(np.searchsorted(self._known, words), len(self._known) - 1)
+        return np.where(self._known[places] == words, self._weights[places], self._unseen)
+
     def of(self, words: WordIds) -> NDArray[np.float32]:
         """Weights that make the text's words a vector of length 1; shape (len(words),)."""
         return self.of_each([words])
@@ -62,10 +83,7 @@ class WordWeights:
         words = np.concatenate([*texts, np.zeros(0, np.uint32)])
         if not len(words):
             return np.zeros(0, dtype=np.float32)
-        weights = np.full(len(words), self._unseen)
-        if len(self._known):
-            places = np.minimum(np.searchsorted(self._known, words), len(self._known) - 1)
-            weights = np.where(self._known[places] == words, self._weights[places], self._unseen)
+        weights = self.telling(words)
         counts = np.array([len(text) for text in texts if len(text)])
         lengths = np.sqrt(np.add.reduceat(weights * weights, np.cumsum(counts) - counts))
         return np.asarray(weights / np.repeat(lengths, counts), dtype=np.float32)

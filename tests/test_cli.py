@@ -301,6 +301,17 @@ USAGE = {
     "show of nothing": ("stories", "show"),
     "merge of one story": ("stories", "merge", "abcdef"),
     "split of nothing": ("stories", "split"),
+    "new of no topic": ("rules", "new"),
+    "new of what is no id": ("rules", "new", "../x", "--title", "x", "--description", "x"),
+    "new about nothing": ("rules", "new", "x", "--title", "x"),
+    "labels for no topic": ("rules", "calibrate", "--label", "3"),
+    "labels for which there is no place": ("rules", "calibrate", "troops", "--label", "3"),
+    "try of no topic": ("rules", "try"),
+    "try since no span": ("rules", "try", "troops", "--since", "yesterday"),
+    "try with a noise that is none": ("rules", "try", "troops", "--noise", "loud"),
+    "try over a file that is not there": ("rules", "try", "troops", "--archive", "nowhere.jsonl"),
+    "diff against a folder that is not there": ("rules", "diff", "--against", "nowhere"),
+    "diff in another format": ("rules", "diff", "--format", "poem"),
     "silence of nothing": ("silence", "add", "--for", "2h"),
     "silence without an end": ("silence", "add", "--topic", "troops"),
     "silence with two ends": ("silence", "add", "--topic", "troops", "--for", "2h", "--until", "18:00"),
@@ -331,6 +342,9 @@ CONFIGURED = [
     ("rules", "show", "troops"), ("run",),
     ("once",), ("feeds", "check"), ("feeds", "check", FEED), ("feeds", "release", FEED), ("feeds", "drop", FEED),
     ("stories", "list"), ("stories", "show", "abcdef"), ("stories", "merge", "abcdef", "fedcba"),
+    ("stories", "split", "abcdef"), ("explain", "abcdef", "fedcba"),
+    ("rules", "try", "troops"), ("rules", "diff"), ("rules", "calibrate"), ("rules", "suggest"),
+    ("rules", "new", "x", "--title", "x", "--description", "x"),
     ("stories", "split", "abcdef"), ("explain", "abcdef", "fedcba"), ("silence", "list"), ("silence", "remove", "1"),
     ("silence", "add", "--topic", "troops", "--for", "2h"), ("digest",), ("digest", "--now"),
 ]  # fmt: skip
@@ -428,6 +442,32 @@ def test_rules_are_listed(monitor: Run) -> None:
 def test_rules_are_listed_for_programs(monitor: Run) -> None:
     [topic] = json.loads(monitor("rules", "list", "--json").stdout)
     assert (topic["id"], topic["noise"], topic["tests"]) == ("troops", "1/2000", 2)
+
+
+def test_new_overwrites_no_file(monitor: Run, home: Path) -> None:
+    result = monitor("rules", "new", "troops", "--title", "x", "--description", "x")
+    assert (result.exit_code, (home / "rules" / "troops.toml").read_text(encoding="utf-8")) == (1, TROOPS)
+
+
+def test_try_of_a_topic_that_is_none_names_the_nearest(monitor: Run) -> None:
+    result = monitor("rules", "try", "trops")
+    assert (result.exit_code, 'did you mean "troops"?' in result.stderr) == (1, True)
+
+
+def test_try_where_nothing_was_seen_ends_with_69(monitor: Run, home: Path) -> None:
+    result = monitor("rules", "try", "troops")
+    assert (result.exit_code, "--archive" in result.stderr, (home / "state").exists()) == (69, True, False)
+
+
+def test_diff_outside_of_a_repository_ends_with_1(monitor: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(home.parent))
+    result = monitor("rules", "diff")
+    assert (result.exit_code, "--against" in result.stderr) == (1, True)
+
+
+def test_diff_with_the_same_folder_finds_nothing(monitor: Run) -> None:
+    result = monitor("rules", "diff", "--against", "rules", "--exit-code")
+    assert (result.exit_code, result.stdout) == (0, "no topic differs\n")
 
 
 def test_rules_check_counts_the_good_ones(monitor: Run) -> None:
@@ -1244,3 +1284,10 @@ def test_explain_says_why_two_items_are_one_story(monitor: Run, told: Store) -> 
     assert (pair["one_story"], [one["joined_by"] for one in pair["items"]]) == (True, [["Headline number 2"], []])
     assert pair["compared"]
     assert monitor("explain", UPDATE, ONE).stdout.splitlines()[0] == f"Verdict   two stories: {TWO}, {ONE}"
+
+
+def test_new_from_a_page_that_is_none_says_why(monitor: Run, server: FeedServer) -> None:
+    gone = monitor("rules", "new", "x", "--from-url", server.url("/gone"))
+    assert (gone.exit_code, "404" in gone.stderr) == (1, True)
+    empty = monitor("rules", "new", "x", "--from-url", server.serve("/empty", Answer(b"<p>nothing")))
+    assert (empty.exit_code, "nothing there says what it is about" in empty.stderr) == (2, True)

@@ -25,20 +25,23 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
             "render terminal phrases schedule outage health metrics readiness subscribe opml explain discover payload sweep "
             "feedback gate digest buttons headline rulings stories deliveries threads copies space neighbours members "
-            "report".split()
+            "report sieve seed calibrate".split()
         ),
         {"leaf"},
     ),
     "edge": (
         set(
             "fetch isolate websub probes embed judges send socket_mode sinks heartbeat database story_store readback outbox "
-            "holds store config rules watch publishers archive log sample_feeds".split()
+            "holds store config rules watch publishers archive log sample_feeds revision".split()
         ),
         {"leaf"},
     ),
     "pipeline": ({"pipeline", "checkup", "survey", "audit", "hearing", "canary", "trial"}, {"step", "leaf"}),
     "app": ({"app", "push", "progress"}, {"pipeline", "step", "edge", "leaf"}),
-    "top": ({"daemon", "replay", "vet", "demo"}, {"app", "pipeline", "step", "edge", "leaf"}),
+    "top": (
+        {"daemon", "replay", "vet", "demo", "hindsight", "tried", "draft", "suggest"},
+        {"app", "pipeline", "step", "edge", "leaf"},
+    ),
     "command": ({"cli", "rules_cli", "command", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
 }
 #: inside one layer
@@ -46,6 +49,8 @@ WITHIN = {
     ("toml", "errors"), ("toml", "model"), ("toml", "text"), ("__main__", "cli"), ("cli", "command"), ("cli", "rules_cli"),
     ("rules_cli", "command"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
+    ("sieve", "background"), ("sieve", "match"), ("sieve", "terms"), ("sieve", "words"),
+    ("tried", "hindsight"), ("draft", "hindsight"), ("suggest", "hindsight"), ("revision", "rules"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"), ("app", "progress"),
     ("story_store", "database"), ("readback", "database"), ("readback", "story_store"),
