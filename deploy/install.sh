@@ -71,7 +71,7 @@ if [ -n "$token" ]; then
 fi
 
 say "the units"
-for file in monitor.service monitor@.service; do
+for file in monitor.service monitor@.service monitor-backup.service monitor-backup@.service monitor-backup.timer monitor-backup@.timer; do
     install -m 644 "$here/deploy/$file" "/etc/systemd/system/news-$file"
 done
 if [ ! -e "$etc/slack-bot-token" ]; then
@@ -90,6 +90,7 @@ fi
 if [ "$start" = yes ]; then
     systemctl enable --quiet news-monitor
     systemctl restart news-monitor
+    systemctl enable --quiet --now news-monitor-backup.timer
     say "the service runs: journalctl -u news-monitor -f"
 fi
 say "feeds: monitor --config $etc/monitor.toml feeds import $opt/deploy/feeds.opml"

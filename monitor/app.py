@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import functools
 import random
+import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -36,7 +38,7 @@ from monitor.config import (
     slack_token,
 )
 from monitor.config import FeedOptions as ConfiguredFeed
-from monitor.database import FILE, Lock
+from monitor.database import FILE, Lock, chunks
 from monitor.decide import Policy
 from monitor.decode import decode
 from monitor.digest import Schedule
@@ -100,6 +102,7 @@ from monitor.progress import Progress
 from monitor.publishers import Publishers, load_publishers, shipped_publishers
 from monitor.push import Pushes, open_pushes
 from monitor.readiness import readiness, status_line
+from monitor.retention import START, Mark, Step
 from monitor.rules import address, check_topics, load_topics, owner_of
 from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
@@ -145,8 +148,24 @@ TOLD_PROBLEMS = 12
 MISSES_KEPT = timedelta(days=31)
 
 
+#: The store's thread is held for so long at a time, about, to let go of old rows.
+STEP = 0.01  # seconds
+#: Rows in the first step; then as many as that time takes, within these.
+_FEW, _LEAST, _MOST = 50, 5, 2_000
+
+
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def as_many(count: int, took: float) -> int:
+    """How many rows the next step may have, if so many took so long; at most twice as many."""
+    return max(_LEAST, min(_MOST, 2 * count, int(count * STEP / max(took, 1e-9))))
+
+
+def _timed(step: Step, before: datetime, mark: Mark, count: int) -> tuple[Mark | None, float]:
+    began = time.perf_counter()
+    return step(before, mark, count), time.perf_counter() - began
 
 
 # -- learning -------------------------------------------------------------------------------------
@@ -574,6 +593,7 @@ class Monitor:
             matcher = await _learn_with_cache(self._learning, topics, self._store, in_store, in_engine, clock)
         # in the store's thread, where items are judged: no item meets two sets of topics
         await in_store(self.judge.learn, matcher)
+        await in_engine(_give_memory_back)
         log.info("rules", topics=len(topics), folders=list(map(str, self.config.rules)))
         return []
 
@@ -612,12 +632,43 @@ class Monitor:
                 self._socket.renew(app_token.get_secret_value(), token.get_secret_value())
 
     async def tidy(self) -> None:
-        """Let go of what no new item can be compared with, and of near misses that nobody will ask about any more; and have
-        the messages that opened stories say which of them fell silent."""
+        """Have the messages that opened stories say which of them fell silent, and let go of what is not needed any more."""
         in_store = self._collector.in_store
         await in_store(self._close_stories)
         await in_store(self.judge.stories.forget)
-        await in_store(self._store.forget_misses, self._collector.clock() - MISSES_KEPT)
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Let go of old rows a few at a time, so that polls and alerts come in between.
+
+        Measured, as the age of open stories is, from the newest item: a pause takes nothing away.
+        """
+        in_store, store, kept = self._collector.in_store, self._store, self.config.retention
+        newest = await in_store(store.newest)
+        if newest is None:
+            return
+        before = await in_store(store.let_go_counts)
+        # what an open story is compared by is never let go
+        open_until = newest - self.judge.stories.span - timedelta(days=1)
+        items, vectors = (min(newest - span, open_until) for span in (kept.items, kept.vectors))
+        steps: Sequence[tuple[Step, datetime]] = (
+            (store.let_go_items, items),
+            (store.let_go_misses, newest - MISSES_KEPT),
+            (store.let_go_vectors, vectors),
+            (store.let_go_opinions, items),
+            (store.forget_names, items),
+            (store.shrink, items),
+        )
+        for step, until in steps:
+            mark: Mark | None = START
+            count = _FEW
+            while mark is not None and not self._stopping:
+                after, took = await in_store(_timed, step, until, mark, count)
+                mark = after
+                count = as_many(count, took)
+        (verdicts, stories), (verdicts_before, stories_before) = await in_store(store.let_go_counts), before
+        if gone := sum(verdicts.values()) - sum(verdicts_before.values()):
+            log.info("let go", items=gone, stories=stories - stories_before)
 
     def _close_stories(self) -> None:
         newest = self._store.newest()
@@ -641,6 +692,7 @@ class Monitor:
             return  # the rules were read again meanwhile: the next time will do
         self._learning = learning
         await in_store(self._change_background, matcher)
+        await in_engine(_give_memory_back)
         log.info("learnt anew", own_items=len(own), background=len(learning.background))
 
     def _change_background(self, matcher: Matcher) -> None:
@@ -689,6 +741,8 @@ async def open_monitor(
         )
         store = await in_store(Store.open, config.state)
         stack.push_async_callback(in_store, store.close)
+        # a disk that is full, or may only be read, is told now and not after the models
+        await in_store(store.remember, "opened", clock().isoformat())
         seen = snapshot(config.rules)
         topics, are_well = _topics_at_start(config)
         sink, settle, channel = _open_sink(config, env, stream, colour, topics, clock)
@@ -760,6 +814,7 @@ async def open_monitor(
             _aviary(config, lambda: monitor.learning, store, sink, in_store, in_engine, in_sender, clock), heartbeat,
             socket, watch, lock.note, env,
         )  # fmt: skip
+        await in_engine(_give_memory_back)
         yield monitor
 
 
@@ -924,6 +979,12 @@ def _one_thread(stack: AsyncExitStack, name: str, *, finishes: bool = True) -> I
     return call
 
 
+def _give_memory_back() -> None:
+    """Have the C library return what it keeps: after learning that is a hundred megabytes. Only glibc can."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 def _topics_at_start(config: Config) -> tuple[list[Topic], bool]:
     """The good topics, and whether all are: one bad file must not keep the others from watching."""
     topics, problems = load_topics(config.rules, sink_names(config))
@@ -994,6 +1055,8 @@ async def _embed_with_cache(
     texts = {text_hash(text): text for text in wanted}
     vectors: dict[str, Vector] = await in_store(store.vectors, list(texts), learning.embedder.id)
     missing = [key for key in texts if key not in vectors]
+    for known in chunks(list(vectors)):
+        await in_store(store.use_vectors, known, learning.embedder.id, clock())
     for begin in range(0, len(missing), EMBEDDED_AT_ONCE):
         keys = missing[begin : begin + EMBEDDED_AT_ONCE]
         made = await in_engine(learning.embedder.embed, [texts[key] for key in keys])

@@ -202,6 +202,7 @@ def explain(
     two are one story or not."""
     from monitor import explain as words
     from monitor.rules import load_topics
+    from monitor.toml import format_duration
 
     if (item is None) == (text is None):
         raise click.UsageError("give an item's id or link, or --text")
@@ -216,6 +217,8 @@ def explain(
         return
     store = open_store_to_read(config)
     known = store.explain(item or "") if store else None
+    if store and known is None and _is_let_go(store, item or ""):
+        fail(f"{item}: let go: nobody was told of it in {format_duration(config.retention.items)} (retention.items)")
     if store is None or known is None:
         fail(f"no item {item!r} was seen; for any text at all: monitor explain --text …")
     if other is not None:
@@ -226,6 +229,17 @@ def explain(
         json.dumps(words.explained_data(known, places), ensure_ascii=False, indent=2) if as_json
         else words.explain(known, _schedule(config).next(utc_now()), places)
     )  # fmt: skip
+
+
+def _is_let_go(store: Store, name: str) -> bool:
+    """Whether an item was let go that has this id, or its beginning, or this link, on one of the feeds of the list."""
+    from monitor.text import canonical_link, is_web, item_id, link_identity
+
+    if not is_web(name):
+        return store.was_let_go(name)
+    link = canonical_link(name)
+    identities = (link_identity(link), link)
+    return bool(store.are_let_go([item_id(s.feed.url, one) for s in store.feeds() for one in identities]))
 
 
 def _explain_pair(config: Config, store: Store, one: Explained, name: str, as_json: bool) -> None:
@@ -380,6 +394,38 @@ def _show_audit(swept: Sequence[Swept]) -> None:
     ]  # fmt: skip
     if found:
         click.echo("\n" + tabulate(found, ["channel", "finding", "delivery", "because"], "simple"))
+
+
+@main.command()
+@click.argument("target", metavar="FILE|FOLDER/")
+@click.option(
+    "--keep", type=click.IntRange(1), default=7, show_default=True, help="In a FOLDER: so many of the newest stay."
+)
+@click.pass_context
+@command
+def backup(context: click.Context, target: str, keep: int) -> None:
+    """Copy the database to a new FILE, or into a FOLDER under the time, and look through the copy. The daemon may run."""
+    from monitor.backup import back_up
+
+    config, place = read_config(context), Path(target)
+    if target.endswith("/") and not place.exists():
+        place.mkdir(mode=0o700)
+    file = back_up(config.state, place, keep, utc_now())
+    click.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB, whole")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_context
+@command
+def restore(context: click.Context, file: Path) -> None:
+    """Put the backup FILE in the place of the database, which is kept beside it. The daemon must be stopped."""
+    from monitor.backup import restore
+
+    config = read_config(context)
+    aside = restore(config.state, file, utc_now())
+    click.echo(f"{config.state}: holds {file} now" + (f"; the database of before is {aside.name}" if aside else ""))
+    click.echo("before its first alert the monitor reads back what its channels were told since", err=True)
 
 
 @main.command("test-alert")

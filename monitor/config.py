@@ -554,6 +554,13 @@ class Log(_Section):
 _Asked = Literal["off", "advice", "warning", "error"]
 
 
+class Retention(_Section):
+    """What nobody was told of; the rest stays for ever."""
+
+    items: Annotated[Duration, between("7d", "3650d")] = parse_duration("90d")
+    vectors: Annotated[Duration, between("7d", "3650d")] = parse_duration("30d")
+
+
 class RulesPolicy(_Section):
     """What topic files are to have, and how bad it is if one does not."""
 
@@ -593,6 +600,7 @@ class Config(_Section):
     heartbeat: Heartbeat = Heartbeat()
     probes: Probes = Probes()
     log: Log = Log()
+    retention: Retention = Retention()
     rules_policy: RulesPolicy = RulesPolicy()
     background: Background = Background()
 
@@ -764,6 +772,15 @@ def _cross_checks(config: Config) -> Iterator[tuple[tuple[Keys, Keys], str]]:
                 f"alerts.max_age, {format_duration(alerts.max_age)}; older items are never alerted"
             ),
         )
+    # a short life of items is a fair wish, and theirs ends with it
+    if "vectors" in config.retention.model_fields_set and config.retention.vectors > config.retention.items:
+        yield (
+            (("retention", "vectors"), ("retention", "items")),
+            (
+                f"retention.vectors: {format_duration(config.retention.vectors)} is longer than "
+                f"retention.items, {format_duration(config.retention.items)}; a vector is of no use without its item"
+            ),
+        )
     if len(set(config.embedding.engines)) < len(config.embedding.engines):
         yield (("embedding", "engines"), ("embedding", "engines")), "embedding.engines: an engine stands twice"
     named = [name for kind in FeedbackKind for name in set(getattr(config.feedback, kind.value))]
@@ -843,17 +860,22 @@ def _default_state(file: Path | None, folder: Path, env: Mapping[str, str]) -> P
 
 def _rules(named: Sequence[Path], folder: Path) -> tuple[Path, ...]:
     return tuple(
-        shipped_rules().joinpath(*path.parts[1:]) if path.parts[:1] == (SHIPPED,) else folder / path for path in named
+        _shipped_rules().joinpath(*path.parts[1:]) if path.parts[:1] == (SHIPPED,) else folder / path for path in named
     )
 
 
 def _default_rules(folder: Path) -> Path:
     """Return the folder's own topics, else the shipped ones."""
-    own, shipped = folder / "rules", shipped_rules()
+    own, shipped = folder / "rules", _shipped_rules()
     return own if own.is_dir() or not shipped.is_dir() else shipped
 
 
-def shipped_rules() -> Path:
+def is_packaged(path: Path) -> bool:
+    """Whether a file would lie among those of the installed program, where nobody's own belong."""
+    return _PACKAGE in path.absolute().parents
+
+
+def _shipped_rules() -> Path:
     """Return the folder of topics that come with the program: in the wheel, else in the working copy."""
     packed = _PACKAGE / "pack"
     return packed if packed.is_dir() else _PACKAGE.parent / "rules"

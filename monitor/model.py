@@ -365,6 +365,8 @@ class Polled:
     gap: bool = False
     #: keys under which items are known from now on -> their ids
     aliases: Mapping[str, str] = field(default_factory=dict)
+    #: items in it that were let go: the feed still has them
+    offered_again: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,7 @@ class Memory(Protocol):
     """What the pipeline asks of the store."""
 
     def known(self, keys: Sequence[str]) -> dict[str, tuple[str, str]]: ...
+    def are_let_go(self, names: Sequence[str]) -> set[str]: ...
     def contents(self, url: str, count: int) -> dict[str, str]: ...
     def versions(self, item_ids: Sequence[str]) -> dict[str, Version]: ...
     def held_items(self, url: str) -> list[Item]: ...
@@ -479,6 +480,8 @@ class _Findings:
     #: what was held before, by id, of those in `fresh`
     released: Mapping[str, Version] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    #: known once, and let go
+    offered_again: tuple[str, ...] = ()
     gap: bool = False
 
     @property
@@ -638,6 +641,9 @@ def _find(items: Sequence[Item], state: FeedState, memory: Memory) -> _Findings:
     held_before = memory.held_items(state.feed.url) if state.released else []
     known = memory.known([item.id for item in items])
     known |= memory.known([key for item in items if item.id not in known for key in item.keys])
+    gone = memory.are_let_go([item.id for item in items if item.id not in known])
+    # what it said is not known any more, and so it never changed
+    known |= {name: (name, "") for name in gone}
     recognised = recognise(items, known, memory.versions(strangers(items, known)))
     changed = [sighting.item for sighting in recognised.known if sighting.changed]
     versions = memory.versions([item.id for item in [*changed, *held_before]])
@@ -657,6 +663,7 @@ def _find(items: Sequence[Item], state: FeedState, memory: Memory) -> _Findings:
         why_held=why_held,
         released={item.id: versions[item.id] for item in held_before},
         aliases=recognised.aliases,
+        offered_again=tuple(gone),
         gap=not why_held and is_gap(recognised, state),
     )
 
@@ -838,6 +845,7 @@ def _polled(
         hints=hints,
         gap=findings.gap,
         aliases=findings.aliases,
+        offered_again=findings.offered_again,
     )
 
 

@@ -28,7 +28,7 @@ from monitor.command import (
     tell,
     utc_now,
 )
-from monitor.config import Config, sink_names, slack_token
+from monitor.config import SHIPPED, Config, is_packaged, sink_names, slack_token
 from monitor.errors import Level, Problem, ProblemsError
 from monitor.model import Item, Label, Terms, Topic, TopicStatus
 from monitor.text import clip
@@ -513,9 +513,14 @@ def rules_new(
     from monitor.seed import Seed, seed_of_page, seed_of_text
 
     config = read_config(context)
-    path = own_folder(config) / f"{topic_id}.toml"
+    path = config.rules[0] / f"{topic_id}.toml"
     if not re.fullmatch(r"\w[\w-]*", topic_id):
         raise click.UsageError(f"{topic_id!r} is no topic's id: letters, digits, - and _")
+    if is_packaged(path) and not dry_run:
+        fail(
+            f"{path.parent} belongs to the program, and its next version would take the topic away: make a folder of your own, "
+            f'and write rules = ["rules", "{SHIPPED}"] in monitor.toml to keep these beside yours'
+        )
     if path.exists() and not dry_run:
         fail(f"{path} is there already; monitor rules try {topic_id} says what it does")
     seed = Seed()
@@ -571,18 +576,6 @@ def rules_new(
     for dropped in made.dropped:
         click.echo(f"  left out, since the topic says otherwise: {dropped}")
     click.echo(f"monitor: next, monitor rules try {topic_id}, and monitor rules check", err=True)
-
-
-def own_folder(config: Config) -> Path:
-    """The first folder of topics that is the user's own, or whose shipped topics the user works on."""
-    from monitor.config import shipped_rules
-
-    shipped = shipped_rules()
-    own = (one for one in config.rules if not one.is_relative_to(shipped) or one.is_relative_to(Path.cwd()))
-    found = next(own, None)
-    if found is None:
-        fail(f"{shipped} comes with the program; make a folder for topics of yours: mkdir rules")
-    return found
 
 
 def _asked_headlines(found: Sequence[str]) -> Iterator[str]:
@@ -721,12 +714,12 @@ def rules_diff(
     from monitor import tried as words
     from monitor.embed import use_all_cores
     from monitor.hindsight import compare, differing, open_hindsight
-    from monitor.revision import topics_then
+    from monitor.revision import topics_at
     from monitor.rules import load_rules, load_topics
 
     config = read_config(context)
     now = load_rules(config.rules)
-    before, problems = load_topics(against) if against else topics_then(config.rules, revision)
+    before, problems = load_topics(against) if against else topics_at(config.rules, revision)
     for problem in problems:
         if not problem.warning:
             click.echo(f"{problem} (left out of the comparison)", err=True)

@@ -566,3 +566,10 @@ secret = "$SIGN"
     found = config.secrets(load(tmp_path / "monitor.toml", env), env)
     assert sorted(secret[secret.index("planted") :] for secret in found) == [f"planted-{n}" for n in range(1, 7)]
     assert config.secrets(Config(), {}) == []
+
+
+def test_file_of_the_program_s_own_is_known(tmp_path: Path) -> None:
+    package = Path(config.__file__).parent
+    assert config.is_packaged(package / "pack" / "mine.toml")
+    assert not config.is_packaged(package.parent / "rules" / "mine.toml")
+    assert not config.is_packaged(tmp_path / "mine.toml")

@@ -32,7 +32,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "edge": (
         set(
             "fetch isolate websub probes embed judges send socket_mode sinks heartbeat database story_store readback outbox "
-            "holds store config rules watch publishers archive log sample_feeds revision".split()
+            "holds retention store backup config rules watch publishers archive log sample_feeds revision".split()
         ),
         {"leaf"},
     ),
@@ -56,6 +56,7 @@ WITHIN = {
     ("story_store", "database"), ("readback", "database"), ("readback", "story_store"),
     ("outbox", "database"), ("outbox", "readback"),
     ("holds", "database"), ("holds", "outbox"), ("store", "database"), ("store", "outbox"), ("store", "holds"),
+    ("retention", "database"), ("backup", "database"), ("store", "retention"),
     ("gate", "terms"), ("digest", "render"), ("digest", "phrases"), ("digest", "terminal"),
     ("buttons", "phrases"), ("buttons", "render"),
     ("space", "background"), ("space", "words"), ("members", "words"), ("members", "copies"), ("members", "space"),
@@ -116,7 +117,7 @@ HOMES = {
     "slack_sdk": {"send"},
     "apprise": {"sinks"},
     "sqlite_utils": {"database", "schema"},
-    "sqlite3": {"database"},
+    "sqlite3": {"database", "backup"},
     "apscheduler": {"daemon"},
     "pydantic": {"config", "rules", "publishers", "toml"},
     "sentence_transformers": {"embed", "judges"},
