@@ -134,13 +134,16 @@ def each_once(labels: Iterable[Label]) -> list[Label]:
     return list({(label.topic, label.item.title, label.item.text): label for label in labels}.values())
 
 
-def to_label(scores: Mapping[str, float], known: Iterable[str], count: int) -> list[str]:
-    """Draw items to be judged, of those that score at least as high as the loosest bar: a fair draw, ids are hashes.
+def to_label(scores: Mapping[str, float], titles: Mapping[str, str], known: Iterable[str], count: int) -> list[str]:
+    """Draw items to be judged, of those that score at least as high as the loosest bar: a fair draw, by hashes of their ids.
 
-    scores: rarity in decades, by item id. known: items that were judged already.
+    scores, titles: by item id, the former in decades. known: titles that were judged already; of others each comes once.
     """
-    near = [item for item, score in scores.items() if score >= math.log10(STEPS[0])]
-    return sorted(set(near) - set(known), key=text_hash)[:count]
+    near = sorted(
+        (item for item, score in scores.items() if score >= math.log10(STEPS[0])), key=text_hash, reverse=True
+    )
+    once = {titles[item]: item for item in near}
+    return [item for title, item in reversed(once.items()) if title not in set(known)][:count]
 
 
 # -- words ----------------------------------------------------------------------------------------

@@ -181,7 +181,7 @@ class Topic:
 
     @property
     def place(self) -> str:
-        """Where a person finds it: "rules/taiwan.toml:4"."""
+        """Where a person finds it: "rules/grain.toml:4"."""
         return f"{self.path}:{self.line}" if self.line else self.path
 
 

@@ -282,6 +282,54 @@ def rules_test(context: click.Context, pattern: str) -> None:
         sys.exit(1)
 
 
+@rules.command("suggest")
+@click.option(
+    "--since", metavar="SPAN", help="Only the last SPAN before the newest item [default: 30d; of a file, all]."
+)
+@click.option("--archive", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Look at this file (JSON Lines, gzipped or not) instead of the state's items.")  # fmt: skip
+@click.option("--labels", "labels_file", type=click.Path(dir_okay=False, path_type=Path),
+              help="What `rules calibrate --label` kept [default: labels.jsonl in the state].")  # fmt: skip
+@click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Lines of each list.")
+@click.option("--json", "as_json", is_flag=True, help="For programs; lists are whole.")
+@click.pass_context
+@command
+def rules_suggest(
+    context: click.Context, since: str | None, file: Path | None, labels_file: Path | None, limit: int, as_json: bool
+) -> None:
+    """Say what the topics lack: matters of their subject that none takes, or that deserve a topic of their own; and what would
+    have caught what was missed. Items are judged by title and lead."""
+    from monitor import suggest as words
+    from monitor.archive import read_labels
+    from monitor.embed import use_all_cores
+    from monitor.hindsight import open_hindsight
+    from monitor.rules import load_rules
+
+    config = read_config(context)
+    topics = [one for one in load_rules(config.rules) if one.status is not TopicStatus.OFF]
+    if not topics:
+        fail(f"no topic in {folders(config)} to say what is lacking by; monitor rules new ID makes one")
+    labels, broken = read_labels(labels_file or config.state / "labels.jsonl", utc_now())
+    for problem in broken:
+        click.echo(str(problem), err=True)
+    pack, asked = words.subject(topics), [one.id for one in topics]
+    use_all_cores()
+    with open_hindsight(config, _span(since), _items(file), progress()) as (hindsight, learn_topics):
+        # learnt beside the others it would bear on what they score
+        matchers = (learn_topics(topics, asked), learn_topics([pack], [pack.id]))
+        looked = [*hindsight.look(matchers[0], asked, 0, 0), *hindsight.look(matchers[1], [pack.id], 0, 0)]
+        known = [label for label in labels if label.topic in asked]
+        judged = hindsight.judge(matchers[0], [(label.item, label.topic) for label in known])
+    background = matchers[0].background
+    found = words.uncovered(looked, background)
+    within = words.parts(looked, background)
+    missing = words.missed(looked, list(zip(known, judged, strict=True)), background)
+    if as_json:
+        click.echo(json.dumps(words.suggestions_data(found, within, missing), ensure_ascii=False, indent=2))
+    else:
+        click.echo(words.suggestions_text(found, within, missing, limit))
+
+
 @rules.command("calibrate")
 @click.argument("topic_id", metavar="[ID]", default="")
 @click.option("--label", "count", is_flag=False, flag_value=20, type=click.IntRange(min=1), metavar="[COUNT]",
@@ -352,7 +400,9 @@ def _labelled(
     from monitor.model import LabelOrigin
 
     [looked] = hindsight.look(matcher, [topic.id], 0, 0)
-    drawn = to_label(looked.scores, [label.item.id for label in known if label.topic == topic.id], count)
+    judged = [label.item.title for label in known if label.topic == topic.id]
+    titles = dict(zip(hindsight.past.ids, hindsight.past.titles, strict=True))
+    drawn = to_label(looked.scores, titles, judged, count)
     click.echo(f"{topic.id} · {topic.title}\n{topic.description}", err=True)
     if not drawn:
         click.echo("monitor: nothing comes near the topic that was not judged already", err=True)
@@ -638,7 +688,7 @@ def _no_topic(config: Config, topic_id: str, topics: Sequence[Topic], problems: 
     from monitor.toml import did_you_mean
 
     tell([problem for problem in problems if Path(problem.path).stem == topic_id], err=True)
-    fail(f"no topic {topic_id!r} in {config.rules}{did_you_mean(topic_id, [one.id for one in topics])}")
+    fail(f"no topic {topic_id!r} in {folders(config)}{did_you_mean(topic_id, [one.id for one in topics])}")
 
 
 @rules.command("diff")

@@ -166,8 +166,10 @@ def test_last_word_on_an_item_counts() -> None:
 
 def test_items_to_judge_are_drawn_from_what_comes_near() -> None:
     scores = {"near": 2.5, "far": 1.0, "known": 3.0, "nearer": 4.0}
-    assert set(to_label(scores, ["known"], 9)) == {"near", "nearer"}
-    assert len(to_label(scores, [], 1)) == 1
+    titles = {item: item for item in scores}
+    assert set(to_label(scores, titles, ["known"], 9)) == {"near", "nearer"}
+    assert len(to_label(scores, titles, [], 1)) == 1
+    assert len(to_label(scores, dict.fromkeys(titles, "one title"), [], 9)) == 1
 
 
 def test_labels_survive_their_file(tmp_path: Path) -> None:

@@ -349,7 +349,7 @@ CONFIGURED = [
     ("once",), ("feeds", "check"), ("feeds", "check", FEED), ("feeds", "release", FEED), ("feeds", "drop", FEED),
     ("stories", "list"), ("stories", "show", "abcdef"), ("stories", "merge", "abcdef", "fedcba"),
     ("stories", "split", "abcdef"), ("explain", "abcdef", "fedcba"),
-    ("rules", "try", "troops"), ("rules", "diff"), ("rules", "calibrate"),
+    ("rules", "try", "troops"), ("rules", "diff"), ("rules", "calibrate"), ("rules", "suggest"),
     ("rules", "new", "x", "--title", "x", "--description", "x"),
     ("stories", "split", "abcdef"), ("explain", "abcdef", "fedcba"), ("silence", "list"), ("silence", "remove", "1"),
     ("silence", "add", "--topic", "troops", "--for", "2h"), ("digest",), ("digest", "--now"),

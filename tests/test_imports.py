@@ -39,7 +39,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "pipeline": ({"pipeline", "checkup", "survey", "audit", "hearing", "canary", "trial"}, {"step", "leaf"}),
     "app": ({"app", "push", "progress"}, {"pipeline", "step", "edge", "leaf"}),
     "top": (
-        {"daemon", "beside", "consult", "replay", "vet", "demo", "hindsight", "tried", "draft"},
+        {"daemon", "beside", "consult", "replay", "vet", "demo", "hindsight", "tried", "draft", "suggest"},
         {"app", "pipeline", "step", "edge", "leaf"},
     ),
     "command": ({"cli", "rules_cli", "command", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
@@ -50,7 +50,7 @@ WITHIN = {
     ("rules_cli", "command"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
     ("sieve", "background"), ("sieve", "match"), ("sieve", "terms"), ("sieve", "words"),
-    ("tried", "hindsight"), ("draft", "hindsight"), ("revision", "rules"),
+    ("tried", "hindsight"), ("draft", "hindsight"), ("suggest", "hindsight"), ("revision", "rules"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
     ("app", "push"), ("app", "progress"),
     ("story_store", "database"), ("readback", "database"), ("readback", "story_store"),
