@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import functools
+import json
 import random
 import time
 import uuid
@@ -122,6 +123,8 @@ log = structlog.get_logger()
 TERMINAL_CHANNEL = "terminal"
 TRANSCRIPT = "transcript.jsonl"
 
+#: The fact in which stands what publishers' answers say of our clock.
+CLOCK = "clock"
 #: Feeds are overdue, and none was polled for so long.
 UNWELL = timedelta(minutes=15)
 #: The first sweep may hold up alerts for so long, and then they go out all the same.
@@ -356,6 +359,7 @@ class Monitor:
         #: why the last beat failed; empty if it did not
         self._missed = ""
         self._swept = False
+        self._clock_noted = ""
         #: the feeds that are being polled, and since when
         self._in_flight: dict[str, datetime] = {}
         self._stopping = False
@@ -412,10 +416,12 @@ class Monitor:
 
     async def review(self) -> None:
         """Look at the health of all feeds, and tell ops what began and what is over."""
+        await self._collector.in_store(turn_back, self._store, self._collector.clock())
         await self._collector.in_store(self._review)
 
     def _review(self) -> None:
         now, states = self._collector.clock(), self._store.feeds()
+        self._note_clock(now)
         before = self._store.ailments()
         found = review(before, states, self._collector.reachability.outage_since, now)
         if set(found.ailments) == set(before):
@@ -428,6 +434,16 @@ class Monitor:
         channel = self.config.ops.channel
         told = notice(found, names, channel, now) if channel else None
         self._store.commit_review(found.ailments, told, now)
+
+    def _note_clock(self, now: datetime) -> None:
+        """Remember, once an hour or when it changed, by how much our clock is ahead of the publishers'."""
+        ahead = self._collector.skew.ahead
+        if ahead is None:
+            return
+        noted = f"{now:%Y-%m-%dT%H} {ahead / timedelta(seconds=10):.0f}"
+        if noted != self._clock_noted:
+            self._store.remember(CLOCK, json.dumps({"at": now.isoformat(), "ahead": ahead.total_seconds()}))
+            self._clock_noted = noted
 
     async def deliver(self) -> int:
         """Send all that may be sent now; how many messages were accepted.
@@ -492,12 +508,7 @@ class Monitor:
     def _waiting_since(self, now: datetime) -> datetime | None:
         """Since when the oldest delivery waits that could be sent; None if there is none."""
         gap = self.config.alerts.reply_gap
-        waiting = (
-            row.free_since
-            for channel in self._store.told_channels(now)
-            for row in self._store.expected(channel, now, (), now, gap)
-        )
-        return min(filter(None, waiting), default=None)
+        return waiting_since(self._store, gap, now)
 
     async def metrics(self) -> tuple[str, bytes]:
         """Give Prometheus's content type and text.
@@ -735,6 +746,7 @@ async def open_monitor(
         stack.push_async_callback(in_store, store.close)
         # a disk that is full, or may only be read, is told now and not after the models
         await in_store(store.remember, "opened", clock().isoformat())
+        await in_store(turn_back, store, clock())
         seen = snapshot(config.rules)
         topics, are_well = _topics_at_start(config)
         sink, settle, channel = open_sink(config, env, stream, colour, topics, clock)
@@ -842,7 +854,35 @@ def _aviary(
     )  # fmt: skip
 
 
-# -- the edges -----------------------------------------------------------------------------------
+# -- looking after it -----------------------------------------------------------------------------
+
+
+def turn_back(store: Store, now: datetime) -> None:
+    """See whether the clock was put back, so that what waits for a time waits no longer than it was to."""
+    if ahead := store.turn_back(now):
+        log.warning("clock", problem="it was put back: what waits for a time waits no longer for it", by=str(ahead))
+
+
+def waiting_since(store: Store, reply_gap: timedelta, now: datetime) -> datetime | None:
+    """Since when the oldest delivery waits that could be sent; None if there is none."""
+    waiting = (
+        row.free_since
+        for channel in store.told_channels(now)
+        for row in store.expected(channel, now, (), now, reply_gap)
+    )
+    return min(filter(None, waiting), default=None)
+
+
+def slack_problems(config: Config, env: Mapping[str, str], topics: Sequence[Topic]) -> list[str] | None:
+    """What keeps us from Slack, each with what to do; None if there is no token.
+
+    Raises: ConfigError.
+    """
+    token = slack_token(config, env)
+    if token is None:
+        return None
+    unclear = [str(problem) for problem in channel_problems(config, topics)]
+    return unclear + slack_sink(config, token.get_secret_value()).check(slack_channels(config, topics))
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 runs, so that the quick ones are quick.
 
     0 well · 1 failed, or found something · 2 usage · 69 a needed service is unavailable (database, model)
-    75 another instance runs · 78 bad configuration
+    75 another instance runs · 78 bad configuration; of `doctor`: 1 warnings, 3 something is critical
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from monitor.command import (
     tell,
     utc_now,
 )
-from monitor.config import Config, find, sink_names
+from monitor.config import Config, find, load, sink_names
 from monitor.errors import ConfigError, Problem, RulingError
 from monitor.log import set_up as set_up_log
 from monitor.model import SOURCE_KINDS, DeliveryState, Feed, FeedState
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from monitor.stories import Openness
     from monitor.survey import Surveyed
 
+CRITICAL = 3
 NO_FEEDS = "no feeds yet: monitor feeds import deploy/feeds.opml"
 
 
@@ -79,7 +80,8 @@ main.add_command(rules)
 @click.pass_context
 @command
 def run(context: click.Context) -> None:
-    """Run the daemon: poll, match, alert, until stopped. SIGHUP reads the rules again, SIGUSR1 logs what is being done."""
+    """Run the daemon: poll, match, alert, until stopped. SIGHUP reads the rules, Slack's tokens and
+    log.level again, SIGUSR1 logs what is being done."""
     from monitor import daemon
     from monitor.app import open_monitor
 
@@ -88,7 +90,12 @@ def run(context: click.Context) -> None:
 
     opened = functools.partial(open_monitor, config, os.environ, sys.stdout, colour=sys.stdout.isatty())
 
-    asyncio.run(daemon.serve(lambda probes, progress: opened(probes=probes, progress=progress), os.environ))
+    serving = daemon.serve(
+        lambda probes, progress: opened(probes=probes, progress=progress),
+        os.environ,
+        lambda: load(context.find_root().obj, os.environ),
+    )
+    asyncio.run(serving)
     # all is written and closed; a thread that is still at a model would keep us for seconds
     sys.stdout.flush()
     os._exit(0)
@@ -394,6 +401,21 @@ def _show_audit(swept: Sequence[Swept]) -> None:
     ]  # fmt: skip
     if found:
         click.echo("\n" + tabulate(found, ["channel", "finding", "delivery", "because"], "simple"))
+
+
+@main.command()
+@click.option("--deep", is_flag=True, help="Load the models too, which takes seconds.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@command
+def doctor(context: click.Context, deep: bool, as_json: bool) -> None:
+    """Say what is wrong and what to do, the most urgent first: 1 for warnings, 3 if anything is critical."""
+    from monitor.consult import see
+    from monitor.doctor import Urgency, as_data, examine, told, worst
+
+    findings = examine(see(context.find_root().obj, os.environ, utc_now(), deep=deep))
+    click.echo(json.dumps(as_data(findings), ensure_ascii=False, indent=2) if as_json else told(findings))
+    sys.exit({Urgency.CRITICAL: CRITICAL, Urgency.WARNING: 1}.get(worst(findings), 0))
 
 
 @main.command()

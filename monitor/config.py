@@ -639,6 +639,20 @@ def load(path: Path | None, env: Mapping[str, str]) -> Config:
     return _resolve(config, file, folder, env)
 
 
+def changed(before: Config, now: Config) -> list[str]:
+    """Return the settings that two configurations differ in, as "section.key"."""
+    found = []
+    for name in type(before).model_fields:
+        one, other = getattr(before, name), getattr(now, name)
+        if one == other:
+            continue
+        if isinstance(one, _Section) and isinstance(other, _Section):
+            found += [f"{name}.{key}" for key in type(one).model_fields if getattr(one, key) != getattr(other, key)]
+        else:
+            found.append(name)
+    return found
+
+
 def check(source: Source) -> Config:
     """Return the settings as they stand in a file, paths included.
 

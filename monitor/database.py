@@ -181,6 +181,11 @@ class Connected:
                     self._connection.execute("ROLLBACK")
                 raise
 
+    def damage(self) -> str:
+        """What is wrong with the file, having read all of it; empty if nothing is."""
+        found = str(self._rows("PRAGMA quick_check(1)")[0]["quick_check"])
+        return "" if found == "ok" else found
+
     def _vacuum(self, pages: int) -> None:
         """Give so many free pages back to the disk."""
         with _told("written"):

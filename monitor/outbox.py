@@ -330,12 +330,12 @@ class Outbox(ReadBack):
                     AND (o.parent_id = '' OR p.state IN (?, ?, ?, ?) OR p.state = ? AND p.reason <> ?)
                     AND (o.parent_id = '' OR o.escalated = 1 OR NOT EXISTS (
                         SELECT 1 FROM outbox r WHERE r.parent_id = o.parent_id AND r.kind <> 'edit' AND r.id <> o.id
-                            AND r.parent_id <> '' AND r.state <> ? AND r.sending_at > ?)) {elsewhere}
+                            AND r.parent_id <> '' AND r.state <> ? AND r.sending_at > ? AND r.sending_at <= ?)) {elsewhere}
                     ORDER BY {RANK}, o.created, o.rowid LIMIT 1""",
                 state, DeliveryState.SENT, DeliveryState.BATCHED, *ENDED,
                 DeliveryState.HELD, HoldReason.CORROBORATION,
                 # nothing is greater than NULL
-                DeliveryState.DEAD, as_text(now - reply_gap) if reply_gap else None,
+                DeliveryState.DEAD, as_text(now - reply_gap) if reply_gap else None, as_text(now),
                 *closed,
             )
             for state in (DeliveryState.QUEUED, DeliveryState.BLOCKED)

@@ -100,6 +100,7 @@ from monitor.schedule import (
     learn_rhythm,
     usual_pause,
 )
+from monitor.skew import Skew, answered_at
 from monitor.space import CompactSpace
 from monitor.text import gist, host_of, sink_of, text_hash
 from monitor.threads import rethread
@@ -461,6 +462,7 @@ class Collector:
     pace_for: Callable[[Feed], Pace]
     rules_for: Callable[[Feed], PublisherRules]
     reachability: Reachability = field(default_factory=Reachability)
+    skew: Skew = field(default_factory=Skew)
     #: told of each poll that found new items
     note_news: Callable[[Feed, datetime], None] = lambda _feed, _now: None
     #: None: nobody is
@@ -498,6 +500,7 @@ async def collect(state: FeedState, judge: Judge, edges: Collector) -> PollOutco
     validators = replace(state.validators, etag="", last_modified="") if full else state.validators
     try:
         answer = await edges.fetch.fetch(feed, validators, address="" if full else state.moved_to)
+        edges.skew.note(host_of(feed.url), answered_at(answer.headers), edges.clock())
         parsed = await _parse(answer, rules, edges) if isinstance(answer, Document) else None
     except (FetchError, ParseError) as error:
         await _write_failure(state, error, edges)
