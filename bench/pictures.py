@@ -39,6 +39,8 @@ body {{ font: 15px/1.46 Lato, "Liberation Sans", "Noto Sans", "Noto Sans CJK SC"
 .context {{ font-size: 13px; line-height: 1.38; color: #616061 }}
 .header {{ font-size: 18px; font-weight: 900; margin: 8px 0 }}
 hr {{ border: 0; border-top: 1px solid #ddd; margin: 8px 0 }}
+.button {{ border: 1px solid #bbb; border-radius: 4px; padding: 3px 10px; font-size: 13px; font-weight: 700 }}
+.actions {{ margin: 10px 0; line-height: 2.2 }} .section {{ display: flow-root }} .section .button {{ float: right }}
 a {{ color: #1264a3; text-decoration: none }}
 .under {{ margin-top: 14px; border-top: 1px dashed #ccc; font-size: 11px; color: #999; overflow-wrap: anywhere }}
 </style><div class="message"><div class="face">N</div><div>
@@ -68,11 +70,13 @@ def shown(message: dict[str, Any]) -> Iterator[str]:
         if block["type"] == "divider":
             yield "<hr>"
         else:
-            parts = block.get("elements") or [block["text"]]
+            parts = block.get("elements") or [*filter(None, (block.get("accessory"), block["text"]))]
             yield f'<div class="{block["type"]}">{" ".join(map(part, parts))}</div>'
 
 
-def part(text: dict[str, str]) -> str:
+def part(text: dict[str, Any]) -> str:
+    if text["type"] == "button":
+        return f'<span class="button">{text["text"]["text"]}</span>'
     return mrkdwn(text["text"]) if text["type"] == "mrkdwn" else text["text"]
 
 
@@ -86,7 +90,9 @@ def mrkdwn(text: str) -> str:
 def height(message: dict[str, Any]) -> int:
     """Guess how high a window holds it."""
     texts = [
-        text for block in message["blocks"] for text in block.get("elements") or [block.get("text") or {"text": ""}]
+        text if isinstance(text["text"], str) else {"text": ""}
+        for block in message["blocks"]
+        for text in block.get("elements") or [block.get("text") or {"text": ""}]
     ]
     lines = [line for text in [*texts, message] for line in re.sub(r"<[^|>]*\|", "", text["text"]).split("\n")]
     return 90 + sum(24 * (1 + len(line) // 75) for line in lines)

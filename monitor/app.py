@@ -31,6 +31,7 @@ from monitor.config import (
     opinion_key,
     sink_names,
     sink_secrets,
+    slack_app_token,
     slack_channels,
     slack_token,
 )
@@ -40,15 +41,27 @@ from monitor.decide import Policy
 from monitor.decode import decode
 from monitor.digest import Schedule
 from monitor.embed import Embedder, open_embedder
-from monitor.errors import BusyError, ConfigError, EngineError, Misconfigured, OpinionError, Problem, SendError
+from monitor.errors import (
+    BusyError,
+    ConfigError,
+    EngineError,
+    Level,
+    Misconfigured,
+    OpinionError,
+    Problem,
+    SendError,
+    StateError,
+)
 from monitor.fetch import FeedOptions, Fetcher, FetchPolicy
 from monitor.gate import Gate
 from monitor.health import notice, review
+from monitor.hearing import Hearing, hear, note_link
 from monitor.heartbeat import Heartbeat
 from monitor.isolate import Isolated
 from monitor.judges import CrossEncoderJudge, EndpointJudge
 from monitor.language import identified
 from monitor.match import Matcher, embedded_items, item_texts, topic_texts
+from monitor.metrics import Telemetry
 from monitor.model import (
     Delivery,
     DeliveryState,
@@ -58,6 +71,7 @@ from monitor.model import (
     FeedState,
     Item,
     Notice,
+    Numbers,
     PollOutcome,
     PublisherRules,
     Topic,
@@ -81,18 +95,24 @@ from monitor.pipeline import (
     deliver_this,
     reopen,
 )
+from monitor.probes import Probes, answering, process_metrics
+from monitor.progress import Progress
 from monitor.publishers import Publishers, load_publishers, shipped_publishers
 from monitor.push import Pushes, open_pushes
-from monitor.rules import load_topics
+from monitor.readiness import readiness, status_line
+from monitor.rules import address, check_topics, load_topics, owner_of
 from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
 from monitor.sinks import AppriseSink, Router, WebhookSink
+from monitor.socket_mode import SocketMode
 from monitor.store import Store
 from monitor.stories import Openness
 from monitor.survey import Surveyor
 from monitor.sweep import LATE
 from monitor.text import gist, host_of, longest_prefix, scripts, sink_of, text_hash
 from monitor.toml import parse_clock, parse_quiet_hours, parse_zone
+from monitor.trial import run_tests, texts_of_tests
+from monitor.watch import REFUSED, Watch, snapshot
 from monitor.words import word_ids
 
 P = ParamSpec("P")
@@ -109,11 +129,18 @@ UNWELL = timedelta(minutes=15)
 #: The first sweep may hold up alerts for so long, and then they go out all the same.
 FIRST_SWEEP = 60.0  # seconds
 
+#: Who asks how we are does not wait longer for the database.
+ANSWER = 5.0  # seconds
+
 #: A monitor at work sends a test within a second or two, unless its channel waits.
 TEST_PATIENCE = timedelta(minutes=1)
 
 #: What is ordinary is learnt from so many of the monitor's own items of so long, and not from fewer than the last.
 OWN_ITEMS, OWN_SPAN, OWN_LEAST = 4_000, timedelta(days=30), 300
+#: Of what a reload learns and tests, so many texts are embedded before an item may be.
+EMBEDDED_AT_ONCE = 32
+#: Of what is wrong with topic files, so many lines are told.
+TOLD_PROBLEMS = 12
 #: Near misses are kept a month: so long a rule author may ask why an item kept silent.
 MISSES_KEPT = timedelta(days=31)
 
@@ -141,9 +168,11 @@ class Learning:
             return self
         return replace(self, background=Background(self.ordinary + own, self.embedder.parts, self.embedder.languages))
 
+    def vectors(self, texts: Sequence[str]) -> dict[str, Vector]:
+        return dict(zip(texts, self.embedder.embed(texts), strict=True))
+
     def embed(self, items: Sequence[Item]) -> list[EmbeddedItem]:
-        texts = item_texts(items)
-        return embedded_items(items, dict(zip(texts, self.embedder.embed(texts), strict=True)))
+        return embedded_items(items, self.vectors(item_texts(items)))
 
     def embed_gists(self, items: Sequence[Item]) -> list[EmbeddedItem]:
         """What stories need of them, which is a quarter of the work."""
@@ -159,7 +188,7 @@ class Learning:
         """Learn topics. `known` has vectors of texts that need not be embedded again; `asked` is `Matcher`'s."""
         vectors = dict(known or {})
         missing = [text for text in topic_texts(topics) if text not in vectors]
-        vectors |= dict(zip(missing, self.embedder.embed(missing), strict=True))
+        vectors |= self.vectors(missing)
         return Matcher(topics, vectors, self.background, asked)
 
 
@@ -256,6 +285,12 @@ def _gate(config: Config, topics: Mapping[str, Topic]) -> Gate:
     return Gate(parse_zone(alerts.timezone), quiet_hours, alerts.daily_budget, topics)
 
 
+def _addresses(config: Config, topics: Iterable[Topic]) -> dict[str, str]:
+    """Where topic files are shown, if somebody said so."""
+    template = config.alerts.rules_url
+    return {topic.id: address(topic, template) for topic in topics} if template else {}
+
+
 def _vectors_by_state(config: Config, learning: Learning, topics: Sequence[Topic]) -> dict[str, Vector]:
     texts = {text_hash(text): text for text in topic_texts(topics)}
     with contextlib.closing(Store.open(config.state)) as store:
@@ -284,10 +319,14 @@ class Monitor:
         auditor: Auditor | None = None,
         aviary: Aviary | None = None,
         heartbeat: Heartbeat | None = None,
+        socket: SocketMode | None = None,
+        watch: Watch | None = None,
         note_trouble: Callable[[str], None] = lambda _words: None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
-        """auditor: None where channels cannot be read back. aviary, heartbeat: None where nobody wants one. note_trouble: puts
-        what keeps us from our work where `status` finds it; empty for nothing.
+        """auditor: None where channels cannot be read back. aviary, heartbeat: None where nobody wants one. socket: None where
+        alerts bear no buttons. watch: None where rules are read again only when asked. note_trouble: puts what keeps us from
+        our work where `status` finds it; empty for nothing. env: where tokens are looked for again.
         """
         self.config = config
         self.note_trouble = note_trouble
@@ -300,6 +339,9 @@ class Monitor:
         self._auditor = auditor
         self._aviary = aviary
         self._heartbeat = heartbeat
+        self._socket = socket
+        self._env = env or {}
+        self._watch = watch
         #: why the last beat failed; empty if it did not
         self._missed = ""
         self._swept = False
@@ -410,6 +452,14 @@ class Monitor:
         if self._aviary:
             await tend(self._aviary)
 
+    async def listen(self) -> None:
+        """Take down what people say by buttons, until cancelled; return at once if there are none."""
+        if self._socket is None:
+            await self.ask(lambda store: store.keep_link(None))
+            return
+        edges = Hearing(self._store, self._collector.in_store, self._socket.answer, self._collector.clock)
+        await self._socket.listen(functools.partial(hear, edges=edges), functools.partial(note_link, edges=edges))
+
     async def beat(self) -> None:
         """Tell the dead-man's switch that all is well, if it is."""
         if self._heartbeat is None:
@@ -423,14 +473,49 @@ class Monitor:
 
     def _is_well(self) -> bool:
         """Whether feeds are polled, and nothing that could be sent waits."""
-        now, gap = self._collector.clock(), self.config.alerts.reply_gap
-        waiting = [
+        now = self._collector.clock()
+        polls = not self._store.overdue(now - UNWELL) or self._store.polled_since(now - UNWELL)
+        waiting = self._waiting_since(now)
+        return polls and not (waiting and now - waiting > LATE)
+
+    def _waiting_since(self, now: datetime) -> datetime | None:
+        """Since when the oldest delivery waits that could be sent; None if there is none."""
+        gap = self.config.alerts.reply_gap
+        waiting = (
             row.free_since
             for channel in self._store.told_channels(now)
             for row in self._store.expected(channel, now, (), now, gap)
-        ]
-        polls = not self._store.overdue(now - UNWELL) or self._store.polled_since(now - UNWELL)
-        return polls and not any(since and now - since > LATE for since in waiting)
+        )
+        return min(filter(None, waiting), default=None)
+
+    async def metrics(self) -> tuple[str, bytes]:
+        """Give Prometheus's content type and text.
+
+        Raises: StateError.
+        """
+        numbers = await self._collector.in_store(self._store.numbers, self._collector.clock())
+        return self._collector.telemetry.exposition(numbers, process_metrics())
+
+    async def readiness(self, *, trouble: str, stalled: str) -> dict[str, str]:
+        """Give each check of whether we do our work with what is wrong; see `readiness.readiness`."""
+        in_store, now = self._collector.in_store, self._collector.clock()
+
+        def look() -> tuple[Numbers, datetime | None]:
+            return self._store.numbers(now), self._waiting_since(now)
+
+        try:
+            numbers, waiting = await asyncio.wait_for(in_store(look), ANSWER)
+        except TimeoutError:
+            return {"database": trouble or f"it does not answer within {ANSWER:g} s"}
+        except StateError as error:
+            return {"database": str(error)}
+        return readiness(numbers, trouble=trouble, stalled=stalled, waiting_since=waiting)
+
+    async def status(self) -> str:
+        """Say in a line how we are, for systemd."""
+        in_store = self._collector.in_store
+        line = status_line(await in_store(self._store.numbers, self._collector.clock()))
+        return f"{line}; topic files are wrong" if await in_store(self._store.fact, REFUSED) else line
 
     async def channels(self, since: datetime) -> list[str]:
         """Slack's channels that are told of anything: those of the topics, of ops, and those that were told of late."""
@@ -446,24 +531,85 @@ class Monitor:
         """Ask the store something, in its thread: `await monitor.ask(Store.totals)`."""
         return await self._collector.in_store(question, self._store)
 
-    async def reload(self) -> list[Problem]:
-        """Read the rules again: all of them hold from the next poll on, or, if any is wrong, none does.
+    async def rules_changed(self) -> bool:
+        """Tell whether topic files are others than were read last, and stand still."""
+        if self._watch is None:
+            return False
+        return self._watch.changed(await asyncio.to_thread(snapshot, self.config.rules))
 
-        A person who asks for it may have mended what blocked alerts as well: they are tried again.
+    async def reload(self, *, asked: bool = True) -> list[Problem]:
+        """Read the rules again: all of them hold from the next poll on, or, if any is wrong or fails a test, none does.
+
+        Ops are told once what is wrong, and once that it is mended. asked: by a person, who may have mended what blocked alerts
+        as well: tokens are read again, and they are tried again.
         """
+        if asked:
+            await self._renew_tokens()
+            await self._collector.in_store(self._store.unblock_all, self._collector.clock())
+        seen = await asyncio.to_thread(snapshot, self.config.rules)
+        problems = await self._read_rules()
+        await self._tell_of_rules(problems)
+        if self._watch:
+            self._watch.read = seen  # not if we did not get as far as here: then the next look finds them changed again
+        return problems
+
+    async def _read_rules(self) -> list[Problem]:
         in_store, in_engine, clock = self._collector.in_store, self._collector.in_engine, self._collector.clock
-        await in_store(self._store.unblock_all, clock())
-        topics, problems = load_topics(self.config.rules, sink_names(self.config))
+        topics, found = check_topics(self.config.rules, sink_names(self.config), self.config.rules_policy.asked())
+        problems = [problem for problem in found if problem.level is Level.ERROR]
         if slack := _slack(self._courier.sink):
             await _check_slack(slack, slack_channels(self.config, topics), self._courier.in_sender)
-            problems = [*problems, *channel_problems(self.config, topics)]
-        if any(not problem.warning for problem in problems):
+            problems += channel_problems(self.config, topics)
+        if problems:
             return problems
-        matcher = await _learn_with_cache(self._learning, topics, self._store, in_store, in_engine, clock)
+        learning = self._learning
+        matcher = await _learn_with_cache(learning, topics, self._store, in_store, in_engine, clock)
+        vectors = await _embed_with_cache(texts_of_tests(topics), learning, self._store, in_store, in_engine, clock)
+        judge = Judge(matcher, learning.background, self.config.alerts.story_window, self.judge.policy)
+        for topic in topics:
+            problems += await in_engine(_failures, topic, judge, vectors)
+        if problems:
+            return problems
+        if self._learning is not learning:  # what is ordinary was learnt anew meanwhile
+            matcher = await _learn_with_cache(self._learning, topics, self._store, in_store, in_engine, clock)
         # in the store's thread, where items are judged: no item meets two sets of topics
         await in_store(self.judge.learn, matcher)
-        log.info("rules", topics=len(topics), folder=str(self.config.rules))
-        return problems
+        log.info("rules", topics=len(topics), folders=list(map(str, self.config.rules)))
+        return []
+
+    async def _tell_of_rules(self, problems: Sequence[Problem]) -> None:
+        """Tell ops of another set of problems than they know of. Without their lines, which move while somebody mends."""
+        in_store = self._collector.in_store
+        wrong = "\n".join(sorted({f"{problem.path}: {problem.message}" for problem in problems}))
+        if wrong == await in_store(self._store.fact, REFUSED):
+            return
+        await self.tell_ops(self._refusal(problems))
+        await in_store(self._store.remember, REFUSED, wrong)
+
+    def _refusal(self, problems: Sequence[Problem]) -> str:
+        topics = self.judge.matcher.topics.values()
+        if not problems:
+            return f"the topic files are well again: topics in force: {len(topics)}"
+        known = {topic.path: topic.owner for topic in topics}
+        lines = ["topic files are wrong: the topics that were in force stay in force until they are mended"]
+        for problem in problems[:TOLD_PROBLEMS]:
+            owner = owner_of(Path(problem.path)) or known.get(problem.path, "")
+            lines.append(f"{problem} (owner: {owner})" if owner else str(problem))
+        left = len(problems) - TOLD_PROBLEMS
+        return "\n".join([*lines, *([f"and {left} more: monitor rules check"] if left > 0 else [])])
+
+    async def _renew_tokens(self) -> None:
+        """Read Slack's tokens again; where one is no good, those that were read before stay in use."""
+        slack = _slack(self._courier.sink)
+        try:
+            token, app_token = slack_token(self.config, self._env), slack_app_token(self.config, self._env)
+        except ConfigError as error:
+            log.error("slack", problem=f"the tokens that were read before stay in use: {error}")
+            return
+        if slack and token:
+            await self._courier.in_sender(slack.renew, token.get_secret_value())
+            if self._socket and app_token:
+                self._socket.renew(app_token.get_secret_value(), token.get_secret_value())
 
     async def tidy(self) -> None:
         """Let go of what no new item can be compared with, and of near misses that nobody will ask about any more; and have
@@ -522,19 +668,29 @@ async def open_monitor(
     colour: bool = False,
     clock: Clock = now,
     draw: Callable[[], float] = random.random,
+    probes: Probes | None = None,
+    progress: Progress | None = None,
 ) -> AsyncIterator[Monitor]:
     """Open everything, in the order in which a failure is cheapest: lock, database, rules, sink, engines, network.
+
+    probes: what is answered to those who watch us, from now on. progress: told of what the threads do.
 
     Raises: BusyError, StateError, ConfigError, EngineError.
     """
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(Lock(config.state))
+        if probes and config.probes.listen:
+            address = await stack.enter_async_context(answering(probes, config.probes.listen))
+            log.info("probes", listen=address)
+        progress, telemetry = progress or Progress(), Telemetry()
         in_store, in_engine, in_parser, in_sender = (
-            _one_thread(stack, name) for name in ("store", "engine", "parser", "sender")
+            progress.watched(name, _one_thread(stack, name, finishes=name in ("store", "sender")))
+            for name in ("store", "engine", "parser", "sender")
         )
         store = await in_store(Store.open, config.state)
         stack.push_async_callback(in_store, store.close)
-        topics = _topics_at_start(config)
+        seen = snapshot(config.rules)
+        topics, are_well = _topics_at_start(config)
         sink, settle, channel = _open_sink(config, env, stream, colour, topics, clock)
         if slack := _slack(sink):
             await _check_slack(slack, slack_channels(config, topics), in_sender)
@@ -567,7 +723,9 @@ async def open_monitor(
             rules_for=_rules_for(_publishers(config)),
             note_news=pushes.note_news if pushes else lambda _feed, _now: None,
             asking=await _open_asking(stack, config, env, in_engine),
+            telemetry=telemetry,
         )
+        socket = await _open_socket(stack, config, env) if _slack(sink) else None
         courier = Courier(
             sink,
             store,
@@ -582,6 +740,9 @@ async def open_monitor(
             ops=config.ops.channel,
             gate=lambda: _gate(config, judge.matcher.topics),
             digests=Schedule.of(config.digest.daily, config.digest.weekly, config.alerts.timezone),
+            telemetry=telemetry,
+            buttons=socket is not None,
+            links=lambda: _addresses(config, judge.matcher.topics.values()),
         )
         auditor = None
         if slack := _slack(sink):
@@ -591,12 +752,28 @@ async def open_monitor(
         heartbeat = None
         if config.heartbeat.url:
             heartbeat = await stack.enter_async_context(Heartbeat(config.heartbeat.url))
+        # what is wrong at a start, or was when we went, is told, or told to be mended, by a reload soon after
+        are_known = are_well and not await in_store(store.fact, REFUSED)
+        watch = Watch(seen if are_known else None) if config.watch_rules else None
         monitor = Monitor(
             config, store, learning, judge, collector, courier, pushes, auditor,
             _aviary(config, lambda: monitor.learning, store, sink, in_store, in_engine, in_sender, clock), heartbeat,
-            lock.note,
+            socket, watch, lock.note, env,
         )  # fmt: skip
         yield monitor
+
+
+async def _open_socket(stack: AsyncExitStack, config: Config, env: Mapping[str, str]) -> SocketMode | None:
+    """What hears of buttons; None if none are wanted, or their token is no good: alerts go out without them."""
+    try:
+        app_token, bot_token = slack_app_token(config, env), slack_token(config, env)
+    except ConfigError as error:
+        log.error("buttons", problem=str(error))
+        return None
+    if app_token is None or bot_token is None:
+        return None
+    socket = SocketMode(app_token.get_secret_value(), bot_token.get_secret_value(), config.slack.base_url)
+    return await stack.enter_async_context(socket)
 
 
 def _aviary(
@@ -736,9 +913,10 @@ def _parse_elsewhere(stack: AsyncExitStack, config: Config, in_parser: InThread)
     return lambda *document: in_parser(parser.call, parse, *document)
 
 
-def _one_thread(stack: AsyncExitStack, name: str) -> InThread:
+def _one_thread(stack: AsyncExitStack, name: str, *, finishes: bool = True) -> InThread:
+    """finishes: whether what it has to do is waited for at the end."""
     executor = ThreadPoolExecutor(1, thread_name_prefix=name)
-    stack.callback(executor.shutdown)
+    stack.callback(executor.shutdown, wait=finishes, cancel_futures=not finishes)
 
     def call(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         return asyncio.get_running_loop().run_in_executor(executor, functools.partial(function, *args, **kwargs))
@@ -746,12 +924,20 @@ def _one_thread(stack: AsyncExitStack, name: str) -> InThread:
     return call
 
 
-def _topics_at_start(config: Config) -> list[Topic]:
-    """The good topics: one bad file must not keep the others from watching."""
+def _topics_at_start(config: Config) -> tuple[list[Topic], bool]:
+    """The good topics, and whether all are: one bad file must not keep the others from watching."""
     topics, problems = load_topics(config.rules, sink_names(config))
     for problem in problems:
         (log.warning if problem.warning else log.error)("rules", problem=str(problem))
-    return topics
+    return topics, not problems
+
+
+def _failures(topic: Topic, judge: Judge, vectors: Mapping[str, Vector]) -> list[Problem]:
+    return [
+        Problem(topic.path, trial.line, f"the test “{trial.name}” fails: {trial.because}")
+        for trial in run_tests([topic], judge, vectors)
+        if not trial.passed
+    ]
 
 
 def _open_sink(
@@ -797,13 +983,24 @@ async def _learn_with_cache(
     learning: Learning, topics: Sequence[Topic], store: Store, in_store: InThread, in_engine: InThread, clock: Clock
 ) -> Matcher:
     """Learn the topics, asking the engines only for texts that they have not seen."""
-    texts = {text_hash(text): text for text in topic_texts(topics)}
-    vectors = await in_store(store.vectors, list(texts), learning.embedder.id)
+    vectors = await _embed_with_cache(topic_texts(topics), learning, store, in_store, in_engine, clock)
+    return await in_engine(learning.matcher, topics, vectors)
+
+
+async def _embed_with_cache(
+    wanted: Sequence[str], learning: Learning, store: Store, in_store: InThread, in_engine: InThread, clock: Clock
+) -> dict[str, Vector]:
+    """Embed texts, a few at a time: items need not wait for all of them."""
+    texts = {text_hash(text): text for text in wanted}
+    vectors: dict[str, Vector] = await in_store(store.vectors, list(texts), learning.embedder.id)
     missing = [key for key in texts if key not in vectors]
-    made = await in_engine(learning.embedder.embed, [texts[key] for key in missing])
-    fresh = dict(zip(missing, made, strict=True))
-    await in_store(store.keep_vectors, fresh, learning.embedder.id, clock())
-    return await in_engine(learning.matcher, topics, {texts[key]: vector for key, vector in (vectors | fresh).items()})
+    for begin in range(0, len(missing), EMBEDDED_AT_ONCE):
+        keys = missing[begin : begin + EMBEDDED_AT_ONCE]
+        made = await in_engine(learning.embedder.embed, [texts[key] for key in keys])
+        fresh = dict(zip(keys, made, strict=True))
+        await in_store(store.keep_vectors, fresh, learning.embedder.id, clock())
+        vectors |= fresh
+    return {texts[key]: vector for key, vector in vectors.items()}
 
 
 async def _embed_again(

@@ -13,8 +13,9 @@ from typing import ParamSpec, Protocol
 
 import structlog
 
+from monitor import hearing
 from monitor.errors import SendError
-from monitor.model import Alert, Delivery, Expected, Feedback, FeedbackKind, Posted, Silence
+from monitor.model import Expected, FeedbackKind, Posted
 from monitor.pipeline import Clock, InThread
 from monitor.sweep import Compared, Finding, FindingKind, compare, feedback, threads_to_read
 
@@ -32,10 +33,6 @@ OVERLAP = timedelta(minutes=10)
 PATIENCE = 3
 
 
-#: A silence needs an end; a story that is told for so long can be silenced again.
-MUTED = timedelta(days=30)
-
-
 class Reader(Protocol):
     """A sink whose channels can be read back."""
 
@@ -44,7 +41,7 @@ class Reader(Protocol):
     def delete(self, channel: str, receipt: str) -> None: ...
 
 
-class Ledger(Protocol):
+class Ledger(hearing.Ledger, Protocol):
     """What a sweep asks of the store."""
 
     def told_channels(self, since: datetime) -> list[str]: ...
@@ -55,13 +52,6 @@ class Ledger(Protocol):
     def lively_threads(self, channel: str, since: datetime) -> list[str]: ...
     def oldest_thread(self, channel: str, since: datetime) -> datetime | None: ...
     def adopt(self, posted: Posted, now: datetime) -> bool: ...
-    def keep_feedback(
-        self, said: Mapping[str, Collection[tuple[FeedbackKind, str]]], now: datetime
-    ) -> tuple[list[Feedback], list[Feedback]]: ...
-    def delivery(self, delivery_id: str) -> Delivery | None: ...
-    def silences(self, now: datetime) -> list[Silence]: ...
-    def add_silence(self, silence: Silence) -> int: ...
-    def remove_silence(self, number: int, now: datetime) -> bool: ...
     def fact(self, key: str) -> str: ...
     def remember(self, key: str, value: str) -> None: ...
 
@@ -138,7 +128,7 @@ async def look(channel: str, edges: Auditor, *, since: datetime, recent: datetim
     if not mend:
         return Swept(compared, problem=problem)
     mended, unmended = await _mend(compared, edges)
-    await edges.in_store(_heed, feedback(posted, edges.words), edges.ledger, edges.clock())
+    await edges.in_store(hearing.heed, feedback(posted, edges.words), edges.ledger, edges.clock())
     return Swept(compared, mended, "; ".join(filter(None, (problem, unmended))))
 
 
@@ -187,26 +177,6 @@ async def _mend(compared: Compared, edges: Auditor) -> tuple[tuple[Finding, ...]
             else:
                 mended.append(finding)
     return tuple(mended), problem
-
-
-def _heed(said: Mapping[str, Collection[tuple[FeedbackKind, str]]], ledger: Ledger, now: datetime) -> None:
-    """Keep what people say, and silence the stories that they want no more of."""
-    begun, over = ledger.keep_feedback(said, now)
-    for one in (*begun, *over):
-        log.info("feedback", id=one.alert, kind=one.kind.value, user=one.user, is_over=one in over)
-    for one in begun:
-        delivery = ledger.delivery(one.alert) if one.kind is FeedbackKind.MUTE else None
-        if delivery and isinstance(alert := delivery.alert, Alert):
-            ledger.add_silence(Silence(now + MUTED, one.user, _MUTED_BY, now, story=alert.story, channel=alert.channel))
-    for one in over:
-        delivery = ledger.delivery(one.alert) if one.kind is FeedbackKind.MUTE else None
-        for silence in ledger.silences(now) if delivery else ():
-            is_ours = silence.author == one.user and silence.comment == _MUTED_BY
-            if is_ours and delivery and isinstance(alert := delivery.alert, Alert) and silence.story == alert.story:
-                ledger.remove_silence(silence.id, now)
-
-
-_MUTED_BY = "by a reaction"
 
 
 def _say(swept: Swept) -> None:

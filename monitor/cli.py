@@ -8,12 +8,13 @@ runs, so that the quick ones are quick.
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import json
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -26,6 +27,7 @@ from monitor.command import (
     command,
     embed_text,
     fail,
+    folders,
     iso,
     learn,
     nothing_yet,
@@ -40,7 +42,7 @@ from monitor.command import (
 from monitor.config import Config, find, sink_names
 from monitor.errors import ConfigError, Problem, RulingError
 from monitor.log import set_up as set_up_log
-from monitor.model import SOURCE_KINDS, Ailment, DeliveryState, Feed, FeedState
+from monitor.model import SOURCE_KINDS, DeliveryState, Feed, FeedState
 from monitor.rules_cli import rules
 
 if TYPE_CHECKING:
@@ -77,18 +79,19 @@ main.add_command(rules)
 @click.pass_context
 @command
 def run(context: click.Context) -> None:
-    """Run the daemon: poll, match, alert, until stopped. SIGHUP reads the rules again."""
+    """Run the daemon: poll, match, alert, until stopped. SIGHUP reads the rules again, SIGUSR1 logs what is being done."""
     from monitor import daemon
     from monitor.app import open_monitor
 
     config = read_config(context)
     _say_where_alerts_go(config)
 
-    async def work() -> None:
-        async with open_monitor(config, os.environ, sys.stdout, colour=sys.stdout.isatty()) as monitor:
-            await daemon.run(monitor, os.environ)
+    opened = functools.partial(open_monitor, config, os.environ, sys.stdout, colour=sys.stdout.isatty())
 
-    asyncio.run(work())
+    asyncio.run(daemon.serve(lambda probes, progress: opened(probes=probes, progress=progress), os.environ))
+    # all is written and closed; a thread that is still at a model would keep us for seconds
+    sys.stdout.flush()
+    os._exit(0)
 
 
 @main.command()
@@ -164,22 +167,23 @@ def demo(state: Path, serve: bool, port: int) -> None:
 @command
 def check(context: click.Context) -> None:
     """Check the configuration, the topic files and the feed list: 78 for the first, 1 for the others."""
-    from monitor.config import channel_problems, slack_token
+    from monitor.config import channel_problems, slack_app_token, slack_token
     from monitor.rules import check_topics
 
     file = find(context.find_root().obj, os.environ)
     config = read_config(context)
     click.echo(f"configuration: {file or 'defaults (no file)'}")
     topics, problems = check_topics(config.rules, sink_names(config), config.rules_policy.asked())
-    click.echo(f"topics: {len(topics)} in {config.rules}")
+    click.echo(f"topics: {len(topics)} in {folders(config)}")
     if slack_token(config, os.environ) is not None and (unclear := channel_problems(config, topics)):
         raise ConfigError(unclear)
+    slack_app_token(config, os.environ)  # without it the daemon only says so
     state = open_store_to_read(config)
     feeds = state.feeds() if state else []
     click.echo(f"feeds: {len(feeds)}" + ("" if feeds else " (add some: monitor feeds import deploy/feeds.opml)"))
     tell(problems)
     if not topics:
-        click.echo(f"monitor: no topic in {config.rules}: nothing would ever alert", err=True)
+        click.echo(f"monitor: no topic in {folders(config)}: nothing would ever alert", err=True)
         sys.exit(1)
 
 
@@ -197,6 +201,7 @@ def explain(
     """Say why an ITEM (its id, the beginning of it, or its link), or any text, alerted or not; with an OTHER item, why the
     two are one story or not."""
     from monitor import explain as words
+    from monitor.rules import load_topics
 
     if (item is None) == (text is None):
         raise click.UsageError("give an item's id or link, or --text")
@@ -205,8 +210,9 @@ def explain(
         learning, judge = learn(config)
         embedded = embed_text(learning, title, text)
         matches = judge.matcher.judge(embedded, every=True)
-        click.echo(json.dumps(words.as_data(matches), ensure_ascii=False, indent=2) if as_json
-                   else words.explain_text(embedded.item.title, matches))  # fmt: skip
+        places = {topic.id: topic.place for topic in judge.matcher.topics.values()}
+        click.echo(json.dumps(words.as_data(matches, places), ensure_ascii=False, indent=2) if as_json
+                   else words.explain_text(embedded.item.title, matches, places))  # fmt: skip
         return
     store = open_store_to_read(config)
     known = store.explain(item or "") if store else None
@@ -215,9 +221,10 @@ def explain(
     if other is not None:
         _explain_pair(config, store, known, other, as_json)
         return
+    places = {topic.id: topic.place for topic in load_topics(config.rules)[0]}
     click.echo(
-        json.dumps(words.explained_data(known), ensure_ascii=False, indent=2) if as_json
-        else words.explain(known, _schedule(config).next(utc_now()))
+        json.dumps(words.explained_data(known, places), ensure_ascii=False, indent=2) if as_json
+        else words.explain(known, _schedule(config).next(utc_now()), places)
     )  # fmt: skip
 
 
@@ -249,14 +256,15 @@ def _embedded(store: Store, learning: Learning, item: Item) -> EmbeddedItem:
 @command
 def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     """Show feeds, items, stories and the outbox; 1 if an alert is stuck, or the monitor cannot work."""
-    from monitor.database import trouble
+    from monitor.database import is_at_work, trouble
     from monitor.deliveries import blocked, blocked_data
     from monitor.health import conditions
+    from monitor.watch import REFUSED
 
     config = read_config(context)
     store = open_store_to_read(config)
     if as_metrics:
-        click.echo(_metrics(store), nl=False)
+        click.echo(_metrics(store, config), nl=False)
         return
     totals = store.totals() if store else {}
     outbox = store.outbox_counts() if store else {}
@@ -264,10 +272,12 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
     feeds = store.feeds() if store else []
     failing = [state for state in feeds if state.last_error]
     ailing = [(state, found) for state in feeds if (found := conditions(state, utc_now()))]
-    outage = _outage(store) if store else None
+    outage = store.outage() if store else None
     kept_from_work = trouble(config.state)
     canary = store.flight() if store else None
+    link = store.link() if store and is_at_work(config.state) else None
     blockages = store.blockages() if store else []
+    refused = store.fact(REFUSED).splitlines() if store else []
     stuck = outbox.get(DeliveryState.BLOCKED, 0) + outbox.get(DeliveryState.DEAD, 0)
     if as_json:
         data = {
@@ -282,6 +292,8 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
             "model": store.fact("model") if store else "",
             "trouble": kept_from_work,
             "canary": str(canary) if canary else None,
+            "buttons": str(link) if link else None,
+            "rules_refused": refused,
         }  # fmt: skip
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
     elif store is None:
@@ -292,8 +304,13 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
         click.echo(tabulate(rows, tablefmt="plain"))
         if canary:
             click.echo(f"\nthe canary {canary}")
+        if link:
+            click.echo(f"\nbuttons: {link}")
         if outage:
             click.echo(f"\noutage of our own network since {short(outage.since)} UTC: no feed is charged for it")
+        if refused:
+            click.echo("\ntopic files are wrong: the topics that were in force stay in force until they are mended")
+            click.echo("\n".join(f"  {line}" for line in refused))
         if blockages:
             click.echo("\nblocked until somebody acts")
             click.echo("\n".join(f"  {blocked(one)}" for one in blockages))
@@ -382,27 +399,16 @@ def test_alert(context: click.Context, channel: str) -> None:
     click.echo(f"{channel}: posted" + ("" if sink_of(channel) else ", and read back"))
 
 
-def _metrics(store: Store | None) -> str:
+def _metrics(store: Store | None, config: Config) -> str:
+    from monitor.database import is_at_work
     from monitor.metrics import metrics
+    from monitor.model import Numbers
 
+    now = utc_now()
     if store is None:
-        return metrics([], 0, {}, {}, {}, outage=False, now=utc_now())
-    stories, outage, held = store.totals().get("stories", 0), _outage(store) is not None, store.held_counts()
-    return metrics(
-        store.feeds(),
-        stories,
-        store.verdict_counts(),
-        store.outbox_counts(),
-        held,
-        outage=outage,
-        canary=store.flight(),
-        now=utc_now(),
-    )
-
-
-def _outage(store: Store) -> Ailment | None:
-    """The outage of our own network, while it lasts."""
-    return next((a for a in store.ailments() if not a.feed_url and not a.absent_since), None)
+        return metrics(Numbers([], 0, {}, {}, {}, [], outage=False, canary=None, link=None, at=now))
+    numbers = store.numbers(now)
+    return metrics(numbers if is_at_work(config.state) else replace(numbers, link=None))
 
 
 @main.command()

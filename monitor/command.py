@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from monitor.config import Config, load
+from monitor.config import Config, load, secrets
 from monitor.errors import (
     BusyError,
     ConfigError,
@@ -24,6 +24,7 @@ from monitor.errors import (
     RulingError,
     StateError,
 )
+from monitor.log import hide, redacted
 from monitor.log import set_up as set_up_log
 from monitor.model import Feed
 
@@ -54,7 +55,7 @@ def command(function: Callable[P, T]) -> Callable[P, T]:
         try:
             return function(*args, **kwargs)
         except MonitorError as error:
-            click.echo(f"monitor: {error}", err=True)
+            click.echo(redacted(f"monitor: {error}"), err=True)
             sys.exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1))
 
     return guarded
@@ -63,6 +64,7 @@ def command(function: Callable[P, T]) -> Callable[P, T]:
 def read_config(context: click.Context) -> Config:
     config = load(context.find_root().obj, os.environ)
     set_up_log(config.log.level, config.log.format)
+    hide(secrets(config, os.environ))
     return config
 
 
@@ -88,7 +90,7 @@ def tell(problems: Sequence[Problem], *, err: bool = False) -> None:
 
 
 def fail(message: str) -> NoReturn:
-    click.echo(f"monitor: {message}", err=True)
+    click.echo(redacted(f"monitor: {message}"), err=True)
     sys.exit(1)
 
 
@@ -114,6 +116,11 @@ def learn(config: Config, topics: Any = None) -> tuple[Learning, Judge]:
     use_all_cores()
     learning = open_learning(config)
     return learning, open_judge(config, learning, topics, cached=True)
+
+
+def folders(config: Config) -> str:
+    """Where the topics are, for people."""
+    return ", ".join(map(str, config.rules))
 
 
 def embed_text(learning: Learning, title: str, text: str) -> Any:

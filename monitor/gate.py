@@ -51,6 +51,10 @@ class Gate:
             return min(found, key=lambda hold: hold.until or datetime.max.replace(tzinfo=UTC))
         return self._by_budget(alert, told)
 
+    def quiet(self, now: datetime) -> bool:
+        """Tell whether it is quiet in all channels: what has a time of its own waits for the end too."""
+        return self.quiet_hours is not None and quiet_until(self.quiet_hours, self.zone, now) is not None
+
     def day(self, now: datetime) -> datetime:
         """Give the beginning of the local day."""
         return _moment(now.astimezone(self.zone).date(), time(), self.zone)

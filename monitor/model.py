@@ -176,6 +176,13 @@ class Topic:
     story_tests: tuple[StoryTest, ...] = ()
     #: the file, as the user named it
     path: str = ""
+    #: where its title stands in that; None if nobody knows
+    line: int | None = field(default=None, compare=False)
+
+    @property
+    def place(self) -> str:
+        """Where a person finds it: "rules/taiwan.toml:4"."""
+        return f"{self.path}:{self.line}" if self.line else self.path
 
 
 # -- feed, document, item -------------------------------------------------------------------------
@@ -1198,7 +1205,7 @@ class Expected:
 
 
 class FeedbackKind(enum.StrEnum):
-    """What a person's reaction says of an alert."""
+    """What a person's reaction, or a button that they pressed, says of an alert."""
 
     USEFUL = "useful"
     WRONG = "wrong"
@@ -1234,6 +1241,53 @@ class Label:
     #: it is on the topic's subject
     on: bool
     origin: LabelOrigin
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """How much there is of everything, at one moment."""
+
+    feeds: Sequence[FeedState]
+    stories: int
+    #: items, by verdict
+    verdicts: Mapping[str, int]
+    #: deliveries, by state, and those that are held, by reason
+    outbox: Mapping[str, int]
+    held: Mapping[str, int]
+    blockages: Sequence[Blockage]
+    #: our own network's
+    outage: bool
+    #: the latest; None: there was none
+    canary: Flight | None
+    #: None: there never was one, or the monitor is not at work
+    link: Link | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A button that a person pressed, under a message of ours or in our answer to an earlier press."""
+
+    #: the button's own name, and what it is about
+    action: str
+    value: str
+    user: str
+    channel: str
+    #: receipt of the root in whose thread it stands; empty in the channel itself
+    thread: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The connection through which Slack tells of presses, as it last began or ended."""
+
+    since: datetime
+    #: why there is none; empty while there is one
+    problem: str = ""
+
+    def __str__(self) -> str:
+        since = f"since {self.since:%Y-%m-%d %H:%M} UTC"
+        return f"not connected {since}: {self.problem}" if self.problem else f"connected {since}"
 
 
 @dataclass(frozen=True, slots=True)

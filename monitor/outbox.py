@@ -556,10 +556,19 @@ class Outbox(ReadBack):
         receipt: str = "",
         error: str = "",
         not_before: datetime | None = None,
+        over: Callable[[Blockage], Notice | None] = lambda _blockage: None,
     ) -> None:
-        """Write down what came of a try. What a person dropped meanwhile stays dropped, unless it is found to be sent."""
+        """Write down what came of a try. What a person dropped meanwhile stays dropped, unless it is found to be sent.
+
+        over: makes of each blockage that this one shows to be over the notice that tells ops.
+        """
         with self._writing():
+            behind = f"WHERE EXISTS (SELECT 1 FROM outbox o WHERE o.id = ? AND {_BLOCKS})"
+            ended = self._blockages(behind, delivery_id) if state is DeliveryState.SENT else []
             self._settle(delivery_id, state, now, receipt, error, not_before)
+            for notice in map(over, ended):
+                if notice is not None:
+                    self._write_notice(notice, now)
 
     def _settle(
         self,
@@ -715,10 +724,13 @@ class Outbox(ReadBack):
 
     def blockages(self) -> list[Blockage]:
         """What is blocked, longest first."""
+        return self._blockages("")
+
+    def _blockages(self, where: str, *values: object) -> list[Blockage]:
         rows = self._rows(
             f"""SELECT b.*, (SELECT count(*) FROM outbox o WHERE o.state IN (?, ?) AND o.kind <> ?
-                   AND {_BLOCKS}) AS waiting FROM blockages b ORDER BY b.since, b.channel""",
-            DeliveryState.QUEUED, DeliveryState.BLOCKED, AlertKind.EDIT,
+                   AND {_BLOCKS}) AS waiting FROM blockages b {where} ORDER BY b.since, b.channel""",
+            DeliveryState.QUEUED, DeliveryState.BLOCKED, AlertKind.EDIT, *values,
         )  # fmt: skip
         return [
             Blockage(

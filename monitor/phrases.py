@@ -162,8 +162,17 @@ def mark(alert: Alert) -> str:
 
 
 def all_topics(replies: Sequence[Alert]) -> str:
-    names = list(dict.fromkeys(_topic(reply, match) for reply in replies for match in reply.matches))
-    return " · ".join(names[:SHOWN_TOPICS]) + _more(names, SHOWN_TOPICS)
+    names, more = named_topics(replies)
+    return " · ".join(names) + more
+
+
+def named_topics(alerts: Sequence[Alert]) -> tuple[dict[str, str], str]:
+    """The names of the topics to be shown, each with its id, and how many more there are."""
+    names: dict[str, str] = {}
+    for alert in alerts:
+        for match in alert.matches:
+            names.setdefault(_topic(alert, match), match.topic)
+    return dict(islice(names.items(), SHOWN_TOPICS)), _more(list(names), SHOWN_TOPICS)
 
 
 def topics(alert: Alert) -> str:

@@ -15,12 +15,14 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
 import structlog
 
 from monitor.background import Background
+from monitor.buttons import with_buttons
 from monitor.decide import Policy, decide, decide_edit
 from monitor.digest import BASELINE, Period, Schedule, compose, render_digest, spikes
 from monitor.errors import (
@@ -39,9 +41,11 @@ from monitor.gate import ONE_BY_ONE, Gate
 from monitor.group import OpenStories
 from monitor.language import identified
 from monitor.match import Matcher, embedded_items, item_texts
+from monitor.metrics import Telemetry
 from monitor.model import (
     Alert,
     AlertKind,
+    Blockage,
     Decision,
     Delivery,
     DeliveryState,
@@ -192,6 +196,7 @@ class Memory(Protocol):
         receipt: str = "",
         error: str = "",
         not_before: datetime | None = None,
+        over: Callable[[Blockage], Notice | None] = ...,
     ) -> None: ...
     def degrade(self, delivery_id: str, now: datetime, error: str, *, lowest: bool) -> DeliveryState: ...
     def repeat(self, delivery_id: str, now: datetime, error: str) -> None: ...
@@ -457,6 +462,7 @@ class Collector:
     note_news: Callable[[Feed, datetime], None] = lambda _feed, _now: None
     #: None: nobody is
     asking: Asking | None = None
+    telemetry: Telemetry = field(default_factory=Telemetry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -505,6 +511,7 @@ async def collect(state: FeedState, judge: Judge, edges: Collector) -> PollOutco
     )
     if findings.fresh:
         edges.note_news(feed, edges.clock())
+    edges.telemetry.note_judged(records, first_poll=state.first_success is None, now=edges.clock())
     outcome = (
         answer.outcome if isinstance(answer, NotModified) else PollOutcome.NEW if records else PollOutcome.NOTHING_NEW
     )
@@ -577,12 +584,15 @@ async def collect_all(
     async def guarded(state: FeedState) -> PollOutcome:
         async with gate:
             try:
-                return await collect(state, judge, edges)
+                outcome = await collect(state, judge, edges)
+                edges.telemetry.note_poll(outcome)
+                return outcome
             except StateError:
                 raise  # nothing can be written down, nor this
             except Exception as error:  # a fault of ours: loud, but the feed must not be asked again every second
                 log.exception("poll", feed=state.feed.url, outcome=PollOutcome.FAILED.value, cause="our fault")
                 await _write_failure(state, FetchError("our fault", str(error)), edges)
+                edges.telemetry.note_poll(PollOutcome.FAILED)
                 return PollOutcome.FAILED
             finally:
                 done(state.feed)
@@ -868,6 +878,11 @@ class Courier:
     #: what is told when, as the topics are by now
     gate: Callable[[], Gate] = Gate
     digests: Schedule = field(default_factory=Schedule)
+    telemetry: Telemetry = field(default_factory=Telemetry)
+    #: alerts bear buttons, and somebody hears when one is pressed
+    buttons: bool = False
+    #: where the topics' files are shown, by id
+    links: Callable[[], Mapping[str, str]] = dict
 
 
 async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> int:
@@ -902,7 +917,7 @@ async def _send_waiting(edges: Courier, go_on: Callable[[], bool]) -> int:
     ):
         if await edges.in_store(_hold, memory, edges.gate(), delivery, edges.clock()):
             continue
-        delivery, message = _rendered_if_possible(delivery)
+        delivery, message = _rendered_if_possible(delivery, edges.links())
         if message is None:
             state = DeliveryState.DROPPED if delivery.alert.kind is AlertKind.EDIT else DeliveryState.DEAD
             await _settle(delivery, state, edges, error="our fault: it cannot be rendered, the log has why")
@@ -915,7 +930,7 @@ async def _send_waiting(edges: Courier, go_on: Callable[[], bool]) -> int:
         ):
             claimed = replace(
                 delivery,
-                message=_as_sent(delivery, message),
+                message=_as_sent(delivery, message, buttons=edges.buttons),
                 state=DeliveryState.SENDING,
                 attempt=delivery.attempt + 1,
                 sending_at=now,
@@ -925,14 +940,14 @@ async def _send_waiting(edges: Courier, go_on: Callable[[], bool]) -> int:
     return sent
 
 
-def _rendered_if_possible(delivery: Delivery) -> tuple[Delivery, Message | None]:
+def _rendered_if_possible(delivery: Delivery, links: Mapping[str, str]) -> tuple[Delivery, Message | None]:
     """Render a delivery; by itself where it cannot be with what it tells beside it, and not at all where neither can.
 
     What is wrong with one text must not hold up all that waits behind it.
     """
     for one in (delivery, replace(delivery, batch=())):
         try:
-            return one, delivery.message or _rendered(one)
+            return one, delivery.message or _rendered(one, links)
         except Exception:  # a fault of ours, and loud
             log.exception("cannot be rendered", id=delivery.alert.id, beside=len(one.batch))
     return delivery, None
@@ -942,7 +957,7 @@ async def deliver_this(delivery_id: str, edges: Courier) -> Delivery | None:
     """Send this one, whatever else waits; how it stands after that, None if there is none."""
     delivery = await edges.in_store(edges.memory.delivery, delivery_id)
     if delivery and delivery.state is DeliveryState.QUEUED:
-        message, now = delivery.message or _rendered(delivery), edges.clock()
+        message, now = delivery.message or _rendered(delivery, edges.links()), edges.clock()
         if await edges.in_store(edges.memory.claim, delivery_id, message, now):
             await _send(
                 replace(
@@ -982,8 +997,13 @@ def _end_quiet_hours(memory: Memory, gate: Gate, now: datetime) -> None:
 
 
 def tell_digests(memory: Memory, gate: Gate, schedule: Schedule, now: datetime) -> int:
-    """Make the digests that are due and were not made yet; how many. What was due before we first looked is not."""
+    """Make the digests that are due and were not made yet; how many. What was due before we first looked is not.
+
+    In quiet hours none is made: it is as late as they last.
+    """
     made = 0
+    if gate.quiet(now):
+        return made
     for period in schedule.latest(now):
         mark, at = f"digest {period.kind}", period.at.isoformat()
         before = memory.fact(mark)
@@ -1022,22 +1042,29 @@ def rises(memory: Memory, topics: Mapping[str, Topic], period: Period) -> dict[s
     return spikes(memory.story_times(period.since - BASELINE), memory.first_taken(), topics, period)
 
 
-def _rendered(delivery: Delivery) -> Message:
+def _rendered(delivery: Delivery, links: Mapping[str, str]) -> Message:
     alert = delivery.alert
     if isinstance(alert, Digest):
         raise ValueError(f"digest {alert.id} has lost its message, which is frozen when it is made")
     if isinstance(alert, Notice):
         return render_notice(alert)
     if alert.kind is AlertKind.EDIT:
-        return render(replace(alert, kind=AlertKind.ROOT, parent=""), growth=delivery.growth)
-    message = render(alert, delivery.batch)
+        return render(replace(alert, kind=AlertKind.ROOT, parent=""), growth=delivery.growth, links=links)
+    message = render(alert, delivery.batch, links=links)
     return by_itself(message, alert) if alert.parent and not delivery.thread else message
 
 
-def _as_sent(delivery: Delivery, frozen: Message) -> Message:
-    """The frozen message in the form in which it is tried now; another try in this form sends the same bytes."""
-    message = degraded(frozen, delivery.rung) or frozen
-    return doubted(message) if delivery.repeats else message
+def _as_sent(delivery: Delivery, frozen: Message, *, buttons: bool) -> Message:
+    """The frozen message in the form in which it is tried now; another try in this form sends the same bytes.
+
+    What was refused as it was is tried without buttons: they may be why.
+    """
+    message, alert = degraded(frozen, delivery.rung) or frozen, delivery.alert
+    message = doubted(message) if delivery.repeats else message
+    if not buttons or delivery.rung or not isinstance(alert, Alert) or sink_of(alert.channel):
+        return message
+    # an edit is its root's message
+    return with_buttons(message, alert.parent if alert.kind is AlertKind.EDIT else alert.id)
 
 
 async def _send(delivery: Delivery, edges: Courier) -> DeliveryState:
@@ -1051,6 +1078,7 @@ async def _send(delivery: Delivery, edges: Courier) -> DeliveryState:
         await _settle(delivery, state, edges, error=fault, not_before=None if is_edit else _settled_at(edges))
         raise
     await _settle(delivery, DeliveryState.SENT, edges, receipt=receipt or "")
+    edges.telemetry.note_sent(delivery, edges.clock())
     return DeliveryState.SENT
 
 
@@ -1116,6 +1144,20 @@ async def _block(delivery: Delivery, error: Misconfigured, edges: Courier) -> No
         log.error("blocked", channel=channel or "all", because=str(error))
 
 
+def _over(edges: Courier, blockage: Blockage) -> Notice | None:
+    """Tell ops that something goes through again."""
+    if not edges.ops:
+        return None
+    now, channel = edges.clock(), blockage.channel or "every channel"
+    text = (
+        f"{channel} is not blocked any more, as it was since {blockage.since:%Y-%m-%d %H:%M} UTC: {blockage.because}\n"
+        "What waited for it goes out now"
+    )
+    return Notice(
+        str(uuid.uuid5(_BLOCKED, f"over|{blockage.channel}|{blockage.since.isoformat()}")), edges.ops, text, now
+    )
+
+
 #: Ids of notices of what is blocked are uuid5 in this namespace.
 _BLOCKED = uuid.UUID("c1b6a2de-0d5f-5b0c-8a5f-7e0a54a8f3d1")
 
@@ -1173,6 +1215,7 @@ async def _settle(
         receipt=receipt,
         error=error,
         not_before=not_before,
+        over=partial(_over, edges),
     )
     await _after(delivery, state, edges, error)
 

@@ -22,6 +22,7 @@ from monitor.model import (
     Feedback,
     FeedbackKind,
     Flight,
+    Link,
     Notice,
     Posted,
 )
@@ -244,15 +245,22 @@ class ReadBack(Stories):
     def keep_feedback(
         self, said: Mapping[str, Iterable[tuple[FeedbackKind, str]]], now: datetime
     ) -> tuple[list[Feedback], list[Feedback]]:
-        """Let what is remembered of these deliveries be what people say of them now: what is new by that, what is over."""
+        """Let what is remembered of these deliveries be what reactions say of them now: what is new by that, what is over.
+
+        What was said by a button stays.
+        """
         begun: list[Feedback] = []
         over: list[Feedback] = []
         with self._writing():
             for delivery, wanted in said.items():
-                alert = self._row_of(delivery)
+                alert = self.row_of(delivery)
                 known = {(one.kind, one.user): one for one in self._feedback("WHERE alert_id = ?", alert)}
                 fresh = [Feedback(alert, kind, user, now) for kind, user in sorted(set(wanted) - known.keys())]
-                stale = [one for key, one in known.items() if key not in set(wanted)]
+                stale = [
+                    one
+                    for one in self._feedback("WHERE alert_id = ? AND pressed = 0", alert)
+                    if (one.kind, one.user) not in set(wanted)
+                ]
                 self._connection.executemany(
                     "INSERT INTO feedback (alert_id, kind, user, at) VALUES (?, ?, ?, ?)",
                     [(one.alert, one.kind, one.user, as_text(one.at)) for one in fresh],
@@ -265,7 +273,27 @@ class ReadBack(Stories):
                 over += stale
         return begun, over
 
-    def _row_of(self, delivery: str) -> str:
+    def keep_press(self, one: Feedback, *, take_back: bool) -> bool:
+        """Write down what a person said by a button, or that it is taken back; False if that changes nothing.
+
+        To do it twice is to do it once. A reaction that says the same stays a reaction.
+        """
+        key = (one.alert, one.kind, one.user)
+        with self._writing():
+            if take_back:
+                done = self._connection.execute(
+                    "DELETE FROM feedback WHERE alert_id = ? AND kind = ? AND user = ? AND pressed = 1", key
+                )
+                return done.rowcount > 0
+            known = self._one("SELECT 1 FROM feedback WHERE alert_id = ? AND kind = ? AND user = ?", *key)
+            self._connection.execute(
+                """INSERT INTO feedback (alert_id, kind, user, at, pressed) VALUES (?, ?, ?, ?, 1)
+                   ON CONFLICT (alert_id, kind, user) DO UPDATE SET pressed = 1""",
+                (*key, as_text(one.at)),
+            )
+        return known is None
+
+    def row_of(self, delivery: str) -> str:
         """The row of the outbox that a message stands for: its own, or the one that an adopted one took the place of."""
         row = self._one("SELECT taken_by FROM adopted WHERE told = ? AND own = 1 AND taken_by <> ''", delivery)
         return row["taken_by"] if row else delivery
@@ -286,7 +314,17 @@ class ReadBack(Stories):
         rows = self._rows(f"SELECT * FROM feedback {where}", *values)
         return [Feedback(row["alert_id"], FeedbackKind(row["kind"]), row["user"], need_time(row["at"])) for row in rows]
 
-    # -- the canary -------------------------------------------------------------------------------
+    # -- the connection for presses, and the canary -----------------------------------------------
+
+    def link(self) -> Link | None:
+        """How the connection for presses stood when it last changed; None if there is none wanted."""
+        if not (text := self.fact(_LINK)):
+            return None
+        since, _, problem = text.partition(" ")
+        return Link(need_time(since), problem)
+
+    def keep_link(self, link: Link | None) -> None:
+        self.remember(_LINK, f"{as_text(link.since)} {link.problem}" if link else "")
 
     def flight(self) -> Flight | None:
         """The latest canary; None if there was none."""
@@ -300,6 +338,7 @@ class ReadBack(Stories):
         self.remember(_CANARY, as_json(asdict(flight) | times))
 
 
+_LINK = "buttons"
 _CANARY = "canary"
 #: An edit changes a message, and is none; a canary leaves no trace.
 _NO_MESSAGES = "'edit', 'canary'"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from monitor import phrases, terminal
@@ -32,6 +33,8 @@ NOTICE_LIMIT, NOTICE_LINES, NOTICE_BLOCKS = 500, 4, 6
 SHOWN_REPLIES, REPLIES_LIMIT = 7, 7_500
 #: Longer links are told by the terminal only: they are what makes a line too long for seven to fit.
 REPLY_LINK_LIMIT = 600
+#: Of such to topic files a context has three, beside three names.
+TOPIC_LINK_LIMIT = 400
 
 #: mrkdwn has no escape for its own marks, and a zero-width space between them is itself something to strip.
 MARKUP = str.maketrans({"*": "∗", "_": "ˍ", "~": "∼", "`": "'", "|": "│"})
@@ -40,20 +43,27 @@ ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 SIGNS = {Severity.INFO: "⚪", Severity.NOTICE: "🟡", Severity.HIGH: "🟠", Severity.CRITICAL: "🔴"}
 
 
-def render(alert: Alert, batch: Sequence[Alert] = (), growth: Growth | None = None) -> Message:
+def render(
+    alert: Alert,
+    batch: Sequence[Alert] = (),
+    growth: Growth | None = None,
+    links: Mapping[str, str] = MappingProxyType({}),
+) -> Message:
     """Say all of a root, and of a reply only what its thread does not show yet.
 
     batch: other replies of the same thread, to be told in one message with it, a line each, the latest first.
-    growth: of a root that is rendered anew, how far its story has come since.
+    growth: of a root that is rendered anew, how far its story has come since. links: where topics are shown, by id.
     At most 10 blocks, each at most 2,500 characters and all at most 10,000 after escaping; the text at most 3,500.
     """
     if batch:
         replies = sorted((alert, *batch), key=phrases.told_at, reverse=True)
-        return Message(text=_batch_text(replies), blocks=_batch_blocks(replies), terminal=terminal.batch(replies))
+        return Message(
+            text=_batch_text(replies), blocks=_batch_blocks(replies, links), terminal=terminal.batch(replies)
+        )
     if alert.kind is AlertKind.REPLY:
-        return Message(text=_reply_text(alert), blocks=_reply_blocks(alert), terminal=terminal.reply(alert))
+        return Message(text=_reply_text(alert), blocks=_reply_blocks(alert, links), terminal=terminal.reply(alert))
     return Message(
-        text=_root_text(alert, growth), blocks=_root_blocks(alert, growth), terminal=terminal.root(alert, growth)
+        text=_root_text(alert, growth), blocks=_root_blocks(alert, growth, links), terminal=terminal.root(alert, growth)
     )
 
 
@@ -105,12 +115,12 @@ def by_itself(message: Message, alert: Alert) -> Message:
 
 
 def _lines(block: Mapping[str, Any]) -> list[str]:
-    """All that a block says, as mrkdwn."""
+    """All that a block says, as mrkdwn; buttons say nothing."""
     texts = block.get("elements") or [block.get("text")]
     return [
         text["text"] if text["type"] == "mrkdwn" else text["text"].translate(MARKUP)
         for text in texts
-        if text and "text" in text
+        if text and text["type"] in ("mrkdwn", "plain_text")
     ]
 
 
@@ -126,13 +136,13 @@ def _fitting(lines: Sequence[str], limit: int) -> str:
 # -- Block Kit: https://docs.slack.dev/reference/block-kit/ ----------------------------------------
 
 
-def _root_blocks(alert: Alert, growth: Growth | None) -> tuple[Block, ...]:
+def _root_blocks(alert: Alert, growth: Growth | None, links: Mapping[str, str]) -> tuple[Block, ...]:
     """In the order in which it is read: what, of which topic, by whom and when, its words, why, and who else tells it."""
     urgency = f"{SIGNS[alert.severity]} {alert.severity.upper()}"
     words = phrases.sentence(alert)
     return (
         _headline(alert.item),
-        context(_joined(urgency, phrases.topics(alert), "" if growth else phrases.mark(alert))),
+        _of_topics(f"{urgency} · ", [alert], links, "" if growth else phrases.mark(alert)),
         context(_joined(phrases.source(alert.item), phrases.when(alert, dated=False))),
         *([section(words)] if words else []),
         context("Why: " + "\n".join(phrases.reasons(alert))),
@@ -140,20 +150,31 @@ def _root_blocks(alert: Alert, growth: Growth | None) -> tuple[Block, ...]:
     )
 
 
+def _of_topics(before: str, alerts: Sequence[Alert], links: Mapping[str, str], mark: str = "") -> Block:
+    """Name the topics, each linked to its file if somebody said where that is."""
+    names, more = phrases.named_topics(alerts)
+    after = f"{more} · {mark}" if mark else more
+    linked = [_linked(_plain(name), links.get(topic, ""), TOPIC_LINK_LIMIT) for name, topic in names.items()]
+    text = f"{_plain(before)}{' · '.join(linked)}{_plain(after)}"
+    if not any(links.get(topic) for topic in names.values()) or len(text) > CONTEXT_LIMIT:
+        return context(f"{before}{' · '.join(names)}{after}")
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": text, "verbatim": True}]}
+
+
 def _joined(*parts: str) -> str:
     return " · ".join(filter(None, parts))
 
 
-def _reply_blocks(alert: Alert) -> tuple[Block, ...]:
+def _reply_blocks(alert: Alert, links: Mapping[str, str]) -> tuple[Block, ...]:
     return (
         *([section(phrases.jump(alert.escalation))] if alert.escalation else []),
         _headline(alert.item),
         *([context(phrases.formerly(alert))] if alert.formerly else []),
-        context(_joined(phrases.source(alert.item), phrases.when(alert, dated=False)), phrases.topics(alert)),
+        _of_topics(f"{_joined(phrases.source(alert.item), phrases.when(alert, dated=False))}\n", [alert], links),
     )
 
 
-def _batch_blocks(replies: Sequence[Alert]) -> tuple[Block, ...]:
+def _batch_blocks(replies: Sequence[Alert], links: Mapping[str, str]) -> tuple[Block, ...]:
     """The last block says how many are left out: the oldest, since what is new counts more."""
     jumps = [reply.escalation for reply in replies if reply.escalation]
     lines: list[str] = []
@@ -163,11 +184,11 @@ def _batch_blocks(replies: Sequence[Alert]) -> tuple[Block, ...]:
             break
         lines.append(line)
     left = len(replies) - len(lines)
-    last = [f"and {left} more"] if left else []
+    last = f"and {left} more\n" if left else ""
     return (
         *([section(phrases.jump(jumps[0]))] if jumps else []),
         *map(markdown, lines),
-        context(*last, phrases.all_topics(replies)),
+        _of_topics(last, replies, links),
     )
 
 
@@ -206,9 +227,12 @@ def _headline(item: Item) -> Block:
 
 def link_to(item: Item, title: str, limit: int) -> str:
     """Write a title as mrkdwn, linked unless the link is too long."""
-    title = _plain(title)
-    link = phrases.link(item.link).translate(ENTITIES)
-    return f"<{link}|{title}>" if link and len(link) <= limit else title
+    return _linked(_plain(title), item.link, limit)
+
+
+def _linked(shown: str, link: str, limit: int) -> str:
+    link = phrases.link(link).translate(ENTITIES)
+    return f"<{link}|{shown}>" if link and len(link) <= limit else shown
 
 
 def markdown(text: str) -> Block:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +13,16 @@ from monitor.model import Topic
 from monitor.rules import load_topics
 
 
-def topics_at(folder: Path, revision: str) -> tuple[list[Topic], list[Problem]]:
+def topics_at(folders: Sequence[Path], revision: str) -> tuple[list[Topic], list[Problem]]:
     """Return the topics that could be used then, and what is wrong with the other files; no folder then is no topic.
 
     Raises: RevisionError if there is no git, no repository, or no such revision.
     """
+    read = [_topics_of(folder, revision) for folder in folders]
+    return [topic for topics, _ in read for topic in topics], [problem for _, found in read for problem in found]
+
+
+def _topics_of(folder: Path, revision: str) -> tuple[list[Topic], list[Problem]]:
     # what follows --end-of-options is a revision, whatever it looks like
     named = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if named is None:

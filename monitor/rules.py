@@ -1,18 +1,23 @@
 """Topic files, rules/*.toml → Topics, and back; refuses with all problems at once, and advises on what is likely a mistake.
 
+A folder of them is a pack: what its `_pack.toml` says holds for each of its topics that does not say it itself.
+
 Does not run the tests inside the files, nor `vet` them: that takes the matcher.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
+from urllib.parse import quote as percent
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +27,7 @@ from pydantic import (
     Field,
     StringConstraints,
     WithJsonSchema,
+    create_model,
     model_validator,
 )
 
@@ -48,6 +54,7 @@ from monitor.toml import (
     Count,
     Duration,
     Keys,
+    Model,
     Source,
     Word,
     between,
@@ -75,75 +82,147 @@ _COMMON_PREFIXES = frozenset(
 
 _ALPHABETS = {"LATIN", "CYRILLIC", "GREEK"}
 
+#: The file with a folder's defaults.
+PACK = "_pack.toml"
+
+#: One folder of topics or several, in order.
+Folders: TypeAlias = Path | Sequence[Path]
+
 #: what topics are to have if nobody says otherwise
 POLICY: Mapping[str, Level] = MappingProxyType({"tests": Level.WARNING})
 
 
-def load_rules(folder: Path) -> list[Topic]:
-    """Return the topics of a folder, in the order of their ids; an empty folder has none.
+def load_rules(folders: Folders) -> list[Topic]:
+    """Return the topics of folders, of each in the order of their ids; an empty folder has none.
 
     Raises: RulesError with every problem, warnings included, if a file cannot be used.
     """
-    topics, problems = load_topics(folder)
+    topics, problems = load_topics(folders)
     if not all(problem.warning for problem in problems):
         raise RulesError(problems)
     return topics
 
 
-def load_topics(folder: Path, sinks: Collection[str] | None = None) -> tuple[list[Topic], list[Problem]]:
+def load_topics(folders: Folders, sinks: Collection[str] | None = None) -> tuple[list[Topic], list[Problem]]:
     """Return the topics that can be used, and what is wrong with the other files; warnings refuse nothing.
 
     sinks: names that channels may have before a colon; None: any.
     """
-    loaded, problems = read_topics(folder, sinks)
+    loaded, problems = read_topics(folders, sinks)
     return [topic for topic, _ in loaded], problems
 
 
 def check_topics(
-    folder: Path, sinks: Collection[str] | None = None, policy: Mapping[str, Level] = POLICY
+    folders: Folders, sinks: Collection[str] | None = None, policy: Mapping[str, Level] = POLICY
 ) -> tuple[list[Topic], list[Problem]]:
     """Like `load_topics`, with the advice of `lint` after the problems."""
-    loaded, problems = read_topics(folder, sinks)
+    loaded, problems = read_topics(folders, sinks)
     topics = [topic for topic, _ in loaded]
     return topics, problems + lint(topics, {topic.id: source for topic, source in loaded}, policy)
 
 
-def read_topics(folder: Path, sinks: Collection[str] | None = None) -> tuple[list[tuple[Topic, Source]], list[Problem]]:
-    """Like `load_topics`, with the file of each topic as it was read."""
-    try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix == ".toml")
-    except OSError as error:
-        return [], [Problem(str(folder), None, f"the folder of topics cannot be read: {error.strerror}")]
+def read_topics(
+    folders: Folders, sinks: Collection[str] | None = None
+) -> tuple[list[tuple[Topic, Source]], list[Problem]]:
+    """Like `load_topics`, with the file of each topic as it was read, and its pack's behind it."""
     loaded: list[tuple[Topic, Source]] = []
     problems: list[Problem] = []
-    for path in paths:
-        if path.name[0] in "_.":  # drafts, and what editors leave behind while a file is open
+    met: dict[str, Path] = {}
+    for folder in [folders] if isinstance(folders, Path) else folders:
+        try:
+            paths = topic_files(folder)
+        except OSError as error:
+            problems.append(Problem(str(folder), None, f"the folder of topics cannot be read: {error.strerror}"))
             continue
-        topic, source, found = _load_file(path, sinks)
-        problems += found
-        if topic and source:
-            loaded.append((topic, source))
+        pack, broken = _load_pack(folder / PACK, sinks)
+        problems += broken
+        for path in paths:
+            topic, source, found = _load_file(path, pack, sinks)
+            other = met.setdefault(path.stem, path)
+            if other != path:
+                found.insert(
+                    0, Problem(str(path), None, f"{other} is the same topic; a file's name is its id, rename one")
+                )
+            elif topic and source and not broken:
+                loaded.append((topic, source))
+            problems += found
     return loaded, problems
 
 
-def _load_file(path: Path, sinks: Collection[str] | None) -> tuple[Topic | None, Source | None, list[Problem]]:
-    problems, broken = _name_problems(path), list[Problem]()
+def topic_files(folder: Path) -> list[Path]:
+    """The topic files of a folder, by name, without drafts, and what editors leave behind while a file is open.
+
+    Raises: OSError.
+    """
+    return sorted(path for path in folder.iterdir() if path.suffix == ".toml" and path.name[0] not in "_.")
+
+
+def owner_of(path: Path) -> str:
+    """Whom to ask about a topic file, also about one that cannot be used; empty if neither it nor its pack says."""
+    for file in (path, path.parent / PACK):
+        try:
+            source, _ = salvage(_text(file), str(file))
+        except ProblemsError:
+            continue
+        owner = source.data.get("owner") if source else None
+        if isinstance(owner, str) and owner.strip():
+            return owner.strip()
+    return ""
+
+
+def _load_pack(path: Path, sinks: Collection[str] | None) -> tuple[Source, list[Problem]]:
+    """A folder's defaults, none if it has no such file; and what is wrong with them."""
+    nothing = Source(str(path), {}, {})
+    if not os.path.lexists(path):
+        return nothing, []
+    source, problems, file = _read(path, _PackFile)
+    if source and file and sinks is not None:
+        channel = source.data.get("notify", {}).get("channel", "")
+        if said := unknown_sink(channel.strip(), sinks):
+            problems.append(source.problem(("notify", "channel"), f"notify.channel: {said}"))
+    return nothing if problems or source is None else source, problems
+
+
+def _load_file(
+    path: Path, pack: Source, sinks: Collection[str] | None
+) -> tuple[Topic | None, Source | None, list[Problem]]:
+    own, problems, file = _read(path, _TopicFile)
+    problems += _name_problems(path)
+    if own and file and sinks is not None and (said := unknown_sink(file.notify.channel, sinks)):
+        problems.append(own.problem(("notify", "channel"), f"notify.channel: {said}"))
+    if problems or not (own and file):
+        return None, None, in_file_order(problems)
+    source = _inherit(own, pack)
+    # each is well by itself, and no value is made of both
+    return _topic(validate(_TopicFile, source), source, path.stem), source, []
+
+
+def _inherit(own: Source, pack: Source) -> Source:
+    """A topic's file with what its pack says: its own word counts, key by key, in tables too."""
+    data = {**pack.data, **own.data}
+    for table in ("scope", "story", "notify"):
+        if isinstance(ours := pack.data.get(table), dict) and table in own.data:
+            data[table] = {**ours, **own.data[table]}
+    return replace(own, data=data, inherited=pack)
+
+
+def _read(path: Path, model: type[Model]) -> tuple[Source | None, list[Problem], Model | None]:
+    """A file as far as it can be read, all that is wrong with it, and what it says if that is nothing."""
     try:
-        source, broken = salvage(_text(path), str(path))
-        problems += broken
-        if source is None:
-            return None, None, in_file_order(problems)
-        problems += secrets_in(source)
-        file = validate(_TopicFile, source)
+        source, problems = salvage(_text(path), str(path))
+    except ProblemsError as error:
+        return None, list(error.problems), None
+    if source is None:
+        return None, problems, None
+    broken = bool(problems)
+    problems += secrets_in(source)
+    try:
+        checked = validate(model, source)
     except ProblemsError as error:
         # a key that seems missing may stand in a line that could not be read
         problems += [one for one in error.problems if not (broken and one.message.startswith(MISSING))]
-        return None, None, in_file_order(problems)
-    if sinks is not None and (said := unknown_sink(file.notify.channel, sinks)):
-        problems.append(source.problem(("notify", "channel"), f"notify.channel: {said}"))
-    if problems:
-        return None, None, in_file_order(problems)
-    return _topic(file, source, path.stem), source, []
+        return source, in_file_order(problems), None
+    return source, problems, None if problems else checked
 
 
 def _text(path: Path) -> str:
@@ -391,6 +470,17 @@ class _TopicFile(_Table):
     """How items in a row must be grouped; `rules test` holds the steps to it."""
 
 
+#: What a pack may say for all of its topics: whom they are for and how they are told, not what they are about.
+_INHERITED = ("theme", "status", "severity", "noise", "owner", "scope", "story", "notify")
+
+_PackFile = create_model(
+    "_PackFile",
+    __base__=_Table,
+    __doc__="Defaults of a folder of topics of news-monitor: what a topic's own file does not say.",
+    **{key: (_TopicFile.model_fields[key].annotation, _TopicFile.model_fields[key]) for key in _INHERITED},  # type: ignore[call-overload]  # no type says "a part of that model"
+)
+
+
 def _topic(file: _TopicFile, source: Source, topic_id: str) -> Topic:
     return Topic(
         id=topic_id,
@@ -426,6 +516,7 @@ def _topic(file: _TopicFile, source: Source, topic_id: str) -> Topic:
             for place, test in enumerate(file.story_tests)
         ),
         path=source.path,
+        line=source.line(("title",)),
     )
 
 
@@ -491,6 +582,23 @@ def as_data(topic: Topic) -> dict[str, Any]:
     }
 
 
+def origins(topic: Topic, source: Source) -> dict[Keys, tuple[str, int] | None]:
+    """Say of each key of `as_data`, and of each test, in which file and line it stands; None: in none."""
+    data = as_data(topic)
+    leaves: list[Keys] = [(key,) for key, value in data.items() if not isinstance(value, dict)]
+    leaves += [(key, inner) for key, value in data.items() if isinstance(value, dict) for inner in value]
+    leaves += [(key, n) for key in ("tests", "story_tests") for n in range(len(data[key]))]
+    homes = [(keys, source.home(keys)) for keys in leaves]
+    return {keys: (home.path, home.places[keys].line) if keys in home.places else None for keys, home in homes}
+
+
+def address(topic: Topic, template: str) -> str:
+    """Where a topic's file is shown, by `alerts.rules_url`."""
+    path = Path(topic.path)
+    words = {"{folder}": path.parent.name, "{file}": path.name, "{line}": str(topic.line or 1)}
+    return re.sub(r"\{\w+\}", lambda found: percent(words[found[0]], safe=""), template)
+
+
 def format_noise(noise: float) -> str | float:
     """Write a noise as people do, "1/2000", where that is the same number."""
     ordinary = round(1 / noise)
@@ -504,6 +612,11 @@ def _duration(duration: timedelta | None) -> str | None:
 def topic_schema() -> dict[str, Any]:
     """JSON Schema for topic files, for editors: all that can be told of a file by itself, but for the order of steps."""
     return json_schema(_TopicFile, "A topic of news-monitor")
+
+
+def pack_schema() -> dict[str, Any]:
+    """The same for _pack.toml."""
+    return json_schema(_PackFile, "A pack of topics of news-monitor")
 
 
 def schema_line(folder: Path) -> str:
@@ -543,7 +656,7 @@ def lint(
         problems += in_file_order(
             [source.problem(keys, f"{dotted(keys)}: {said}" if keys else said, level) for keys, said, level in advice]
         )
-    return problems
+    return list(dict.fromkeys(problems))  # what is wrong with a pack is found with each of its topics
 
 
 #: where, what, how bad

@@ -19,6 +19,7 @@ from tabulate import tabulate
 from monitor.command import (
     command,
     fail,
+    folders,
     learn,
     open_store_to_read,
     progress,
@@ -106,14 +107,16 @@ def rules_check(
 ) -> None:
     """Check every topic file, or these: every problem at once, with its line; 1 if one is an error."""
     from monitor import report
+    from monitor.rules import PACK
 
     config = read_config(context)
     files: list[tuple[Topic, Source]] = []
     problems: list[Problem] = []
-    for folder, names in _folders(paths or (config.rules,)).items():
-        read, found = _checked(config, folder, archive, fast=fast)
+    for together, names in _folders(paths, config.rules).items():
+        read, found = _checked(config, together, archive, fast=fast)
         files += [(topic, source) for topic, source in read if not names or Path(topic.path).name in names]
-        problems += [problem for problem in found if not names or Path(problem.path).name in names]
+        # of a file that is read with its pack's defaults it counts too if those are wrong
+        problems += [problem for problem in found if not names or Path(problem.path).name in {*names, PACK}]
     failed = any(p.level is Level.ERROR or (strict and p.level is Level.WARNING) for p in problems)
     if form == "json":
         click.echo(report.as_json(problems, len(files)))
@@ -122,7 +125,7 @@ def rules_check(
     elif form == "github":
         click.echo(report.as_github([replace(problem, path=_from_here(problem.path)) for problem in problems]))
     else:
-        where = ", ".join(map(str, paths)) or str(config.rules)
+        where = ", ".join(map(str, paths)) or folders(config)
         click.echo(f"{len(files)} topic{'s are' if len(files) != 1 else ' is'} well in {where}")
         shown = sys.stdout.isatty() if show_source is None else show_source
         if problems:
@@ -132,25 +135,28 @@ def rules_check(
         sys.exit(1)
 
 
-def _folders(paths: Sequence[Path]) -> dict[Path, set[str]]:
-    """The folders to check, each whole, and of each the files to speak of; of none means all."""
-    folders: dict[Path, set[str]] = {}
+def _folders(paths: Sequence[Path], usual: Sequence[Path]) -> dict[tuple[Path, ...], set[str]]:
+    """The folders to check, each whole, and of each the files to speak of; of none means all. The usual ones are one set of
+    topics; what people name is checked by itself."""
+    if not paths:
+        return {tuple(usual): set()}
+    found: dict[tuple[Path, ...], set[str]] = {}
     for path in paths:
         if path.is_dir():
-            folders[path] = set()
-        elif path.parent not in folders or folders[path.parent]:
-            folders.setdefault(path.parent, set()).add(path.name)
-    return folders
+            found[(path,)] = set()
+        elif (folder := (path.parent,)) not in found or found[folder]:
+            found.setdefault(folder, set()).add(path.name)
+    return found
 
 
 def _checked(
-    config: Config, folder: Path, archive: Path | None, *, fast: bool
+    config: Config, together: Sequence[Path], archive: Path | None, *, fast: bool
 ) -> tuple[list[tuple[Topic, Source]], list[Problem]]:
-    """The topics of a folder that can be used, and all that is wrong there, file by file."""
+    """The topics of some folders that can be used, and all that is wrong there, file by file."""
     from monitor import vet
     from monitor.rules import lint, read_topics
 
-    files, problems = read_topics(folder, sink_names(config))
+    files, problems = read_topics(together, sink_names(config))
     topics = [topic for topic, _ in files]
     problems += lint(topics, {topic.id: source for topic, source in files}, config.rules_policy.asked())
     slack = slack_token(config, os.environ) is not None
@@ -163,7 +169,9 @@ def _checked(
         learning, judge = learn(config, topics)
         problems += vet.by_matcher(files, learning, judge.matcher)
         problems += vet.by_archive(files, _past(store, archive), learning.background)
-    return files, sorted(problems, key=lambda problem: (problem.path, problem.line or 0, problem.column or 0))
+    return files, sorted(
+        dict.fromkeys(problems), key=lambda problem: (problem.path, problem.line or 0, problem.column or 0)
+    )
 
 
 def _past(store: Store | None, archive: Path | None) -> list[str]:
@@ -216,27 +224,37 @@ def _line_of(problem: Problem) -> str:
 @click.pass_context
 @command
 def rules_show(context: click.Context, topic_id: str, as_toml: bool) -> None:
-    """Show a topic with every default filled in."""
-    from monitor.rules import as_data, load_topics
-    from monitor.toml import did_you_mean, dump
+    """Show a topic with every default filled in, and where each value stands: in its file, in its pack's, or nowhere."""
+    from monitor.rules import PACK, as_data, origins, read_topics
+    from monitor.toml import did_you_mean, dotted, dump
 
     config = read_config(context)
-    topics, problems = load_topics(config.rules, sink_names(config))
-    topic = next((topic for topic in topics if topic.id == topic_id), None)
-    if topic is None:
-        tell([problem for problem in problems if Path(problem.path).stem == topic_id])
-        fail(f"no topic {topic_id!r} in {config.rules}{did_you_mean(topic_id, [one.id for one in topics])}")
-    data = as_data(topic)
-    click.echo(dump(data) if as_toml else json.dumps(data, ensure_ascii=False, indent=2), nl=not as_toml)
+    files, problems = read_topics(config.rules, sink_names(config))
+    found = next(((topic, source) for topic, source in files if topic.id == topic_id), None)
+    if found is None:
+        tell(
+            [problem for problem in problems if Path(problem.path).stem == topic_id or Path(problem.path).name == PACK]
+        )
+        ids = [topic.id for topic, _ in files]
+        fail(f"no topic {topic_id!r} in {folders(config)}{did_you_mean(topic_id, ids)}")
+    data, stands = as_data(found[0]), origins(*found)
+    if as_toml:
+        notes = {keys: f"{Path(place[0]).name}:{place[1]}" if place else "default" for keys, place in stands.items()}
+        click.echo(f"# {found[0].path}\n{dump(data, notes)}", nl=False)
+        return
+    where = {dotted(keys): place and {"file": place[0], "line": place[1]} for keys, place in stands.items()
+             if isinstance(keys[-1], str)}  # fmt: skip
+    click.echo(json.dumps({"id": topic_id, **data, "stands": where}, ensure_ascii=False, indent=2))
 
 
 @rules.command("schema")
+@click.option("--pack", is_flag=True, help="That of _pack.toml, which is deploy/pack.schema.json.")
 @command
-def rules_schema() -> None:
+def rules_schema(pack: bool) -> None:
     """Write the JSON Schema of topic files, for editors: what deploy/topic.schema.json is made from."""
-    from monitor.rules import topic_schema
+    from monitor.rules import pack_schema, topic_schema
 
-    click.echo(json.dumps(topic_schema(), ensure_ascii=False, indent=2))
+    click.echo(json.dumps(pack_schema() if pack else topic_schema(), ensure_ascii=False, indent=2))
 
 
 @rules.command("test")
@@ -246,7 +264,7 @@ def rules_schema() -> None:
 def rules_test(context: click.Context, pattern: str) -> None:
     """Run the tests inside the topic files; 1 if one fails."""
     from monitor.rules import load_rules
-    from monitor.trial import run_tests
+    from monitor.trial import run_tests, texts_of_tests
 
     config = read_config(context)
     try:
@@ -255,7 +273,7 @@ def rules_test(context: click.Context, pattern: str) -> None:
         raise click.UsageError(f"--run: {error}") from error
     topics = [topic for topic in load_rules(config.rules) if wanted.search(topic.id)]
     learning, judge = learn(config, topics)
-    trials = list(run_tests(topics, learning, judge))
+    trials = list(run_tests(topics, judge, learning.vectors(texts_of_tests(topics))))
     failed = [trial for trial in trials if not trial.passed]
     for trial in failed:
         click.echo(f"{Problem(trial.topic.path, trial.line, f'“{trial.name}”: {trial.because}')}")
@@ -290,7 +308,7 @@ def rules_suggest(
     config = read_config(context)
     topics = [one for one in load_rules(config.rules) if one.status is not TopicStatus.OFF]
     if not topics:
-        fail(f"no topic in {config.rules} to say what is lacking by; monitor rules new ID makes one")
+        fail(f"no topic in {folders(config)} to say what is lacking by; monitor rules new ID makes one")
     labels, broken = read_labels(labels_file or config.state / "labels.jsonl", utc_now())
     for problem in broken:
         click.echo(str(problem), err=True)
@@ -436,7 +454,7 @@ def rules_feedback(context: click.Context, since: str, topic: str, as_json: bool
     learning = learning_of_state(config, open_learning(config))
     past = store.ordinary_items(utc_now() - PAST, MOST_OF_THE_PAST, learning.embedder.id)
     past.sort(key=lambda one: one[0].at)
-    tried = list(effects(found, past, learning))
+    tried = list(effects(found, past, learning.matcher, learning.embed))
     if as_json:
         click.echo(json.dumps([proposed_data(*one) for one in tried], ensure_ascii=False, indent=2))
     else:
@@ -470,6 +488,8 @@ def _over_an_archive(function: Callable[P, T]) -> Callable[P, T]:
               help="Begin with this paragraph of a report; - reads it from stdin.")  # fmt: skip
 @click.option("--owner", default="", help="Whom to ask about it.")
 @click.option("--theme", default="", help="What `rules list` groups it by.")
+@click.option("--in", "into", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER",
+              help="The folder to write it to [default: the first of the configuration].")  # fmt: skip
 @_over_an_archive
 @click.option("--a-day", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True,
               help="Put the bar so high that it takes at most so many items a day.")  # fmt: skip
@@ -481,7 +501,8 @@ def _over_an_archive(function: Callable[P, T]) -> Callable[P, T]:
 @command
 def rules_new(
     context: click.Context, topic_id: str, title: str, description: str, headlines: tuple[str, ...], url: str,
-    paragraph: TextIO | None, owner: str, theme: str, since: str | None, file: Path | None, whole: int, a_day: float,
+    paragraph: TextIO | None, owner: str, theme: str, into: Path | None, since: str | None,
+    file: Path | None, whole: int, a_day: float,
     ask: bool | None, dry_run: bool,
 ) -> None:  # fmt: skip
     """Write the file of a new topic: its noise measured, its negatives and tests from what the archive has."""
@@ -491,15 +512,17 @@ def rules_new(
     from monitor.embed import use_all_cores
     from monitor.errors import StateError
     from monitor.hindsight import open_hindsight
-    from monitor.rules import load_topics
+    from monitor.rules import load_topics, schema_line
     from monitor.seed import Seed, seed_of_page, seed_of_text
 
     config = read_config(context)
-    path = config.rules / f"{topic_id}.toml"
+    folder = into or config.rules[0]
+    path = folder / f"{topic_id}.toml"
     if not re.fullmatch(r"\w[\w-]*", topic_id):
         raise click.UsageError(f"{topic_id!r} is no topic's id: letters, digits, - and _")
-    if path.exists() and not dry_run:
-        fail(f"{path} is there already; monitor rules try {topic_id} says what it does")
+    topics, _ = load_topics(config.rules, sink_names(config))
+    if there := next((one.path for one in topics if one.id == topic_id), str(path) if path.exists() else ""):
+        fail(f"{there} is there already; monitor rules try {topic_id} says what it does")
     seed = Seed()
     if url:
         from monitor.app import read_page
@@ -518,13 +541,12 @@ def rules_new(
     if not (topic.title and topic.description):
         found = "nothing there says what it is about" if url or paragraph else "there is no terminal to ask at"
         raise click.UsageError(f"--title and --description: {found}")
-    topics, _ = load_topics(config.rules, sink_names(config))
     use_all_cores()
     items, report = _items(file), progress()
     try:
         with open_hindsight(config, _span(since), items, report) as (hindsight, learn_topics):
             made = draft(
-                topic, [one for one in topics if one.id != topic_id], learn_topics, hindsight, whole, a_day,
+                topic, topics, learn_topics, hindsight, whole, a_day,
                 _ask if (at_terminal if ask is None else ask) else None,
             )  # fmt: skip
     except StateError as error:
@@ -533,7 +555,7 @@ def rules_new(
         click.echo(f"monitor: {error}; nothing is measured", err=True)
         with open_hindsight(config, None, [], report) as (hindsight, learn_topics):
             made = draft(topic, topics, learn_topics, hindsight, 0, a_day, None)
-    text = written(made)
+    text = schema_line(folder) + written(made)
     if dry_run:
         click.echo(text, nl=False)
         return
@@ -665,7 +687,7 @@ def _no_topic(config: Config, topic_id: str, topics: Sequence[Topic], problems: 
     from monitor.toml import did_you_mean
 
     tell([problem for problem in problems if Path(problem.path).stem == topic_id], err=True)
-    fail(f"no topic {topic_id!r} in {config.rules}{did_you_mean(topic_id, [one.id for one in topics])}")
+    fail(f"no topic {topic_id!r} in {folders(config)}{did_you_mean(topic_id, [one.id for one in topics])}")
 
 
 @rules.command("diff")

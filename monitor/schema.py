@@ -400,3 +400,14 @@ def m008_sweep(db: Database) -> None:
     CREATE INDEX outbox_channel ON outbox (channel, updated);
     """,
     )
+
+
+@migrations()
+def m009_buttons(db: Database) -> None:
+    _run(
+        db,
+        """
+    -- 1: said by a button, so that no sweep takes it back because no reaction says it
+    ALTER TABLE feedback ADD COLUMN pressed INTEGER NOT NULL DEFAULT 0;
+    """,
+    )

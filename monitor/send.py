@@ -146,11 +146,16 @@ class SlackSink:
         Raises:
             Misconfigured: the token cannot be put into a header (the library's own error would quote it).
         """
+        self._base_url, self._timeout = base_url, timeout
+        self.renew(token)
+
+    def renew(self, token: str) -> None:
+        """Go on with this token, in the thread that sends. Raises: as making one does."""
         if not re.fullmatch(r"[!-~]+", token.strip()):
             raise Misconfigured("slack: the token is empty, or holds a space or a character that no token has")
         # The library's default handler posts again after a dropped connection, also when Slack took the first one.
-        self._writer = _client(token, base_url, timeout, retry_handlers=[])
-        self._reader = _client(token, base_url, timeout, retry_handlers=None)
+        self._writer = _client(token, self._base_url, self._timeout, retry_handlers=[])
+        self._reader = _client(token, self._base_url, self._timeout, retry_handlers=None)
         self._identity: frozenset[str] = frozenset()
 
     def send(self, delivery: Delivery) -> str:

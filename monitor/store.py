@@ -25,6 +25,7 @@ from monitor.model import (
     Item,
     MatchOutcome,
     Notice,
+    Numbers,
     Opinion,
     Polled,
     Record,
@@ -501,6 +502,25 @@ class Store(Holds):
             "SELECT verdict, count(*) AS n FROM items WHERE first_seen >= ? GROUP BY verdict", as_text(since) or ""
         )
         return {row["verdict"]: row["n"] for row in rows}
+
+    def numbers(self, now: datetime) -> Numbers:
+        """How much there is of everything."""
+        return Numbers(
+            feeds=self.feeds(),
+            stories=self.totals().get("stories", 0),
+            verdicts=self.verdict_counts(),
+            outbox=self.outbox_counts(),
+            held=self.held_counts(),
+            blockages=self.blockages(),
+            outage=self.outage() is not None,
+            canary=self.flight(),
+            link=self.link(),
+            at=now,
+        )
+
+    def outage(self) -> Ailment | None:
+        """The outage of our own network, while it lasts."""
+        return next((a for a in self.ailments() if not a.feed_url and not a.absent_since), None)
 
     def totals(self) -> dict[str, int]:
         """Rows of the main tables, and items that a topic took."""

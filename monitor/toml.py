@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import time, timedelta
 from pathlib import Path
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar, Union, get_args, get_origin
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -32,7 +32,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails
 
-from monitor.errors import SECRET, Level, Problem, ProblemsError
+from monitor.errors import SECRET, Level, Problem, ProblemsError, printable
 from monitor.model import QuietHours
 from monitor.text import sink_of
 
@@ -69,6 +69,15 @@ class Source:
     data: dict[str, Any]
     #: of every table, key and array element, and of the file itself: (); empty if nobody knows
     places: Mapping[Keys, Place] = field(repr=False)
+    #: the file in which those keys of `data` stand that this one leaves to it; None if it leaves none
+    inherited: Source | None = field(default=None, repr=False)
+
+    def home(self, keys: Keys) -> Source:
+        """Return the file in which a key stands. A table in a table is one value: it stands in one file."""
+        outer = keys[:2]
+        return (
+            self.inherited if self.inherited and outer not in self.places and outer in self.inherited.places else self
+        )
 
     def place(self, keys: Keys) -> Place | None:
         """Return the place of a key path, or of the nearest part of it that is there."""
@@ -82,10 +91,11 @@ class Source:
 
     def problem(self, keys: Keys, message: str, level: Level = Level.ERROR, *, of_key: bool = False) -> Problem:
         """Say what is wrong with the value at a key path, or with the key itself."""
-        place = self.place(keys)
+        home = self.home(keys)
+        place = home.place(keys)
         if place is None:
-            return Problem(self.path, None, redact(message), level)
-        return Problem(self.path, place.line, redact(message), level, place.column if of_key else place.value)
+            return Problem(home.path, None, redact(message), level)
+        return Problem(home.path, place.line, redact(message), level, place.column if of_key else place.value)
 
 
 def read(path: Path) -> Source:
@@ -353,16 +363,20 @@ Channel = Annotated[
 # -- writing --------------------------------------------------------------------------------------
 
 
-def dump(data: Mapping[str, Any]) -> str:
+def dump(data: Mapping[str, Any], notes: Mapping[Keys, str] = MappingProxyType({})) -> str:
     """Write a document that reads the same again: keys, then tables, then arrays of tables.
 
-    TOML has no null: a key whose value is None stands in a comment.
+    TOML has no null: a key whose value is None stands in a comment. notes: what to say behind keys and headers.
     """
-    blocks = ["\n".join(_lines({key: value for key, value in data.items() if not _is_table(value)}))]
+    blocks = ["\n".join(_lines({key: value for key, value in data.items() if not _is_table(value)}, (), notes))]
     for key, value in data.items():
-        if _is_table(value):
-            header, tables = ("[[{}]]", value) if isinstance(value, list) else ("[{}]", [value])
-            blocks += ["\n".join([header.format(_written_key(key)), *_lines(table)]) for table in tables]
+        name = _written_key(key)
+        if isinstance(value, dict):
+            blocks.append("\n".join([_noted(f"[{name}]", notes.get((key,))), *_lines(value, (key,), notes)]))
+        elif _is_table(value):
+            for n, table in enumerate(value):
+                header = _noted(f"[[{name}]]", notes.get((key, n)))
+                blocks.append("\n".join([header, *_lines(table, (key, n), notes)]))
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -372,11 +386,17 @@ def _is_table(value: object) -> bool:
     )
 
 
-def _lines(table: Mapping[str, Any]) -> list[str]:
+def _lines(table: Mapping[str, Any], above: Keys, notes: Mapping[Keys, str]) -> list[str]:
     return [
-        f"# {_written_key(key)}: not set" if value is None else f"{_written_key(key)} = {_written(value, fold=True)}"
+        f"# {_written_key(key)}: not set"
+        if value is None
+        else _noted(f"{_written_key(key)} = {_written(value, fold=True)}", notes.get((*above, key)))
         for key, value in table.items()
     ]
+
+
+def _noted(line: str, note: str | None) -> str:
+    return f"{line}  # {printable(note)}" if note else line
 
 
 def _written(value: Any, *, fold: bool = False) -> str:

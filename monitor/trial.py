@@ -3,18 +3,17 @@ meant for the items of the past."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from monitor.app import Learning
 from monitor.explain import judgement
 from monitor.feedback import Effect, Proposal
 from monitor.language import identified
-from monitor.match import Matcher
+from monitor.match import Matcher, embedded_items, item_texts
 from monitor.model import EmbeddedItem, Feed, FeedbackKind, Item, Member, StoryTest, Topic, TopicTest, Vector
 from monitor.pipeline import Judge
-from monitor.text import text_hash
+from monitor.text import gist, text_hash
 
 #: Any time does: tests of topics have no clock.
 _START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -33,16 +32,26 @@ class Trial:
     because: str
 
 
-def run_tests(topics: Sequence[Topic], learning: Learning, judge: Judge) -> Iterator[Trial]:
-    """Run every test of every topic that is not off, in the order of the files."""
+def texts_of_tests(topics: Iterable[Topic]) -> list[str]:
+    """Every text of the topics' tests that must be embedded, each once."""
+    steps = (gist(step.title, step.text) for topic in topics for test in topic.story_tests for step in test.steps)
+    items = [_item(test.title, test.text, test.lang, _START, 0) for topic in topics for test in topic.tests]
+    return list(dict.fromkeys([*item_texts(items), *steps]))
+
+
+def run_tests(topics: Sequence[Topic], judge: Judge, vectors: Mapping[str, Vector]) -> Iterator[Trial]:
+    """Run every test of every topic that is not off, in the order of the files.
+
+    vectors: of `texts_of_tests`, by text.
+    """
     topics = [topic for topic in topics if topic.id in judge.matcher.topics]
     tests = [(topic, test) for topic in topics for test in topic.tests]
     items = [_item(test.title, test.text, test.lang, _START, n) for n, (_, test) in enumerate(tests)]
-    for (topic, test), embedded in zip(tests, learning.embed(items), strict=True):
+    for (topic, test), embedded in zip(tests, embedded_items(items, vectors), strict=True):
         yield _topic_test(topic, test, embedded, judge.matcher)
     for topic in topics:
         for story in topic.story_tests:
-            yield _story_test(topic, story, learning, judge)
+            yield _story_test(topic, story, judge, vectors)
 
 
 def _topic_test(topic: Topic, test: TopicTest, embedded: EmbeddedItem, matcher: Matcher) -> Trial:
@@ -57,10 +66,11 @@ def _topic_test(topic: Topic, test: TopicTest, embedded: EmbeddedItem, matcher: 
     )
 
 
-def _story_test(topic: Topic, test: StoryTest, learning: Learning, judge: Judge) -> Trial:
+def _story_test(topic: Topic, test: StoryTest, judge: Judge, vectors: Mapping[str, Vector]) -> Trial:
     stories = judge.no_stories(topic.story.window)
-    items = [_item(step.title, step.text, "", _START + step.at, n) for n, step in enumerate(test.steps)]
-    for n, (step, embedded) in enumerate(zip(test.steps, learning.embed_gists(items), strict=True)):
+    for n, step in enumerate(test.steps):
+        item = _item(step.title, step.text, "", _START + step.at, n)
+        embedded = EmbeddedItem(item, vectors[gist(step.title, step.text)])
         placement = stories.place(embedded)
         if placement.relation != step.expect:
             why = (
@@ -72,7 +82,10 @@ def _story_test(topic: Topic, test: StoryTest, learning: Learning, judge: Judge)
 
 
 def effects(
-    proposals: Sequence[Proposal], past: Sequence[tuple[Item, Vector]], learning: Learning
+    proposals: Sequence[Proposal],
+    past: Sequence[tuple[Item, Vector]],
+    learn: Callable[[Sequence[Topic]], Matcher],
+    embed: Callable[[Sequence[Item]], Sequence[EmbeddedItem]],
 ) -> Iterator[tuple[Proposal, Effect]]:
     """Say of each proposal what it would have changed.
 
@@ -83,10 +96,10 @@ def effects(
     for proposal in proposals:
         topic = proposal.topic
         if topic.id not in taken:
-            taken[topic.id] = _taken(items, learning.matcher([topic]))
-        matcher = learning.matcher([proposal.changed])
+            taken[topic.id] = _taken(items, learn([topic]))
+        matcher = learn([proposal.changed])
         after = _taken(items, matcher)
-        [own] = learning.embed([proposal.item])
+        [own] = embed([proposal.item])
         pairs = zip(items, taken[topic.id], after, strict=True)
         changed = [(one.item, is_taken) for one, was_taken, is_taken in pairs if was_taken != is_taken]
         yield (

@@ -18,14 +18,17 @@ from fakes import FakeEmbedder, FakeSink, background, no_rules, ordinary, parse_
 from world import TOPICS, at_once, learn
 
 from monitor.app import Learning, Monitor
-from monitor.config import Config, Ops, Polling
+from monitor.config import Config, Ops, Polling, Slack
 from monitor.decide import Policy
 from monitor.fetch import Fetcher, FetchPolicy
 from monitor.model import Feed, FeedState, PollOutcome
 from monitor.pipeline import Collector, Courier, Fetch, Judge
 from monitor.push import Pushes, open_pushes
+from monitor.rules import load_rules
 from monitor.schedule import Pace
+from monitor.send import SlackSink
 from monitor.store import Store
+from monitor.watch import Watch, snapshot
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -93,12 +96,19 @@ async def open_home(
     pace_for: Callable[[Feed], Pace] = usual_pace,
     kind: type[Store] = Store,
     heartbeat: Any = None,
+    slack: SlackSink | None = None,
+    slack_options: Slack = Slack(),  # noqa: B008 - frozen
+    rules: Path | None = None,
 ) -> AsyncIterator[Home]:
     """Open a monitor whose list has these feeds, beside those that it had.
 
-    fetch: None means the real one, on loopback. callback: where hubs reach us, an address with a port of this machine.
+    slack: where alerts go, in place of the channel in memory. fetch: None means the real one, on loopback.
+    callback: where hubs reach us, an address with a port of this machine. rules: a folder whose topics are in force, and
+    watched; None: those of `world`.
     """
-    clock, sink, config = clock or Clock(), FakeSink(), Config(state=folder, polling=polling, ops=Ops(channel=OPS))
+    clock, sink = clock or Clock(), FakeSink()
+    folders = (rules or folder.with_name("rules"),)
+    config = Config(state=folder, rules=folders, polling=polling, ops=Ops(channel=OPS), slack=slack_options)
     async with AsyncExitStack() as stack:
         in_store = in_thread(stack.enter_context(ThreadPoolExecutor(1)))
         store = kind.open(folder)
@@ -112,15 +122,16 @@ async def open_home(
             pushes = await stack.enter_async_context(
                 open_pushes(callback, listen, folder, fetcher, store, in_store, clock)
             )
+        topics = tuple(load_rules(rules)) if rules else TOPICS
         judge = Judge(
-            learn(TOPICS), background(), timedelta(hours=72), Policy("C0NEWS", timedelta(days=3), timedelta(0))
+            learn(topics), background(), timedelta(hours=72), Policy("C0NEWS", timedelta(days=3), timedelta(0))
         )
         judge.rebuild(await in_store(store.members, judge.stories.span, FakeEmbedder().id))
         collector = Collector(
             fetch or fetcher, parse_here, FakeEmbedder(), store, in_store, at_once, clock, lambda: 0.5, pace_for, no_rules,
             note_news=pushes.note_news if pushes else lambda _feed, _now: None,
         )  # fmt: skip
-        courier = Courier(sink, store, in_store, at_once, clock, timedelta(0))
+        courier = Courier(slack or sink, store, in_store, at_once, clock, timedelta(0))
         monitor = Monitor(
             config,
             store,
@@ -130,6 +141,7 @@ async def open_home(
             courier,
             pushes,
             heartbeat=heartbeat,
+            watch=Watch(snapshot([rules])) if rules else None,
         )
         yield Home(monitor, clock, folder, sink, collector, pushes)
 

@@ -10,7 +10,19 @@ from datetime import UTC, datetime, timedelta
 
 import make
 
-from monitor.model import Alert, AlertKind, Corroboration, Escalation, Growth, MatchOutcome, Message, Notice, Severity
+from monitor.buttons import noted, which, with_buttons
+from monitor.model import (
+    Alert,
+    AlertKind,
+    Corroboration,
+    Escalation,
+    FeedbackKind,
+    Growth,
+    MatchOutcome,
+    Message,
+    Notice,
+    Severity,
+)
 from monitor.render import degraded, render, render_notice
 
 
@@ -213,6 +225,10 @@ GOLDEN: dict[str, Message] = {
     "root_grown_silenced": render(
         root(), growth=replace(GREW, silenced_by="M. Okafor", silenced_until=make.NOW + timedelta(days=1))
     ),
+} | {
+    "root_with_buttons": with_buttons(rendered(root()), root().id),
+    "answer": noted(FeedbackKind.MUTE, root()),
+    "answer_which": which(FeedbackKind.WRONG, batch()),
 } | {
     f"{name}_rung_{rung}": message
     for name, whole in (("root", rendered(corroborated())), ("batch", rendered(batch())))

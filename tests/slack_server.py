@@ -111,14 +111,17 @@ class FakeSlack(Workspace):
         with self._changed:
             self._faults.clear()
 
-    def press(self, ts: str, action_id: str, user: str = "U0ANALYST") -> str:
-        """Press a button of a message as a person does; return the id of the envelope that tells of it."""
-        message = self.message(ts)
+    def press(self, ts: str, action_id: str, user: str = "U0ANALYST", value: str | None = None) -> str:
+        """Press a button of a message as a person does, of several that are called so the one with a value; return the id of
+        the envelope that tells of it. A message may be one that is shown to that person alone: of that Slack tells less.
+        """
+        ephemeral = next((shown for shown in self.ephemerals if shown["ts"] == ts), None)
+        message = ephemeral or self.message(ts)
         [button] = [
             element
             for block in message["blocks"]
             for element in [*block.get("elements", []), block.get("accessory", {})]
-            if element.get("action_id") == action_id
+            if element.get("action_id") == action_id and value in (None, element.get("value"))
         ]
         action = {
             "type": "button",
@@ -132,7 +135,7 @@ class FakeSlack(Workspace):
             "user": {"id": user},
             "channel": {"id": message["channel"]},
             "container": {"type": "message", "message_ts": ts, "channel_id": message["channel"]},
-            "message": view(message, metadata=True),
+            **({} if ephemeral else {"message": view(message, metadata=True)}),
             "actions": [action],
         }
         return self.socket.push(payload)

@@ -66,6 +66,8 @@ class Workspace:
         self.messages: list[dict[str, Any]] = []
         #: method and arguments of every request, also of those that failed
         self.requests: list[tuple[str, dict[str, Any]]] = []
+        #: what was shown to one person each, with `ts` and `user`; no history has it
+        self.ephemerals: list[dict[str, Any]] = []
         #: a page of history or of a thread never holds more
         self.page_limit = 999
         #: history and threads show a message only so many seconds after it was taken
@@ -80,6 +82,7 @@ class Workspace:
         self.methods: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "auth.test": self._auth_test,
             "chat.postMessage": self._post_message,
+            "chat.postEphemeral": self._post_ephemeral,
             "chat.update": self._update,
             "chat.delete": self._delete,
             "conversations.history": self._history,
@@ -243,6 +246,15 @@ class Workspace:
             raise Refused("cannot_reply_to_message", "thread_ts is a reply's")  # "avoid", says the documentation
         message = self.post(**arguments)
         return {"channel": channel, "ts": message["ts"], "message": view(message, metadata=True)}
+
+    def _post_ephemeral(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        channel = self._member_channel(arguments, "chat:write")
+        if not arguments.get("user"):
+            raise Refused("invalid_arguments", "missing required field: user")
+        self._check_content(arguments)
+        shown = arguments | {"ts": self._next_ts(self.clock())}
+        self.ephemerals.append(shown | {"pings": block_kit.pings(shown), "links": block_kit.links(shown)})
+        return {"channel": channel, "message_ts": shown["ts"]}
 
     def _update(self, arguments: dict[str, Any]) -> dict[str, Any]:
         channel = self._member_channel(arguments, "chat:write")

@@ -28,6 +28,8 @@ class SocketMode:
         self.deaf = False
         #: those that are open, the newest last, each with the task that listens to it
         self.connections: dict[web.WebSocketResponse, asyncio.Task[None]] = {}
+        #: payload and kind of each envelope
+        self.pushed: list[tuple[dict[str, Any], str]] = []
         #: envelope id -> what came back for it: its payload, {} if it had none
         self.acknowledged: dict[str, dict[str, Any]] = {}
         self._changed = changed
@@ -60,6 +62,7 @@ class SocketMode:
     def push(self, payload: dict[str, Any], kind: str = "interactive") -> str:
         """Send an envelope through one of the connections, as Slack does; return its id. Nothing arrives while deaf."""
         envelope = f"envelope-{next(self._numbers)}"
+        self.pushed.append((payload, kind))
         if not self.connections:
             raise RuntimeError("nobody is connected")
         told = {"envelope_id": envelope, "type": kind, "accepts_response_payload": True, "payload": payload}

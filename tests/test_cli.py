@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,7 @@ from monitor.model import (
     DeliveryState,
     Hold,
     HoldReason,
+    Link,
     Placement,
     Relation,
     Verdict,
@@ -210,6 +212,12 @@ def test_status_says_what_is_blocked_and_what_to_do(monitor: Run, store: Store) 
     assert "C0NEWS since 2024-10-29 14:30: slack: not_in_channel" in monitor("status").output
     [blocked] = json.loads(monitor("status", "--json").output)["blocked"]
     assert (blocked["channel"], blocked["waiting"]) == ("C0NEWS", 1)
+
+
+def test_status_says_what_is_wrong_with_topic_files(monitor: Run, store: Store) -> None:
+    store.remember("rules refused", "rules/troops.toml: unknown key")
+    assert "stay in force until they are mended\n  rules/troops.toml: unknown key" in monitor("status").stdout
+    assert json.loads(monitor("status", "--json").stdout)["rules_refused"] == ["rules/troops.toml: unknown key"]
 
 
 NAMED = 'state = "state"\nrules = "rules"\n[alerts]\nchannel = "#alerts"\n[ops]\nchannel = "alerts"\n'
@@ -576,8 +584,38 @@ def test_topic_is_shown_with_every_default(monitor: Run, home: Path) -> None:
     assert 'noise = "1/2000"' in shown
     assert "# max_age: not set" in shown
     (home / "rules" / "troops.toml").write_text(shown, encoding="utf-8")
-    assert monitor("rules", "show", "troops").stdout == shown
+    assert tomllib.loads(monitor("rules", "show", "troops").stdout) == tomllib.loads(shown)
     assert json.loads(monitor("rules", "show", "troops", "--json").stdout)["scope"]["max_age"] is None
+
+
+def test_shown_topic_says_where_each_value_stands(monitor: Run, home: Path) -> None:
+    (home / "rules" / "_pack.toml").write_text('\nowner = "@desk"\n', encoding="utf-8")
+    lines = monitor("rules", "show", "troops").stdout.splitlines()
+    assert lines[0] == f"# {Path.cwd() / 'rules' / 'troops.toml'}"
+    assert 'title = "North Korean troops in Russia"  # troops.toml:1' in lines
+    assert {'owner = "@desk"  # _pack.toml:2', 'mode = "instant"  # default'} <= set(lines)
+    stands = json.loads(monitor("rules", "show", "troops", "--json").stdout)["stands"]
+    assert stands["owner"] == {"file": str(Path.cwd() / "rules" / "_pack.toml"), "line": 2}
+    assert stands["notify.mode"] is None
+
+
+def test_topics_of_several_folders_are_checked_together(monitor: Run, home: Path) -> None:
+    (home / "monitor.toml").write_text('rules = ["rules", "more"]\n', encoding="utf-8")
+    (home / "more").mkdir()
+    (home / "more" / "troops.toml").write_text(TROOPS, encoding="utf-8")
+    result = monitor("rules", "check", "--fast")
+    first, second = Path.cwd() / "rules" / "troops.toml", Path.cwd() / "more" / "troops.toml"
+    assert f"{second}: {first} is the same topic" in result.stdout
+    assert result.exit_code == 1
+    assert monitor("rules", "check", "--fast", "more").exit_code == 0
+
+
+def test_broken_pack_fails_the_check_of_each_of_its_files(monitor: Run, home: Path) -> None:
+    (home / "rules" / "_pack.toml").write_text('severity = "hihg"\n', encoding="utf-8")
+    for words in ((), ("rules/troops.toml",), ("rules/_pack.toml",)):
+        result = monitor("rules", "check", "--fast", *words)
+        assert (result.exit_code, 'rules/_pack.toml:1:12: severity: "hihg" is none of' in result.stdout) == (1, True)
+    assert "_pack.toml:1:12" in monitor("rules", "show", "troops").stdout
 
 
 def test_topic_that_is_not_there_or_broken_cannot_be_shown(monitor: Run, home: Path) -> None:
@@ -591,6 +629,8 @@ def test_topic_that_is_not_there_or_broken_cannot_be_shown(monitor: Run, home: P
 def test_schema_is_written(monitor: Run) -> None:
     published = Path(__file__).parents[1] / "deploy" / "topic.schema.json"
     assert monitor("rules", "schema").stdout == published.read_text(encoding="utf-8")
+    pack = published.with_name("pack.schema.json")
+    assert monitor("rules", "schema", "--pack").stdout == pack.read_text(encoding="utf-8")
 
 
 # -- feeds ----------------------------------------------------------------------------------------
@@ -783,7 +823,7 @@ def test_status_before_the_first_run_says_so(monitor: Run) -> None:
 def test_status_before_the_first_run_is_empty_for_programs(monitor: Run) -> None:
     assert json.loads(monitor("status", "--json").stdout) == {
         "totals": {}, "outbox": {}, "held": {}, "verdicts": {}, "failing": [], "conditions": [], "outage": None, "model": "",
-        "blocked": [], "canary": None, "trouble": "",
+        "blocked": [], "canary": None, "trouble": "", "buttons": None, "rules_refused": [],
     }  # fmt: skip
 
 
@@ -825,6 +865,15 @@ def test_status_tells_an_outage_of_our_own(monitor: Run, store: Store) -> None:
     assert json.loads(monitor("status", "--json").stdout)["outage"] == "2024-10-29T14:30:00+00:00"
     store.commit_review([replace(outage, absent_since=make.NOW)], None, make.NOW)
     assert json.loads(monitor("status", "--json").stdout)["outage"] is None
+
+
+def test_status_says_how_the_connection_for_buttons_stands_while_a_monitor_is_at_work(
+    monitor: Run, store: Store, home: Path
+) -> None:
+    store.keep_link(Link(make.NOW, "slack: invalid_auth"))
+    assert json.loads(monitor("status", "--json").stdout)["buttons"] is None
+    with Lock(home / "state"):
+        assert "buttons: not connected since 2024-10-29 14:30 UTC: slack: invalid_auth" in monitor("status").stdout
 
 
 def test_status_ends_with_1_while_the_monitor_cannot_work(monitor: Run, store: Store, home: Path) -> None:  # noqa: ARG001
@@ -875,6 +924,14 @@ def test_explain_of_an_unknown_item_ends_with_1(monitor: Run) -> None:
 def test_explain_finds_an_item_by_its_link(monitor: Run, store: Store) -> None:
     commit(store)
     assert make.item().title in monitor("explain", make.item().link).stdout
+
+
+def test_explain_names_file_and_line_of_each_topic(monitor: Run, store: Store, home: Path) -> None:
+    commit(store)
+    (home / "rules" / "dprk-troops.toml").write_text(f"\n{TROOPS}", encoding="utf-8")
+    place = f"{Path.cwd() / 'rules' / 'dprk-troops.toml'}:2"
+    assert place in monitor("explain", make.item().id).stdout
+    assert json.loads(monitor("explain", make.item().id, "--json").stdout)["matches"][0]["place"] == place
 
 
 def test_explain_gives_verdict_and_delivery_to_programs(monitor: Run, store: Store) -> None:

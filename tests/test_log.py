@@ -1,12 +1,16 @@
 import json
 import logging
+import sys
+import threading
+import warnings
 from collections.abc import Iterator
 from typing import Literal
 
 import pytest
 import structlog
 
-from monitor.log import set_up
+from monitor import log as log_module
+from monitor.log import hide, redacted, set_up
 
 Style = Literal["json", "text"]
 
@@ -25,7 +29,11 @@ def _restored() -> Iterator[None]:
     """The log is the process's: give back what was there."""
     root = logging.getLogger()
     handlers, level, before = root.handlers[:], root.level, structlog.get_config()
+    hooks, hidden = (sys.excepthook, threading.excepthook), log_module.hidden[:]
     yield
+    sys.excepthook, threading.excepthook = hooks
+    log_module.hidden[:] = hidden
+    logging.captureWarnings(False)
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.configure(**before)
@@ -124,3 +132,63 @@ def test_levels(level: str, ours: list[str], theirs: list[str], capsys: pytest.C
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [event["level"] for event in events if event["event"] == "ours"] == ours
     assert [event["level"] for event in events if event["event"] == "theirs"] == theirs
+
+
+# -- what does not give itself away by its form ----------------------------------------------------
+
+#: as an operator may choose one: in an address, a header, a key
+PLANTED = 'Tr0ub4dor & "3"/ä'
+
+
+@pytest.mark.parametrize("style", ["json", "text"])
+def test_what_is_known_to_be_secret_is_hidden_however_it_is_written(
+    style: Style, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up("debug", style)
+    hide([PLANTED, "short"])
+    tell_everything(PLANTED)
+    structlog.get_logger().info("quoted", url="https://h.example/?q=Tr0ub4dor%20%26%20%223%22%2F%C3%A4")
+    structlog.get_logger().info("a short story")
+    err = capsys.readouterr().err
+    assert "Tr0ub4dor" not in err
+    assert "a short story" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("GET https://reader:hunter22@feeds.example/a?b=1", "GET https://…@feeds.example/a?b=1"),
+        ("https://feeds.example/rss?api_key=abc123&x=1", "https://feeds.example/rss?api_key=…&x=1"),
+        ('{"url": "https://feeds.example/?a=1&token=abc"}', '{"url": "https://feeds.example/?a=1&token=…"}'),
+        ("https://feeds.example/?keyword=trade&page=2", "https://feeds.example/?keyword=trade&page=2"),
+        ("write to desk@wire.example", "write to desk@wire.example"),
+    ],
+)
+def test_password_and_key_in_an_address_are_hidden(text: str, shown: str) -> None:
+    assert redacted(text) == shown
+
+
+def test_traceback_that_python_would_write_itself_is_hidden_too(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("info", "json")
+    hide([PLANTED])
+
+    def fail() -> None:
+        raise RuntimeError(f"no answer with {PLANTED}")
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    try:
+        fail()
+    except RuntimeError as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(False)
+        logging.captureWarnings(True)  # catch_warnings has put back what was there
+        warnings.warn(f"{PLANTED} is old", stacklevel=1)
+    err = capsys.readouterr().err
+    assert "Tr0ub4dor" not in err
+    events = [json.loads(line) for line in err.splitlines()]
+    assert [event["event"] for event in events[:2]] == ["uncaught", "uncaught"]
+    assert all("RuntimeError: no answer with …" in event["exception"] for event in events[:2])

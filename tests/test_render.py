@@ -92,6 +92,46 @@ def test_whatever_a_link_is_it_stays_one_link(link):
     assert (section.count("<"), section.count(">"), section.count("|")) in ((1, 1, 1), (0, 0, 0))
 
 
+# -- links to topic files --------------------------------------------------------------------------
+
+SHOWN_AT = "https://git.example/topics/dprk.toml#L4"
+
+
+def linked(alert: Alert, *batch: Alert, link: str = SHOWN_AT) -> list[str]:
+    message = render(alert, batch, links={"dprk-troops": link})
+    return [part["text"] for block in message.blocks for part in block.get("elements", []) if part["type"] == "mrkdwn"]
+
+
+@pytest.mark.parametrize("kind", [AlertKind.ROOT, AlertKind.REPLY])
+def test_topic_is_a_link_to_its_file(kind):
+    [text] = linked(make.alert(kind=kind))
+    assert f"<{SHOWN_AT}|North Korean troops in Russia>" in text
+
+
+def test_topics_of_a_batch_are_links_to_their_files():
+    [text] = linked(make.alert(kind=AlertKind.REPLY), make.alert(kind=AlertKind.REPLY))
+    assert text == f"<{SHOWN_AT}|North Korean troops in Russia>"
+
+
+def test_topic_whose_file_nobody_knows_is_named_beside_one_that_is_a_link():
+    matches = (make.match(), make.match(topic="other"))
+    [text] = linked(make.alert(matches=matches, titles={"dprk-troops": "A & B", "other": "*Others*"}))
+    assert text == f"🟠 HIGH · <{SHOWN_AT}|A &amp; B> · ∗Others∗"
+
+
+@pytest.mark.parametrize("link", ["javascript:alert(1)", "https://x.example/" + "a" * 500])
+def test_topic_is_not_linked_to_what_is_no_address_or_too_long(link):
+    assert SHOWN_AT not in str(linked(make.alert(), link=link))
+    assert "<" not in str(linked(make.alert(), link=link))
+
+
+@settings(max_examples=60, deadline=None)
+@given(alerts())
+def test_message_with_links_to_topics_only_shows_what_a_feed_says(alert):
+    links = {match.topic: SHOWN_AT for match in alert.matches}
+    assert [flaws(message, [make.item().link, SHOWN_AT]) for message in rungs(render(alert, links=links))] == [[]] * 4
+
+
 @pytest.mark.parametrize(
     "link",
     ["javascript:alert(1)", "ftp://x.example/a", "//x.example/a", "https://[x", "https://", "ht\ntp://x.example/a"],

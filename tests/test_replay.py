@@ -27,7 +27,7 @@ from monitor.model import (
 )
 from monitor.pipeline import Judge
 from monitor.replay import CHUNK, Stories, replay
-from monitor.trial import run_tests
+from monitor.trial import Trial, run_tests, texts_of_tests
 
 TROOPS = make.topic(
     id="dprk-troops",
@@ -236,6 +236,10 @@ def test_rows_come_while_the_archive_is_read(tmp_path: Path) -> None:
 # -- the tests inside topic files ------------------------------------------------------------------
 
 
+def run(topics: list[Topic]) -> list[Trial]:
+    return list(run_tests(topics, judge(topics), learning().vectors(texts_of_tests(topics))))
+
+
 @pytest.mark.parametrize(
     ("title", "alert", "passed", "says"),
     [
@@ -247,7 +251,7 @@ def test_rows_come_while_the_archive_is_read(tmp_path: Path) -> None:
 )
 def test_a_topics_own_tests(title: str, alert: bool, passed: bool, says: str) -> None:
     topic = replace(CLEAR, tests=(TopicTest(title, alert, line=12),))
-    trials = list(run_tests([topic], learning(), judge([topic])))
+    trials = run([topic])
     assert [(trial.name, trial.line, trial.passed) for trial in trials] == [(title, 12, passed)]
     assert trials[0].because.startswith(says)
 
@@ -262,11 +266,11 @@ def test_a_topics_own_story_tests(expected: tuple[str, ...], passed: bool, says:
         for n, (key, word) in enumerate(zip((0, 2, 4), expected, strict=False))
     )
     topic = replace(TROOPS, story_tests=(StoryTest("told, copied, updated", steps, 30),))
-    (trial,) = run_tests([topic], learning(), judge([topic]))
+    [trial] = run([topic])
     assert (trial.name, trial.passed) == ("told, copied, updated", passed)
     assert trial.because.startswith(says)
 
 
 def test_the_tests_of_a_topic_that_is_off_are_not_run() -> None:
     off = replace(CLEAR, status=TopicStatus.OFF, tests=(TopicTest("What is BRICS Clear?", True),))
-    assert list(run_tests([off], learning(), judge([off]))) == []
+    assert run([off]) == []

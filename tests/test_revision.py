@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_topics_are_as_they_were(folder: Path) -> None:
     (folder / "grain.toml").write_text(GRAIN.replace("Grain", "Wheat"), encoding="utf-8")
     (folder / "new.toml").write_text(GRAIN, encoding="utf-8")
-    topics, problems = topics_at(folder, "HEAD")
+    topics, problems = topics_at([folder], "HEAD")
     assert [(topic.id, topic.title, topic.path) for topic in topics] == [("grain", "Grain", "rules@HEAD/grain.toml")]
     assert problems == []
 
@@ -43,36 +43,36 @@ def test_what_was_wrong_then_is_named_by_the_revision(folder: Path) -> None:
     (folder / "bad.toml").write_text("title = 1\n", encoding="utf-8")
     git(folder, "add", ".")
     git(folder, "commit", "-qm", "bad")
-    topics, problems = topics_at(folder, "HEAD")
+    topics, problems = topics_at([folder], "HEAD")
     assert [topic.id for topic in topics] == ["grain"]
     assert {problem.path for problem in problems} == {"rules@HEAD/bad.toml"}
 
 
 def test_revision_that_is_none_is_refused(folder: Path) -> None:
     with pytest.raises(RevisionError, match="no revision 'v9'"):
-        topics_at(folder, "v9")
+        topics_at([folder], "v9")
 
 
 @pytest.mark.parametrize("revision", ["--output=/tmp/x", "-h", "HEAD; touch x", "", "HEAD:rules"])
 def test_what_is_no_revision_is_not_taken_for_an_option(folder: Path, revision: str) -> None:
     with pytest.raises(RevisionError):
-        topics_at(folder, revision)
+        topics_at([folder], revision)
     assert not (folder / "x").exists()
 
 
 def test_folder_outside_of_any_repository_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with pytest.raises(RevisionError, match="--against"):
-        topics_at(tmp_path, "HEAD")
+        topics_at([tmp_path], "HEAD")
 
 
 def test_machine_without_git_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(folder))
     with pytest.raises(RevisionError, match="git cannot be run"):
-        topics_at(folder, "HEAD")
+        topics_at([folder], "HEAD")
 
 
 def test_folder_that_was_not_there_then_had_no_topic(folder: Path) -> None:
     later = folder.parent / "later"
     later.mkdir()
-    assert topics_at(later, "HEAD") == ([], [])
+    assert topics_at([later], "HEAD") == ([], [])

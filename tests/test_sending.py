@@ -9,18 +9,22 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import make
 import pytest
 from fakes import FakeSink, Landed
+from home import open_home
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slack_server import FakeSlack
 from world import GAZETTE, SHIPS, SHIPS_TOPIC, TROOPS, TROOPS_AGAIN, TROOPS_RETOLD, TROOPS_TOPIC, WIRE, World
 
 from monitor import pipeline
+from monitor.config import Slack
 from monitor.errors import MaybeAccepted, Misconfigured, NotAccepted, RootGone, SendError, Unacceptable, Unreadable
-from monitor.model import Alert, AlertKind, DeliveryState, Message, Notify, Placement, Relation, Topic
+from monitor.model import Alert, AlertKind, DeliveryState, Message, Notice, Notify, Placement, Relation, Topic
 from monitor.outbox import edit_of
 from monitor.rulings import split
 from monitor.send import SlackSink
@@ -393,7 +397,7 @@ async def test_blocked_channel_is_probed_with_its_oldest_alert_and_then_all_the_
     world.wait(minutes=14)
     assert await world.deliver() == 0
     world.wait(minutes=1)
-    assert await world.deliver() == 2
+    assert await world.deliver() == 3  # the third to ops
     assert (world.store.blockages(), set(states(world))) == ([], {"sent"})
 
 
@@ -407,6 +411,16 @@ async def test_ops_are_told_once_of_each_cause() -> None:
     assert [text.split(";")[0].partition(": ")[2] for text in notices] == [
         "C0NEWS is blocked: slack: notˍinˍchannel: the bot is not in the channel", "C0NEWS is blocked: slack: isˍarchived",
     ]  # fmt: skip
+
+
+async def test_ops_are_told_once_that_it_is_over() -> None:
+    world = await with_two_channels(NOT_INVITED, None, NOT_INVITED)
+    await world.publish(WIRE, TROOPS)
+    for _ in range(4):
+        await world.deliver()
+        world.wait(minutes=15)
+    notices = [m.message.text for m in world.sink.messages if m.message and m.alert.kind is AlertKind.NOTICE]
+    assert [text.partition(": ")[2].partition(" blocked")[0] for text in notices] == ["C0NEWS is", "C0NEWS is not"]
 
 
 async def test_ops_cannot_be_told_of_their_own_channel() -> None:
@@ -428,7 +442,8 @@ async def test_token_that_was_revoked_blocks_every_channel_with_one_call() -> No
     await world.deliver()
     world.restart()
     await world.deliver()
-    assert (len(world.sink.tries), Counter(states(world))) == (4, {"sent": 2})
+    assert (len(world.sink.tries), Counter(states(world))) == (5, {"sent": 3})
+    assert world.sink.messages[-1].alert.channel == "C0OPS"
 
 
 async def test_token_that_was_revoked_is_no_matter_of_another_sink_s_channel() -> None:
@@ -712,6 +727,32 @@ async def test_bot_that_is_not_invited_is_told_of_and_what_waits_goes_once_it_is
     assert (slack.messages[2]["channel"], world.store.blockages()) == ("C0NEWS", [])
 
 
+async def test_reload_takes_the_token_that_its_file_has_by_now_and_what_was_blocked_goes_out(
+    slack: FakeSlack, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(slack.token, encoding="utf-8")
+    file.chmod(0o600)
+    (tmp_path / "rules").mkdir()
+    old = slack.token
+    options = Slack(token_file=file)
+    async with open_home(tmp_path / "state", slack=SlackSink(old, slack.url), slack_options=options) as home:
+        slack.clock = lambda: home.clock().timestamp()
+        slack.renew("xoxb-fake-2")
+        await home.ask(lambda store: store.queue(Notice("n1", "C0NEWS", "a test", home.clock()), home.clock()))
+        await home.monitor.deliver()
+        await home.monitor.reload()
+        await home.monitor.deliver()
+        assert (slack.messages, len(await home.ask(lambda store: store.blockages()))) == ([], 1)
+
+        file.write_text("no token\n", encoding="utf-8")
+        await home.monitor.reload()
+        file.write_text("xoxb-fake-2\n", encoding="utf-8")
+        await home.monitor.reload()
+        await home.monitor.deliver()
+        assert (slack.delivery_ids(), await home.ask(lambda store: store.blockages())) == (["n1"], [])
+
+
 @pytest.mark.parametrize("removed", [True, False])
 async def test_reply_to_a_root_that_was_deleted_in_slack_stands_in_the_channel(slack: FakeSlack, removed: bool) -> None:
     world = await on_slack(slack)
@@ -781,10 +822,10 @@ def test_check_names_the_scope_that_one_channel_needs(slack: FakeSlack) -> None:
 def stumble(monkeypatch: pytest.MonkeyPatch, title: str) -> None:
     """Let our rendering fail on a title: the faults that we know of are mended."""
 
-    def render(alert: Alert, batch: Sequence[Alert] = ()) -> Message:
+    def render(alert: Alert, batch: Sequence[Alert] = (), **more: Any) -> Message:
         if title in [one.item.title for one in (alert, *batch)]:
             raise ZeroDivisionError(title)
-        return rendered(alert, batch)
+        return rendered(alert, batch, **more)
 
     rendered = pipeline.render
     monkeypatch.setattr(pipeline, "render", render)

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# A real boot: installs this working copy into a Debian root and has its systemd start, kill, starve and stop the service. By hand,
+# as root, where there is systemd-nspawn; it shares the host's network, for the packages and the sample feeds:
+#   debootstrap --include=systemd-sysv,dbus,python3,python3-venv,git,curl bookworm ROOT
+#   tests/boot.sh ROOT
+set -euo pipefail
+root=${1:?the folder of a Debian root}
+here=$(cd "$(dirname "$0")/.." && pwd)
+
+rm -rf "$root/root/news-monitor"
+git clone -q "$here" "$root/root/news-monitor"
+cat >"$root/root/boot.sh" <<'INSIDE'
+#!/usr/bin/env bash
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+exec >/root/boot.log 2>&1
+unit=news-monitor config=/etc/news-monitor/monitor.toml
+shown() { systemctl show "$unit" -p "$1" --value; }
+probe() { curl -s --unix-socket /run/news-monitor/probes "http://monitor/$1"; }
+# name, then a command that must hold
+must() { local name=$1; shift; if "$@"; then echo "ok      $name"; else echo "FAILED  $name: $*"; fi; }
+within() { local seconds=$1; shift; for _ in $(seq "$seconds"); do "$@" && return; sleep 1; done; return 1; }
+is_ready() { ! probe readyz | grep -q failed && probe readyz | grep -q "ok delivery"; }
+has_sent() { probe metrics | grep -Eq '^news_monitor_outbox\{state="sent"\} [1-9]'; }
+restarted() { [ "$(shown NRestarts)" -ge "$1" ] && [ "$(shown ActiveState)" = active ]; }
+
+cd /root/news-monitor
+must "install.sh installs" deploy/install.sh --no-start </dev/null
+cat >"$config" <<'TOML'
+[polling]
+allow_private = ["127.0.0.1"]
+[alerts]
+max_age = "3650d"
+backfill = "3650d"
+[probes]
+listen = "unix:/run/news-monitor/probes"
+TOML
+rm -rf /var/lib/private/news-monitor /etc/systemd/system/news-monitor.service.d
+must "install.sh is the upgrade too" deploy/install.sh --no-start </dev/null
+(cd /tmp && monitor demo --serve >/tmp/serve.log 2>&1 &)
+within 60 test -e /tmp/state/demo/monitor.toml
+must "starts" systemctl start "$unit"
+(cd /tmp && monitor --config state/demo/monitor.toml feeds export) >/tmp/feeds.opml
+must "feeds are imported beside it" monitor --config "$config" feeds import /tmp/feeds.opml
+must "sends" within 240 has_sent
+must "is ready" within 60 is_ready
+must "exposure is at most 1.5" systemd-analyze security --threshold=15 --no-pager "$unit" >/dev/null
+kill -KILL "$(shown MainPID)"
+must "comes back after SIGKILL" within 240 restarted 1
+printf 'titel = "x"\n' >/etc/news-monitor/rules/broken.toml
+systemctl reload "$unit"
+must "a broken topic is in the status line" within 90 sh -c "systemctl show $unit -p StatusText | grep -q wrong"
+rm /etc/news-monitor/rules/broken.toml
+mkdir -p /etc/systemd/system/news-monitor.service.d
+printf '[Service]\nWatchdogSec=20\n' >/etc/systemd/system/news-monitor.service.d/watchdog.conf
+systemctl daemon-reload
+systemctl restart "$unit"
+kill -STOP "$(shown MainPID)"
+must "comes back after its watchdog starved" within 300 restarted 1
+began=$(date +%s)
+must "stops" systemctl stop "$unit"
+must "within ten seconds" [ $(($(date +%s) - began)) -le 10 ]
+must "well" [ "$(shown Result)" = success ]
+systemctl start --no-block "$unit"
+sleep 3
+began=$(date +%s)
+systemctl stop "$unit"
+must "stops within ten seconds while it starts" [ $(($(date +%s) - began)) -le 10 ]
+cp "$config" /etc/news-monitor/energy.toml
+sed -i 's#/run/news-monitor/#/run/news-monitor-energy/#; s#^\[alerts\]#&\nchannel = "C0123456789"#' /etc/news-monitor/energy.toml
+printf '[slack]\nbase_url = "http://127.0.0.1:9/"\n' >>/etc/news-monitor/energy.toml
+printf 'xoxb-none' >/etc/news-monitor/energy.slack-bot-token
+must "an instance starts, also while Slack cannot be reached" systemctl start news-monitor@energy
+must "with a state of its own" test -e /var/lib/news-monitor-energy/monitor.sqlite3
+systemctl stop news-monitor@energy
+echo "done"
+systemctl poweroff
+INSIDE
+chmod +x "$root/root/boot.sh"
+cat >"$root/etc/systemd/system/boot.service" <<'UNIT'
+[Unit]
+After=multi-user.target
+[Service]
+Type=oneshot
+TimeoutStartSec=3600
+ExecStart=/root/boot.sh
+UNIT
+mkdir -p "$root/etc/systemd/system/graphical.target.wants"
+ln -sf ../boot.service "$root/etc/systemd/system/graphical.target.wants/boot.service"
+systemd-nspawn -D "$root" --boot --register=no --keep-unit --resolv-conf=replace-host >"$root/root/console.log" 2>&1 </dev/null
+cat "$root/root/boot.log"
+grep -q '^done$' "$root/root/boot.log" && ! grep -q '^FAILED' "$root/root/boot.log"
