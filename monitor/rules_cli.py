@@ -488,6 +488,8 @@ def _over_an_archive(function: Callable[P, T]) -> Callable[P, T]:
               help="Begin with this paragraph of a report; - reads it from stdin.")  # fmt: skip
 @click.option("--owner", default="", help="Whom to ask about it.")
 @click.option("--theme", default="", help="What `rules list` groups it by.")
+@click.option("--in", "into", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER",
+              help="The folder to write it to [default: the first of the configuration].")  # fmt: skip
 @_over_an_archive
 @click.option("--a-day", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True,
               help="Put the bar so high that it takes at most so many items a day.")  # fmt: skip
@@ -499,7 +501,8 @@ def _over_an_archive(function: Callable[P, T]) -> Callable[P, T]:
 @command
 def rules_new(
     context: click.Context, topic_id: str, title: str, description: str, headlines: tuple[str, ...], url: str,
-    paragraph: TextIO | None, owner: str, theme: str, since: str | None, file: Path | None, whole: int, a_day: float,
+    paragraph: TextIO | None, owner: str, theme: str, into: Path | None, since: str | None,
+    file: Path | None, whole: int, a_day: float,
     ask: bool | None, dry_run: bool,
 ) -> None:  # fmt: skip
     """Write the file of a new topic: its noise measured, its negatives and tests from what the archive has."""
@@ -509,11 +512,12 @@ def rules_new(
     from monitor.embed import use_all_cores
     from monitor.errors import StateError
     from monitor.hindsight import open_hindsight
-    from monitor.rules import load_topics
+    from monitor.rules import load_topics, schema_line
     from monitor.seed import Seed, seed_of_page, seed_of_text
 
     config = read_config(context)
-    path = config.rules[0] / f"{topic_id}.toml"
+    folder = into or config.rules[0]
+    path = folder / f"{topic_id}.toml"
     if not re.fullmatch(r"\w[\w-]*", topic_id):
         raise click.UsageError(f"{topic_id!r} is no topic's id: letters, digits, - and _")
     if is_packaged(path) and not dry_run:
@@ -521,8 +525,9 @@ def rules_new(
             f"{path.parent} belongs to the program, and its next version would take the topic away: make a folder of your own, "
             f'and write rules = ["rules", "{SHIPPED}"] in monitor.toml to keep these beside yours'
         )
-    if path.exists() and not dry_run:
-        fail(f"{path} is there already; monitor rules try {topic_id} says what it does")
+    topics, _ = load_topics(config.rules, sink_names(config))
+    if there := next((one.path for one in topics if one.id == topic_id), str(path) if path.exists() else ""):
+        fail(f"{there} is there already; monitor rules try {topic_id} says what it does")
     seed = Seed()
     if url:
         from monitor.app import read_page
@@ -541,13 +546,12 @@ def rules_new(
     if not (topic.title and topic.description):
         found = "nothing there says what it is about" if url or paragraph else "there is no terminal to ask at"
         raise click.UsageError(f"--title and --description: {found}")
-    topics, _ = load_topics(config.rules, sink_names(config))
     use_all_cores()
     items, report = _items(file), progress()
     try:
         with open_hindsight(config, _span(since), items, report) as (hindsight, learn_topics):
             made = draft(
-                topic, [one for one in topics if one.id != topic_id], learn_topics, hindsight, whole, a_day,
+                topic, topics, learn_topics, hindsight, whole, a_day,
                 _ask if (at_terminal if ask is None else ask) else None,
             )  # fmt: skip
     except StateError as error:
@@ -556,7 +560,7 @@ def rules_new(
         click.echo(f"monitor: {error}; nothing is measured", err=True)
         with open_hindsight(config, None, [], report) as (hindsight, learn_topics):
             made = draft(topic, topics, learn_topics, hindsight, 0, a_day, None)
-    text = written(made)
+    text = schema_line(folder) + written(made)
     if dry_run:
         click.echo(text, nl=False)
         return

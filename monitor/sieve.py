@@ -19,7 +19,7 @@ from monitor.match import Matcher
 from monitor.model import Past, Topic, Vector
 from monitor.terms import Pieces, pieces_of
 from monitor.text import LEAD, code_points, fold, gist, letter_kinds, scripts
-from monitor.words import STEM, stems, word_id, word_ids
+from monitor.words import STEM, WordIds, stems, word_id, word_ids
 
 #: Items that are looked at in one go.
 BLOCK = 8192
@@ -71,6 +71,7 @@ class Sieve:
         place = {name: n for n, name in enumerate(names)}
         self._tongue_of = np.array([place[name] for name in zip(past.languages, scripts, strict=True)], dtype=np.intp)
         self._blocks: list[_Block] = []
+        self._words: dict[int, WordIds] = {}
 
     def near(
         self, matcher: Matcher, topics: Sequence[str], floors: Sequence[float], report: Report = lambda _done, _of: None
@@ -134,11 +135,17 @@ class Sieve:
 
     def _exactly(self, matcher: Matcher, rows: Rows, places: Sequence[int]) -> Matrix:
         rarity = np.zeros((len(rows), len(places)), dtype=np.float32)
-        words = [word_ids(gist(self.past.titles[row], self.past.texts[row])) for row in rows]
+        words = [self._words_of(row) for row in rows.tolist()]
         shared = matcher.ranks.shared_words(words, places)
         for some, centred, tongue in self._centred(matcher, rows):
             rarity[some] = matcher.ranks.rarities_by(centred, shared[some], tongue, places)
         return rarity
+
+    def _words_of(self, row: int) -> WordIds:
+        """The words of an item's gist: two versions of a topic ask for mostly the same."""
+        if row not in self._words:
+            self._words[row] = word_ids(gist(self.past.titles[row], self.past.texts[row]))
+        return self._words[row]
 
     def _centred(self, matcher: Matcher, rows: Rows) -> Iterator[tuple[Rows, Matrix, Tongue]]:
         """Places among `rows`, of one tongue at a time, and the centred vectors of the items there."""

@@ -550,3 +550,29 @@ def test_the_gate_that_is_shut_is_told_below_the_bar_too(rare: bool) -> None:
     assert match.outcome is (MatchOutcome.NO_REQUIRED_TERM if rare else MatchOutcome.BELOW_BAR)
     assert (match.gate, match.terms) == ("settle* | payment*", ("brics",))
     assert by_terms("BRICS settlement", CONTRACT, rare=rare).gate == ""
+
+
+def among_all_and_alone(one: int) -> tuple[Match, Match, Matcher]:
+    """What a topic makes of an item about it, learnt with all, and where it alone is asked."""
+    news = News()
+    background, topics = news.background(), [topic_about(n, noise=1 / 200) for n in range(12)]
+    vectors, item = vectors_for(topics, news), embedded(news.about(one, "Latin", 1)[0])
+    alone = Matcher(topics, vectors, background, asked=[topics[one].id])
+    return (
+        Matcher(topics, vectors, background).judge_by(item, topics[one].id),
+        alone.judge_by(item, topics[one].id),
+        alone,
+    )
+
+
+def test_topic_that_is_asked_alone_judges_as_among_all() -> None:
+    among, alone, _ = among_all_and_alone(1)
+    assert alone == among
+
+
+def test_of_many_topics_those_asked_and_some_others_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.match.USUAL_TOPICS", 3)
+    among, alone, matcher = among_all_and_alone(1)
+    assert len(matcher.topics) == 4
+    # the usual tail is told from fewer: a hair's breadth
+    assert alone.score == pytest.approx(among.score, rel=0.1)
