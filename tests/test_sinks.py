@@ -369,7 +369,7 @@ def test_address_of_several_receivers_is_refused() -> None:
 
 async def test_reload_refuses_a_channel_whose_sink_is_unknown(tmp_path: Path) -> None:
     async with open_home(tmp_path / "state") as home:
-        home.monitor.config = home.monitor.config.model_copy(update={"rules": tmp_path})
+        home.monitor.config = home.monitor.config.model_copy(update={"rules": (tmp_path,)})
         text = 'title = "Grain"\ndescription = "Grain leaves."\n[notify]\nchannel = "desk:"\n'
         (tmp_path / "grain.toml").write_text(text, encoding="utf-8")
         [problem] = await home.monitor.reload()
