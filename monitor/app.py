@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import functools
+import json
 import random
 import time
 import uuid
@@ -23,7 +24,7 @@ import numpy as np
 import structlog
 
 from monitor.archive import read_archive
-from monitor.audit import SPAN, Auditor, Swept, look, sweep
+from monitor.audit import SPAN, Auditor, sweep
 from monitor.background import Background, Sample, Tongue
 from monitor.canary import Aviary, tend
 from monitor.config import (
@@ -44,14 +45,12 @@ from monitor.decode import decode
 from monitor.digest import Schedule
 from monitor.embed import Embedder, open_embedder
 from monitor.errors import (
-    BusyError,
     ConfigError,
     EngineError,
     Level,
     Misconfigured,
     OpinionError,
     Problem,
-    SendError,
     StateError,
 )
 from monitor.fetch import FeedOptions, Fetcher, FetchPolicy
@@ -65,8 +64,6 @@ from monitor.language import identified
 from monitor.match import Matcher, embedded_items, item_texts, topic_texts
 from monitor.metrics import Telemetry
 from monitor.model import (
-    Delivery,
-    DeliveryState,
     Document,
     EmbeddedItem,
     Feed,
@@ -94,7 +91,6 @@ from monitor.pipeline import (
     backfill,
     collect_all,
     deliver,
-    deliver_this,
     reopen,
 )
 from monitor.probes import Probes, answering, process_metrics
@@ -127,6 +123,8 @@ log = structlog.get_logger()
 TERMINAL_CHANNEL = "terminal"
 TRANSCRIPT = "transcript.jsonl"
 
+#: The fact in which stands what publishers' answers say of our clock.
+CLOCK = "clock"
 #: Feeds are overdue, and none was polled for so long.
 UNWELL = timedelta(minutes=15)
 #: The first sweep may hold up alerts for so long, and then they go out all the same.
@@ -134,9 +132,6 @@ FIRST_SWEEP = 60.0  # seconds
 
 #: Who asks how we are does not wait longer for the database.
 ANSWER = 5.0  # seconds
-
-#: A monitor at work sends a test within a second or two, unless its channel waits.
-TEST_PATIENCE = timedelta(minutes=1)
 
 #: What is ordinary is learnt from so many of the monitor's own items of so long, and not from fewer than the last.
 OWN_ITEMS, OWN_SPAN, OWN_LEAST = 4_000, timedelta(days=30), 300
@@ -301,7 +296,7 @@ def _gate(config: Config, topics: Mapping[str, Topic]) -> Gate:
     """What may go when, by the configuration and these topics."""
     alerts = config.alerts
     quiet_hours = parse_quiet_hours(alerts.quiet_hours) if alerts.quiet_hours else None
-    return Gate(parse_zone(alerts.timezone), quiet_hours, alerts.daily_budget, topics)
+    return Gate(parse_zone(alerts.timezone), quiet_hours, alerts.daily_budget or None, topics)
 
 
 def _addresses(config: Config, topics: Iterable[Topic]) -> dict[str, str]:
@@ -364,6 +359,7 @@ class Monitor:
         #: why the last beat failed; empty if it did not
         self._missed = ""
         self._swept = False
+        self._clock_noted = ""
         #: the feeds that are being polled, and since when
         self._in_flight: dict[str, datetime] = {}
         self._stopping = False
@@ -420,10 +416,12 @@ class Monitor:
 
     async def review(self) -> None:
         """Look at the health of all feeds, and tell ops what began and what is over."""
+        await self._collector.in_store(turn_back, self._store, self._collector.clock())
         await self._collector.in_store(self._review)
 
     def _review(self) -> None:
         now, states = self._collector.clock(), self._store.feeds()
+        self._note_clock(now)
         before = self._store.ailments()
         found = review(before, states, self._collector.reachability.outage_since, now)
         if set(found.ailments) == set(before):
@@ -436,6 +434,16 @@ class Monitor:
         channel = self.config.ops.channel
         told = notice(found, names, channel, now) if channel else None
         self._store.commit_review(found.ailments, told, now)
+
+    def _note_clock(self, now: datetime) -> None:
+        """Remember, once an hour or when it changed, by how much our clock is ahead of the publishers'."""
+        ahead = self._collector.skew.ahead
+        if ahead is None:
+            return
+        noted = f"{now:%Y-%m-%dT%H} {ahead / timedelta(seconds=10):.0f}"
+        if noted != self._clock_noted:
+            self._store.remember(CLOCK, json.dumps({"at": now.isoformat(), "ahead": ahead.total_seconds()}))
+            self._clock_noted = noted
 
     async def deliver(self) -> int:
         """Send all that may be sent now; how many messages were accepted.
@@ -500,12 +508,7 @@ class Monitor:
     def _waiting_since(self, now: datetime) -> datetime | None:
         """Since when the oldest delivery waits that could be sent; None if there is none."""
         gap = self.config.alerts.reply_gap
-        waiting = (
-            row.free_since
-            for channel in self._store.told_channels(now)
-            for row in self._store.expected(channel, now, (), now, gap)
-        )
-        return min(filter(None, waiting), default=None)
+        return waiting_since(self._store, gap, now)
 
     async def metrics(self) -> tuple[str, bytes]:
         """Give Prometheus's content type and text.
@@ -743,9 +746,10 @@ async def open_monitor(
         stack.push_async_callback(in_store, store.close)
         # a disk that is full, or may only be read, is told now and not after the models
         await in_store(store.remember, "opened", clock().isoformat())
+        await in_store(turn_back, store, clock())
         seen = snapshot(config.rules)
         topics, are_well = _topics_at_start(config)
-        sink, settle, channel = _open_sink(config, env, stream, colour, topics, clock)
+        sink, settle, channel = open_sink(config, env, stream, colour, topics, clock)
         if slack := _slack(sink):
             await _check_slack(slack, slack_channels(config, topics), in_sender)
         learning = await in_engine(open_learning, config)
@@ -853,91 +857,35 @@ def _aviary(
 # -- looking after it -----------------------------------------------------------------------------
 
 
-async def audit_channels(
-    config: Config, env: Mapping[str, str], span: timedelta, channel: str, *, repair: bool, clock: Clock = now
-) -> list[Swept] | None:
-    """Compare channels with the outbox, beside a monitor that may be at work; None if there is no Slack.
+def turn_back(store: Store, now: datetime) -> None:
+    """See whether the clock was put back, so that what waits for a time waits no longer than it was to."""
+    if ahead := store.turn_back(now):
+        log.warning("clock", problem="it was put back: what waits for a time waits no longer for it", by=str(ahead))
 
-    channel: empty for all that were told of anything in that time, or are to be.
 
-    Raises: ConfigError, StateError.
+def waiting_since(store: Store, reply_gap: timedelta, now: datetime) -> datetime | None:
+    """Since when the oldest delivery waits that could be sent; None if there is none."""
+    waiting = (
+        row.free_since
+        for channel in store.told_channels(now)
+        for row in store.expected(channel, now, (), now, reply_gap)
+    )
+    return min(filter(None, waiting), default=None)
+
+
+def slack_problems(config: Config, env: Mapping[str, str], topics: Sequence[Topic]) -> list[str] | None:
+    """What keeps us from Slack, each with what to do; None if there is no token.
+
+    Raises: ConfigError.
     """
     token = slack_token(config, env)
     if token is None:
         return None
-    with contextlib.closing(Store.open(config.state)) as store:
-        sink, since = _slack_sink(config, token.get_secret_value()), clock() - span
-        auditor = Auditor(sink, store, _here, _here, clock, config.feedback.words, config.alerts.reply_gap)
-        channels = [channel] if channel else [one for one in store.told_channels(since) if not sink_of(one)]
-        return [await look(one, auditor, since=since, recent=since, mend=repair) for one in channels]
+    unclear = [str(problem) for problem in channel_problems(config, topics)]
+    return unclear + slack_sink(config, token.get_secret_value()).check(slack_channels(config, topics))
 
 
-async def try_channel(
-    config: Config,
-    env: Mapping[str, str],
-    channel: str,
-    stream: TextIO,
-    pause: Callable[[], Awaitable[None]],
-    clock: Clock = now,
-) -> list[Problem]:
-    """Send one message, marked as a test, the way of every alert, and read it back: what failed, and how to mend it.
-
-    A monitor that is at work sends it itself. pause: between two looks at whether it has.
-
-    Raises: ConfigError, StateError.
-    """
-    with contextlib.closing(Store.open(config.state)) as store:
-        sink, settle, _ = _open_sink(config, env, stream, False, [], clock)
-        notice = Notice(str(uuid.uuid4()), channel, "a test: whoever reads this gets alerts here", clock())
-        store.queue(notice, clock())
-        try:
-            with Lock(config.state):
-                courier = Courier(sink, store, _here, _here, clock, settle)
-                delivery = await deliver_this(notice.id, courier)
-        except BusyError:
-            delivery = await _wait_for(notice.id, store, pause, clock)
-        problems = _what_failed(delivery, sink)
-        if delivery and delivery.state is not DeliveryState.SENT:
-            store.withdraw(notice.id, clock())
-        return [Problem(channel, None, problem) for problem in problems]
-
-
-async def _wait_for(
-    delivery_id: str, store: Store, pause: Callable[[], Awaitable[None]], clock: Clock
-) -> Delivery | None:
-    """Wait until the monitor at work has tried a delivery, for a minute."""
-    end = clock() + TEST_PATIENCE
-    delivery = store.delivery(delivery_id)
-    while (
-        delivery
-        and delivery.state in (DeliveryState.QUEUED, DeliveryState.SENDING)
-        and not delivery.error
-        and clock() < end
-    ):
-        await pause()
-        delivery = store.delivery(delivery_id)
-    return delivery
-
-
-def _what_failed(delivery: Delivery | None, sink: Sink) -> list[str]:
-    if delivery is None:
-        return ["the message is not in the outbox any more: a bug"]
-    if delivery.state is DeliveryState.QUEUED and not delivery.error:
-        return ["the monitor at work has not tried to send it for a minute: does its channel wait? See monitor status"]
-    if delivery.state is not DeliveryState.SENT:
-        return [f"not posted ({delivery.state}): {delivery.error}"]
-    if sink_of(delivery.alert.channel):
-        return []  # accepted, and nothing there can be read back
-    try:
-        found = sink.find(delivery)
-    except SendError as error:
-        return [f"posted, but cannot be read back, so that a lost answer stays in doubt: {error}"]
-    return [] if found else ["posted, but it does not show when the channel is read back: look there, then try again"]
-
-
-async def _here(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Stands for the threads of a monitor at work."""
-    return function(*args, **kwargs)
+# -- the edges -----------------------------------------------------------------------------------
 
 
 @asynccontextmanager
@@ -1001,7 +949,7 @@ def _failures(topic: Topic, judge: Judge, vectors: Mapping[str, Vector]) -> list
     ]
 
 
-def _open_sink(
+def open_sink(
     config: Config, env: Mapping[str, str], stream: TextIO, colour: bool, topics: Iterable[Topic], clock: Clock
 ) -> tuple[Router, timedelta, str]:
     """The sinks, how long their doubts take to settle, and the channel of topics that name none."""
@@ -1011,10 +959,10 @@ def _open_sink(
         return Router(terminal, named), timedelta(0), config.alerts.channel or TERMINAL_CHANNEL
     if problems := channel_problems(config, list(topics)):
         raise ConfigError(problems)
-    return Router(_slack_sink(config, token.get_secret_value()), named), config.slack.settle, config.alerts.channel
+    return Router(slack_sink(config, token.get_secret_value()), named), config.slack.settle, config.alerts.channel
 
 
-def _slack_sink(config: Config, token: str) -> SlackSink:
+def slack_sink(config: Config, token: str) -> SlackSink:
     return SlackSink(token, config.slack.base_url, config.slack.timeout.total_seconds())
 
 

@@ -2,7 +2,7 @@
 runs, so that the quick ones are quick.
 
     0 well · 1 failed, or found something · 2 usage · 69 a needed service is unavailable (database, model)
-    75 another instance runs · 78 bad configuration
+    75 another instance runs · 78 bad configuration; of `doctor`: 1 warnings, 3 something is critical
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from monitor.command import (
     tell,
     utc_now,
 )
-from monitor.config import Config, find, sink_names
+from monitor.config import Config, find, load, sink_names
 from monitor.errors import ConfigError, Problem, RulingError
 from monitor.log import set_up as set_up_log
 from monitor.model import SOURCE_KINDS, DeliveryState, Feed, FeedState
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from monitor.stories import Openness
     from monitor.survey import Surveyed
 
+CRITICAL = 3
 NO_FEEDS = "no feeds yet: monitor feeds import deploy/feeds.opml"
 
 
@@ -79,7 +80,8 @@ main.add_command(rules)
 @click.pass_context
 @command
 def run(context: click.Context) -> None:
-    """Run the daemon: poll, match, alert, until stopped. SIGHUP reads the rules again, SIGUSR1 logs what is being done."""
+    """Run the daemon: poll, match, alert, until stopped. SIGHUP reads the rules, Slack's tokens and
+    log.level again, SIGUSR1 logs what is being done."""
     from monitor import daemon
     from monitor.app import open_monitor
 
@@ -88,7 +90,12 @@ def run(context: click.Context) -> None:
 
     opened = functools.partial(open_monitor, config, os.environ, sys.stdout, colour=sys.stdout.isatty())
 
-    asyncio.run(daemon.serve(lambda probes, progress: opened(probes=probes, progress=progress), os.environ))
+    serving = daemon.serve(
+        lambda probes, progress: opened(probes=probes, progress=progress),
+        os.environ,
+        lambda: load(context.find_root().obj, os.environ),
+    )
+    asyncio.run(serving)
     # all is written and closed; a thread that is still at a model would keep us for seconds
     sys.stdout.flush()
     os._exit(0)
@@ -167,7 +174,7 @@ def demo(state: Path, serve: bool, port: int) -> None:
 @command
 def check(context: click.Context) -> None:
     """Check the configuration, the topic files and the feed list: 78 for the first, 1 for the others."""
-    from monitor.config import channel_problems, slack_app_token, slack_token
+    from monitor.config import channel_problems, digest_problems, slack_app_token, slack_token
     from monitor.rules import check_topics
 
     file = find(context.find_root().obj, os.environ)
@@ -181,7 +188,7 @@ def check(context: click.Context) -> None:
     state = open_store_to_read(config)
     feeds = state.feeds() if state else []
     click.echo(f"feeds: {len(feeds)}" + ("" if feeds else " (add some: monitor feeds import deploy/feeds.opml)"))
-    tell(problems)
+    tell([*problems, *digest_problems(config, topics)])
     if not topics:
         click.echo(f"monitor: no topic in {folders(config)}: nothing would ever alert", err=True)
         sys.exit(1)
@@ -353,7 +360,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
 def audit(context: click.Context, since: str, channel: str, repair: bool, as_json: bool) -> None:
     """Compare the outbox with what stands in the channels; 1 if they disagree. The daemon may run meanwhile, and does the same
     once an hour, repairs included."""
-    from monitor.app import audit_channels
+    from monitor.beside import audit_channels
 
     config, span = read_config(context), read_duration("--since", since)
     if not open_store_to_read(config):
@@ -397,6 +404,21 @@ def _show_audit(swept: Sequence[Swept]) -> None:
 
 
 @main.command()
+@click.option("--deep", is_flag=True, help="Load the models too, which takes seconds.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@command
+def doctor(context: click.Context, deep: bool, as_json: bool) -> None:
+    """Say what is wrong and what to do, the most urgent first: 1 for warnings, 3 if anything is critical."""
+    from monitor.consult import see
+    from monitor.doctor import Urgency, as_data, examine, told, worst
+
+    findings = examine(see(context.find_root().obj, os.environ, utc_now(), deep=deep))
+    click.echo(json.dumps(as_data(findings), ensure_ascii=False, indent=2) if as_json else told(findings))
+    sys.exit({Urgency.CRITICAL: CRITICAL, Urgency.WARNING: 1}.get(worst(findings), 0))
+
+
+@main.command()
 @click.argument("target", metavar="FILE|FOLDER/")
 @click.option(
     "--keep", type=click.IntRange(1), default=7, show_default=True, help="In a FOLDER: so many of the newest stay."
@@ -435,7 +457,7 @@ def restore(context: click.Context, file: Path) -> None:
 def test_alert(context: click.Context, channel: str) -> None:
     """Send one message, marked as a test, to a CHANNEL (its ID) the way of every alert, and read it back; 1 if that fails, with
     what to do about it. The daemon may run meanwhile."""
-    from monitor.app import try_channel
+    from monitor.beside import try_channel
     from monitor.text import sink_of
 
     config = read_config(context)

@@ -38,7 +38,7 @@ class Lock:
 
     def __init__(self, folder: Path) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise StateError(_unusable(folder, error)) from error
@@ -122,7 +122,7 @@ class Connected:
         """
         path = folder / FILE
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
             try:
                 _refuse_strangers(connection)
@@ -180,6 +180,11 @@ class Connected:
                 if self._connection.in_transaction:  # a full disk has rolled it back already
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def damage(self) -> str:
+        """What is wrong with the file, having read all of it; empty if nothing is."""
+        found = str(self._rows("PRAGMA quick_check(1)")[0]["quick_check"])
+        return "" if found == "ok" else found
 
     def _vacuum(self, pages: int) -> None:
         """Give so many free pages back to the disk."""

@@ -170,6 +170,13 @@ class Retention(Connected):
         self._vacuum(min(free, count))
         return START if free > count else None
 
+    def sizes(self) -> tuple[int, int]:
+        """Bytes of the file, and how many of them are free."""
+        page, pages, free = (
+            int(self._rows(f"PRAGMA {name}")[0][name]) for name in ("page_size", "page_count", "freelist_count")
+        )
+        return page * pages, page * free
+
     def shrinks(self) -> bool:
         """Whether the file gives room back; one that was made by an early release does not, until it was copied once."""
         return bool(self._rows("PRAGMA auto_vacuum")[0]["auto_vacuum"] == 2)

@@ -6,11 +6,20 @@ One publisher's clock may be wrong, or its cache old; the median of many hosts i
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from statistics import median
 
+from monitor.text import http_date
+
 #: The latest answer of so many hosts is looked at, and of fewer than the second figure nothing is said.
 HOSTS, LEAST = 50, 5
+
+
+def answered_at(headers: Mapping[str, str]) -> datetime | None:
+    """When a server answered, by its own clock: its Date, and how long a cache has had the answer since."""
+    date, age = http_date(headers.get("date", "")), headers.get("age", "0")
+    return date + timedelta(seconds=int(age)) if date and age.isascii() and age.isdigit() and len(age) < 8 else None
 
 
 class Skew:

@@ -133,6 +133,28 @@ class Store(Holds, Retention):
             )
             return done.rowcount
 
+    def turn_back(self, now: datetime) -> timedelta:
+        """If the clock was put back, take as much off what waits for a time: by how much; zero if it was not.
+
+        That shows in a poll that is to come. What the outbox says of what was sent stays as it is.
+        """
+        row = self._one("SELECT max(last_poll) AS at FROM feeds WHERE active = 1")
+        ahead = need_time(row["at"]) - now if row and row["at"] else timedelta(0)
+        if ahead < SET_BACK:
+            return timedelta(0)
+
+        def earlier(text: str | None) -> str | None:
+            return as_text(max(now, need_time(text) - ahead)) if text and need_time(text) > now else text
+
+        with self._writing():
+            for table, key, columns, where in _TIMES_TO_COME:
+                rows = self._rows(f"SELECT {key} AS id, {', '.join(columns)} FROM {table} WHERE {where}")
+                self._connection.executemany(
+                    f"UPDATE {table} SET {', '.join(f'{column} = ?' for column in columns)} WHERE {key} = ?",
+                    [(*(earlier(row[column]) for column in columns), row["id"]) for row in rows],
+                )
+        return ahead
+
     # -- polls ------------------------------------------------------------------------------------
 
     def known(self, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -530,6 +552,23 @@ class Store(Holds, Retention):
         gone = {"items let go": sum(verdicts.values()), "stories let go": stories}
         return dict(row or {}) | ({} if verdicts == {} else gone)
 
+
+#: A clock that was put back by less, as by a leap second, harms nothing.
+SET_BACK = timedelta(minutes=1)
+#: What waits for a time: table, key, columns, which rows. Not what a person, or quiet hours, named a time of day for.
+_TIMES_TO_COME = (
+    ("feeds", "url", ("next_poll", "last_poll", "last_success", "full_fetch"), "active = 1"),
+    ("blockages", "channel", ("next_probe",), "1"),
+    (
+        "outbox",
+        "id",
+        ("not_before", "sending_at"),
+        (
+            f"state IN ('{DeliveryState.QUEUED}', '{DeliveryState.SENDING}', '{DeliveryState.UNKNOWN}')"
+            f" OR state = '{DeliveryState.HELD}' AND reason = '{HoldReason.CORROBORATION}'"
+        ),
+    ),
+)
 
 #: An edited item stays where it stands, and why stays known.
 _AND_ITS_PLACE = """, story_id = excluded.story_id, relation = excluded.relation, parent_id = excluded.parent_id,
