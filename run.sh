@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 TORCH=2.13.0
+TORCH_INDEX=https://download.pytorch.org/whl/cpu # deploy/install.sh and the Containerfile read these two here
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 usage() {
@@ -34,7 +35,7 @@ install_torch() {
     if [ "$(uname -s)" != Linux ] || nvidia-smi -L >/dev/null 2>&1; then
         .venv/bin/pip install --quiet "torch==$TORCH"
     elif ! .venv/bin/pip install --quiet "torch==$TORCH+cpu" 2>/dev/null; then
-        .venv/bin/pip install --quiet "torch==$TORCH+cpu" --extra-index-url https://download.pytorch.org/whl/cpu
+        .venv/bin/pip install --quiet "torch==$TORCH+cpu" --extra-index-url "$TORCH_INDEX"
     fi
 }
 

@@ -33,7 +33,8 @@ say() { echo "install.sh: $*" >&2; }
 command -v systemctl >/dev/null || { say "systemd is not here; see Containerfile for the other way"; exit 1; }
 
 opt=/opt/news-monitor etc=/etc/news-monitor unit=/etc/systemd/system/news-monitor.service
-torch=$(sed -n 's/^TORCH=//p' "$here/run.sh")
+setting() { sed -n "s/^$1=\([^ ]*\).*/\1/p" "$here/run.sh"; }
+torch=$(setting TORCH)
 
 python=python3
 if ! $python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -49,7 +50,7 @@ if [ -e /dev/nvidiactl ]; then
     pip install "torch==$torch"
 else # the usual build brings gigabytes of CUDA
     pip install "torch==$torch+cpu" 2>/dev/null ||
-        pip install "torch==$torch+cpu" --extra-index-url https://download.pytorch.org/whl/cpu
+        pip install "torch==$torch+cpu" --extra-index-url "$(setting TORCH_INDEX)"
 fi
 pip install "$source"
 pip install --force-reinstall --no-deps "$source" # the version may be the same, and the files others
@@ -71,7 +72,7 @@ if [ -n "$token" ]; then
 fi
 
 say "the units"
-for file in monitor.service monitor@.service; do
+for file in monitor.service monitor@.service monitor-backup.service monitor-backup@.service monitor-backup.timer monitor-backup@.timer; do
     install -m 644 "$here/deploy/$file" "/etc/systemd/system/news-$file"
 done
 if [ ! -e "$etc/slack-bot-token" ]; then
@@ -90,6 +91,7 @@ fi
 if [ "$start" = yes ]; then
     systemctl enable --quiet news-monitor
     systemctl restart news-monitor
+    systemctl enable --quiet --now news-monitor-backup.timer
     say "the service runs: journalctl -u news-monitor -f"
 fi
 say "feeds: monitor --config $etc/monitor.toml feeds import $opt/deploy/feeds.opml"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import functools
+import json
 import random
+import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -21,7 +24,7 @@ import numpy as np
 import structlog
 
 from monitor.archive import read_archive
-from monitor.audit import SPAN, Auditor, Swept, look, sweep
+from monitor.audit import SPAN, Auditor, sweep
 from monitor.background import Background, Sample, Tongue
 from monitor.canary import Aviary, tend
 from monitor.config import (
@@ -36,20 +39,18 @@ from monitor.config import (
     slack_token,
 )
 from monitor.config import FeedOptions as ConfiguredFeed
-from monitor.database import FILE, Lock
+from monitor.database import FILE, Lock, chunks
 from monitor.decide import Policy
 from monitor.decode import decode
 from monitor.digest import Schedule
 from monitor.embed import Embedder, open_embedder
 from monitor.errors import (
-    BusyError,
     ConfigError,
     EngineError,
     Level,
     Misconfigured,
     OpinionError,
     Problem,
-    SendError,
     StateError,
 )
 from monitor.fetch import FeedOptions, Fetcher, FetchPolicy
@@ -63,8 +64,6 @@ from monitor.language import identified
 from monitor.match import Matcher, embedded_items, item_texts, topic_texts
 from monitor.metrics import Telemetry
 from monitor.model import (
-    Delivery,
-    DeliveryState,
     Document,
     EmbeddedItem,
     Feed,
@@ -92,7 +91,6 @@ from monitor.pipeline import (
     backfill,
     collect_all,
     deliver,
-    deliver_this,
     reopen,
 )
 from monitor.probes import Probes, answering, process_metrics
@@ -100,6 +98,7 @@ from monitor.progress import Progress
 from monitor.publishers import Publishers, load_publishers, shipped_publishers
 from monitor.push import Pushes, open_pushes
 from monitor.readiness import readiness, status_line
+from monitor.retention import START, Mark, Step
 from monitor.rules import address, check_topics, load_topics, owner_of
 from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
@@ -124,6 +123,8 @@ log = structlog.get_logger()
 TERMINAL_CHANNEL = "terminal"
 TRANSCRIPT = "transcript.jsonl"
 
+#: The fact in which stands what publishers' answers say of our clock.
+CLOCK = "clock"
 #: Feeds are overdue, and none was polled for so long.
 UNWELL = timedelta(minutes=15)
 #: The first sweep may hold up alerts for so long, and then they go out all the same.
@@ -131,9 +132,6 @@ FIRST_SWEEP = 60.0  # seconds
 
 #: Who asks how we are does not wait longer for the database.
 ANSWER = 5.0  # seconds
-
-#: A monitor at work sends a test within a second or two, unless its channel waits.
-TEST_PATIENCE = timedelta(minutes=1)
 
 #: What is ordinary is learnt from so many of the monitor's own items of so long, and not from fewer than the last.
 OWN_ITEMS, OWN_SPAN, OWN_LEAST = 4_000, timedelta(days=30), 300
@@ -145,8 +143,24 @@ TOLD_PROBLEMS = 12
 MISSES_KEPT = timedelta(days=31)
 
 
+#: The store's thread is held for so long at a time, about, to let go of old rows.
+STEP = 0.01  # seconds
+#: Rows in the first step; then as many as that time takes, within these.
+_FEW, _LEAST, _MOST = 50, 5, 2_000
+
+
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def as_many(count: int, took: float) -> int:
+    """How many rows the next step may have, if so many took so long; at most twice as many."""
+    return max(_LEAST, min(_MOST, 2 * count, int(count * STEP / max(took, 1e-9))))
+
+
+def _timed(step: Step, before: datetime, mark: Mark, count: int) -> tuple[Mark | None, float]:
+    began = time.perf_counter()
+    return step(before, mark, count), time.perf_counter() - began
 
 
 # -- learning -------------------------------------------------------------------------------------
@@ -282,7 +296,7 @@ def _gate(config: Config, topics: Mapping[str, Topic]) -> Gate:
     """What may go when, by the configuration and these topics."""
     alerts = config.alerts
     quiet_hours = parse_quiet_hours(alerts.quiet_hours) if alerts.quiet_hours else None
-    return Gate(parse_zone(alerts.timezone), quiet_hours, alerts.daily_budget, topics)
+    return Gate(parse_zone(alerts.timezone), quiet_hours, alerts.daily_budget or None, topics)
 
 
 def _addresses(config: Config, topics: Iterable[Topic]) -> dict[str, str]:
@@ -345,6 +359,7 @@ class Monitor:
         #: why the last beat failed; empty if it did not
         self._missed = ""
         self._swept = False
+        self._clock_noted = ""
         #: the feeds that are being polled, and since when
         self._in_flight: dict[str, datetime] = {}
         self._stopping = False
@@ -401,10 +416,12 @@ class Monitor:
 
     async def review(self) -> None:
         """Look at the health of all feeds, and tell ops what began and what is over."""
+        await self._collector.in_store(turn_back, self._store, self._collector.clock())
         await self._collector.in_store(self._review)
 
     def _review(self) -> None:
         now, states = self._collector.clock(), self._store.feeds()
+        self._note_clock(now)
         before = self._store.ailments()
         found = review(before, states, self._collector.reachability.outage_since, now)
         if set(found.ailments) == set(before):
@@ -417,6 +434,16 @@ class Monitor:
         channel = self.config.ops.channel
         told = notice(found, names, channel, now) if channel else None
         self._store.commit_review(found.ailments, told, now)
+
+    def _note_clock(self, now: datetime) -> None:
+        """Remember, once an hour or when it changed, by how much our clock is ahead of the publishers'."""
+        ahead = self._collector.skew.ahead
+        if ahead is None:
+            return
+        noted = f"{now:%Y-%m-%dT%H} {ahead / timedelta(seconds=10):.0f}"
+        if noted != self._clock_noted:
+            self._store.remember(CLOCK, json.dumps({"at": now.isoformat(), "ahead": ahead.total_seconds()}))
+            self._clock_noted = noted
 
     async def deliver(self) -> int:
         """Send all that may be sent now; how many messages were accepted.
@@ -481,12 +508,7 @@ class Monitor:
     def _waiting_since(self, now: datetime) -> datetime | None:
         """Since when the oldest delivery waits that could be sent; None if there is none."""
         gap = self.config.alerts.reply_gap
-        waiting = (
-            row.free_since
-            for channel in self._store.told_channels(now)
-            for row in self._store.expected(channel, now, (), now, gap)
-        )
-        return min(filter(None, waiting), default=None)
+        return waiting_since(self._store, gap, now)
 
     async def metrics(self) -> tuple[str, bytes]:
         """Give Prometheus's content type and text.
@@ -574,6 +596,7 @@ class Monitor:
             matcher = await _learn_with_cache(self._learning, topics, self._store, in_store, in_engine, clock)
         # in the store's thread, where items are judged: no item meets two sets of topics
         await in_store(self.judge.learn, matcher)
+        await in_engine(_give_memory_back)
         log.info("rules", topics=len(topics), folders=list(map(str, self.config.rules)))
         return []
 
@@ -612,12 +635,43 @@ class Monitor:
                 self._socket.renew(app_token.get_secret_value(), token.get_secret_value())
 
     async def tidy(self) -> None:
-        """Let go of what no new item can be compared with, and of near misses that nobody will ask about any more; and have
-        the messages that opened stories say which of them fell silent."""
+        """Have the messages that opened stories say which of them fell silent, and let go of what is not needed any more."""
         in_store = self._collector.in_store
         await in_store(self._close_stories)
         await in_store(self.judge.stories.forget)
-        await in_store(self._store.forget_misses, self._collector.clock() - MISSES_KEPT)
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Let go of old rows a few at a time, so that polls and alerts come in between.
+
+        Measured, as the age of open stories is, from the newest item: a pause takes nothing away.
+        """
+        in_store, store, kept = self._collector.in_store, self._store, self.config.retention
+        newest = await in_store(store.newest)
+        if newest is None:
+            return
+        before = await in_store(store.let_go_counts)
+        # what an open story is compared by is never let go
+        open_until = newest - self.judge.stories.span - timedelta(days=1)
+        items, vectors = (min(newest - span, open_until) for span in (kept.items, kept.vectors))
+        steps: Sequence[tuple[Step, datetime]] = (
+            (store.let_go_items, items),
+            (store.let_go_misses, newest - MISSES_KEPT),
+            (store.let_go_vectors, vectors),
+            (store.let_go_opinions, items),
+            (store.forget_names, items),
+            (store.shrink, items),
+        )
+        for step, until in steps:
+            mark: Mark | None = START
+            count = _FEW
+            while mark is not None and not self._stopping:
+                after, took = await in_store(_timed, step, until, mark, count)
+                mark = after
+                count = as_many(count, took)
+        (verdicts, stories), (verdicts_before, stories_before) = await in_store(store.let_go_counts), before
+        if gone := sum(verdicts.values()) - sum(verdicts_before.values()):
+            log.info("let go", items=gone, stories=stories - stories_before)
 
     def _close_stories(self) -> None:
         newest = self._store.newest()
@@ -641,6 +695,7 @@ class Monitor:
             return  # the rules were read again meanwhile: the next time will do
         self._learning = learning
         await in_store(self._change_background, matcher)
+        await in_engine(_give_memory_back)
         log.info("learnt anew", own_items=len(own), background=len(learning.background))
 
     def _change_background(self, matcher: Matcher) -> None:
@@ -689,9 +744,12 @@ async def open_monitor(
         )
         store = await in_store(Store.open, config.state)
         stack.push_async_callback(in_store, store.close)
+        # a disk that is full, or may only be read, is told now and not after the models
+        await in_store(store.remember, "opened", clock().isoformat())
+        await in_store(turn_back, store, clock())
         seen = snapshot(config.rules)
         topics, are_well = _topics_at_start(config)
-        sink, settle, channel = _open_sink(config, env, stream, colour, topics, clock)
+        sink, settle, channel = open_sink(config, env, stream, colour, topics, clock)
         if slack := _slack(sink):
             await _check_slack(slack, slack_channels(config, topics), in_sender)
         learning = await in_engine(open_learning, config)
@@ -760,6 +818,7 @@ async def open_monitor(
             _aviary(config, lambda: monitor.learning, store, sink, in_store, in_engine, in_sender, clock), heartbeat,
             socket, watch, lock.note, env,
         )  # fmt: skip
+        await in_engine(_give_memory_back)
         yield monitor
 
 
@@ -795,94 +854,35 @@ def _aviary(
     )  # fmt: skip
 
 
-# -- looking after it -----------------------------------------------------------------------------
+def turn_back(store: Store, now: datetime) -> None:
+    """See whether the clock was put back, so that what waits for a time waits no longer than it was to."""
+    if ahead := store.turn_back(now):
+        log.warning("clock", problem="it was put back: what waits for a time waits no longer for it", by=str(ahead))
 
 
-async def audit_channels(
-    config: Config, env: Mapping[str, str], span: timedelta, channel: str, *, repair: bool, clock: Clock = now
-) -> list[Swept] | None:
-    """Compare channels with the outbox, beside a monitor that may be at work; None if there is no Slack.
+def waiting_since(store: Store, reply_gap: timedelta, now: datetime) -> datetime | None:
+    """Since when the oldest delivery waits that could be sent; None if there is none."""
+    waiting = (
+        row.free_since
+        for channel in store.told_channels(now)
+        for row in store.expected(channel, now, (), now, reply_gap)
+    )
+    return min(filter(None, waiting), default=None)
 
-    channel: empty for all that were told of anything in that time, or are to be.
 
-    Raises: ConfigError, StateError.
+def slack_problems(config: Config, env: Mapping[str, str], topics: Sequence[Topic]) -> list[str] | None:
+    """What keeps us from Slack, each with what to do; None if there is no token.
+
+    Raises: ConfigError.
     """
     token = slack_token(config, env)
     if token is None:
         return None
-    with contextlib.closing(Store.open(config.state)) as store:
-        sink, since = _slack_sink(config, token.get_secret_value()), clock() - span
-        auditor = Auditor(sink, store, _here, _here, clock, config.feedback.words, config.alerts.reply_gap)
-        channels = [channel] if channel else [one for one in store.told_channels(since) if not sink_of(one)]
-        return [await look(one, auditor, since=since, recent=since, mend=repair) for one in channels]
+    unclear = [str(problem) for problem in channel_problems(config, topics)]
+    return unclear + slack_sink(config, token.get_secret_value()).check(slack_channels(config, topics))
 
 
-async def try_channel(
-    config: Config,
-    env: Mapping[str, str],
-    channel: str,
-    stream: TextIO,
-    pause: Callable[[], Awaitable[None]],
-    clock: Clock = now,
-) -> list[Problem]:
-    """Send one message, marked as a test, the way of every alert, and read it back: what failed, and how to mend it.
-
-    A monitor that is at work sends it itself. pause: between two looks at whether it has.
-
-    Raises: ConfigError, StateError.
-    """
-    with contextlib.closing(Store.open(config.state)) as store:
-        sink, settle, _ = _open_sink(config, env, stream, False, [], clock)
-        notice = Notice(str(uuid.uuid4()), channel, "a test: whoever reads this gets alerts here", clock())
-        store.queue(notice, clock())
-        try:
-            with Lock(config.state):
-                courier = Courier(sink, store, _here, _here, clock, settle)
-                delivery = await deliver_this(notice.id, courier)
-        except BusyError:
-            delivery = await _wait_for(notice.id, store, pause, clock)
-        problems = _what_failed(delivery, sink)
-        if delivery and delivery.state is not DeliveryState.SENT:
-            store.withdraw(notice.id, clock())
-        return [Problem(channel, None, problem) for problem in problems]
-
-
-async def _wait_for(
-    delivery_id: str, store: Store, pause: Callable[[], Awaitable[None]], clock: Clock
-) -> Delivery | None:
-    """Wait until the monitor at work has tried a delivery, for a minute."""
-    end = clock() + TEST_PATIENCE
-    delivery = store.delivery(delivery_id)
-    while (
-        delivery
-        and delivery.state in (DeliveryState.QUEUED, DeliveryState.SENDING)
-        and not delivery.error
-        and clock() < end
-    ):
-        await pause()
-        delivery = store.delivery(delivery_id)
-    return delivery
-
-
-def _what_failed(delivery: Delivery | None, sink: Sink) -> list[str]:
-    if delivery is None:
-        return ["the message is not in the outbox any more: a bug"]
-    if delivery.state is DeliveryState.QUEUED and not delivery.error:
-        return ["the monitor at work has not tried to send it for a minute: does its channel wait? See monitor status"]
-    if delivery.state is not DeliveryState.SENT:
-        return [f"not posted ({delivery.state}): {delivery.error}"]
-    if sink_of(delivery.alert.channel):
-        return []  # accepted, and nothing there can be read back
-    try:
-        found = sink.find(delivery)
-    except SendError as error:
-        return [f"posted, but cannot be read back, so that a lost answer stays in doubt: {error}"]
-    return [] if found else ["posted, but it does not show when the channel is read back: look there, then try again"]
-
-
-async def _here(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Stands for the threads of a monitor at work."""
-    return function(*args, **kwargs)
+# -- the edges -----------------------------------------------------------------------------------
 
 
 @asynccontextmanager
@@ -924,6 +924,12 @@ def _one_thread(stack: AsyncExitStack, name: str, *, finishes: bool = True) -> I
     return call
 
 
+def _give_memory_back() -> None:
+    """Have the C library return what it keeps: after learning that is a hundred megabytes. Only glibc can."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 def _topics_at_start(config: Config) -> tuple[list[Topic], bool]:
     """The good topics, and whether all are: one bad file must not keep the others from watching."""
     topics, problems = load_topics(config.rules, sink_names(config))
@@ -940,7 +946,7 @@ def _failures(topic: Topic, judge: Judge, vectors: Mapping[str, Vector]) -> list
     ]
 
 
-def _open_sink(
+def open_sink(
     config: Config, env: Mapping[str, str], stream: TextIO, colour: bool, topics: Iterable[Topic], clock: Clock
 ) -> tuple[Router, timedelta, str]:
     """The sinks, how long their doubts take to settle, and the channel of topics that name none."""
@@ -950,10 +956,10 @@ def _open_sink(
         return Router(terminal, named), timedelta(0), config.alerts.channel or TERMINAL_CHANNEL
     if problems := channel_problems(config, list(topics)):
         raise ConfigError(problems)
-    return Router(_slack_sink(config, token.get_secret_value()), named), config.slack.settle, config.alerts.channel
+    return Router(slack_sink(config, token.get_secret_value()), named), config.slack.settle, config.alerts.channel
 
 
-def _slack_sink(config: Config, token: str) -> SlackSink:
+def slack_sink(config: Config, token: str) -> SlackSink:
     return SlackSink(token, config.slack.base_url, config.slack.timeout.total_seconds())
 
 
@@ -994,6 +1000,8 @@ async def _embed_with_cache(
     texts = {text_hash(text): text for text in wanted}
     vectors: dict[str, Vector] = await in_store(store.vectors, list(texts), learning.embedder.id)
     missing = [key for key in texts if key not in vectors]
+    for known in chunks(list(vectors)):
+        await in_store(store.use_vectors, known, learning.embedder.id, clock())
     for begin in range(0, len(missing), EMBEDDED_AT_ONCE):
         keys = missing[begin : begin + EMBEDDED_AT_ONCE]
         made = await in_engine(learning.embedder.embed, [texts[key] for key in keys])

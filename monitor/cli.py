@@ -2,7 +2,7 @@
 runs, so that the quick ones are quick.
 
     0 well · 1 failed, or found something · 2 usage · 69 a needed service is unavailable (database, model)
-    75 another instance runs · 78 bad configuration
+    75 another instance runs · 78 bad configuration; of `doctor`: 1 warnings, 3 something is critical
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from monitor.command import (
     tell,
     utc_now,
 )
-from monitor.config import Config, find, sink_names
+from monitor.config import Config, find, load, sink_names
 from monitor.errors import ConfigError, Problem, RulingError
 from monitor.log import set_up as set_up_log
 from monitor.model import SOURCE_KINDS, DeliveryState, Feed, FeedState
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from monitor.stories import Openness
     from monitor.survey import Surveyed
 
+CRITICAL = 3
 NO_FEEDS = "no feeds yet: monitor feeds import deploy/feeds.opml"
 
 
@@ -79,7 +80,8 @@ main.add_command(rules)
 @click.pass_context
 @command
 def run(context: click.Context) -> None:
-    """Run the daemon: poll, match, alert, until stopped. SIGHUP reads the rules again, SIGUSR1 logs what is being done."""
+    """Run the daemon: poll, match, alert, until stopped. SIGHUP reads the rules, Slack's tokens and
+    log.level again, SIGUSR1 logs what is being done."""
     from monitor import daemon
     from monitor.app import open_monitor
 
@@ -88,7 +90,12 @@ def run(context: click.Context) -> None:
 
     opened = functools.partial(open_monitor, config, os.environ, sys.stdout, colour=sys.stdout.isatty())
 
-    asyncio.run(daemon.serve(lambda probes, progress: opened(probes=probes, progress=progress), os.environ))
+    serving = daemon.serve(
+        lambda probes, progress: opened(probes=probes, progress=progress),
+        os.environ,
+        lambda: load(context.find_root().obj, os.environ),
+    )
+    asyncio.run(serving)
     # all is written and closed; a thread that is still at a model would keep us for seconds
     sys.stdout.flush()
     os._exit(0)
@@ -167,7 +174,7 @@ def demo(state: Path, serve: bool, port: int) -> None:
 @command
 def check(context: click.Context) -> None:
     """Check the configuration, the topic files and the feed list: 78 for the first, 1 for the others."""
-    from monitor.config import channel_problems, slack_app_token, slack_token
+    from monitor.config import channel_problems, digest_problems, slack_app_token, slack_token
     from monitor.rules import check_topics
 
     file = find(context.find_root().obj, os.environ)
@@ -181,7 +188,7 @@ def check(context: click.Context) -> None:
     state = open_store_to_read(config)
     feeds = state.feeds() if state else []
     click.echo(f"feeds: {len(feeds)}" + ("" if feeds else " (add some: monitor feeds import deploy/feeds.opml)"))
-    tell(problems)
+    tell([*problems, *digest_problems(config, topics)])
     if not topics:
         click.echo(f"monitor: no topic in {folders(config)}: nothing would ever alert", err=True)
         sys.exit(1)
@@ -202,6 +209,7 @@ def explain(
     two are one story or not."""
     from monitor import explain as words
     from monitor.rules import load_topics
+    from monitor.toml import format_duration
 
     if (item is None) == (text is None):
         raise click.UsageError("give an item's id or link, or --text")
@@ -216,6 +224,8 @@ def explain(
         return
     store = open_store_to_read(config)
     known = store.explain(item or "") if store else None
+    if store and known is None and _is_let_go(store, item or ""):
+        fail(f"{item}: let go: nobody was told of it in {format_duration(config.retention.items)} (retention.items)")
     if store is None or known is None:
         fail(f"no item {item!r} was seen; for any text at all: monitor explain --text …")
     if other is not None:
@@ -226,6 +236,17 @@ def explain(
         json.dumps(words.explained_data(known, places), ensure_ascii=False, indent=2) if as_json
         else words.explain(known, _schedule(config).next(utc_now()), places)
     )  # fmt: skip
+
+
+def _is_let_go(store: Store, name: str) -> bool:
+    """Whether an item was let go that has this id, or its beginning, or this link, on one of the feeds of the list."""
+    from monitor.text import canonical_link, is_web, item_id, link_identity
+
+    if not is_web(name):
+        return store.was_let_go(name)
+    link = canonical_link(name)
+    identities = (link_identity(link), link)
+    return bool(store.are_let_go([item_id(s.feed.url, one) for s in store.feeds() for one in identities]))
 
 
 def _explain_pair(config: Config, store: Store, one: Explained, name: str, as_json: bool) -> None:
@@ -339,7 +360,7 @@ def status(context: click.Context, as_json: bool, as_metrics: bool) -> None:
 def audit(context: click.Context, since: str, channel: str, repair: bool, as_json: bool) -> None:
     """Compare the outbox with what stands in the channels; 1 if they disagree. The daemon may run meanwhile, and does the same
     once an hour, repairs included."""
-    from monitor.app import audit_channels
+    from monitor.beside import audit_channels
 
     config, span = read_config(context), read_duration("--since", since)
     if not open_store_to_read(config):
@@ -382,6 +403,53 @@ def _show_audit(swept: Sequence[Swept]) -> None:
         click.echo("\n" + tabulate(found, ["channel", "finding", "delivery", "because"], "simple"))
 
 
+@main.command()
+@click.option("--deep", is_flag=True, help="Load the models too, which takes seconds.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+@command
+def doctor(context: click.Context, deep: bool, as_json: bool) -> None:
+    """Say what is wrong and what to do, the most urgent first: 1 for warnings, 3 if anything is critical."""
+    from monitor.consult import see
+    from monitor.doctor import Urgency, as_data, examine, told, worst
+
+    findings = examine(see(context.find_root().obj, os.environ, utc_now(), deep=deep))
+    click.echo(json.dumps(as_data(findings), ensure_ascii=False, indent=2) if as_json else told(findings))
+    sys.exit({Urgency.CRITICAL: CRITICAL, Urgency.WARNING: 1}.get(worst(findings), 0))
+
+
+@main.command()
+@click.argument("target", metavar="FILE|FOLDER/")
+@click.option(
+    "--keep", type=click.IntRange(1), default=7, show_default=True, help="In a FOLDER: so many of the newest stay."
+)
+@click.pass_context
+@command
+def backup(context: click.Context, target: str, keep: int) -> None:
+    """Copy the database to a new FILE, or into a FOLDER under the time, and look through the copy. The daemon may run."""
+    from monitor.backup import back_up
+
+    config, place = read_config(context), Path(target)
+    if target.endswith("/") and not place.exists():
+        place.mkdir(mode=0o700)
+    file = back_up(config.state, place, keep, utc_now())
+    click.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB, whole")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_context
+@command
+def restore(context: click.Context, file: Path) -> None:
+    """Put the backup FILE in the place of the database, which is kept beside it. The daemon must be stopped."""
+    from monitor.backup import restore
+
+    config = read_config(context)
+    aside = restore(config.state, file, utc_now())
+    click.echo(f"{config.state}: holds {file} now" + (f"; the database of before is {aside.name}" if aside else ""))
+    click.echo("before its first alert the monitor reads back what its channels were told since", err=True)
+
+
 @main.command("test-alert")
 @click.argument("channel")
 @click.pass_context
@@ -389,7 +457,7 @@ def _show_audit(swept: Sequence[Swept]) -> None:
 def test_alert(context: click.Context, channel: str) -> None:
     """Send one message, marked as a test, to a CHANNEL (its ID) the way of every alert, and read it back; 1 if that fails, with
     what to do about it. The daemon may run meanwhile."""
-    from monitor.app import try_channel
+    from monitor.beside import try_channel
     from monitor.text import sink_of
 
     config = read_config(context)

@@ -30,7 +30,7 @@ from pydantic import (
 
 from monitor import __version__
 from monitor.errors import ConfigError, Level, Problem, ProblemsError
-from monitor.model import WEEKDAYS, FeedbackKind, Topic
+from monitor.model import WEEKDAYS, FeedbackKind, Mode, Topic
 from monitor.text import sink_of
 from monitor.toml import (
     Channel,
@@ -456,8 +456,8 @@ class Alerts(_Section):
     timezone: Annotated[Word, AfterValidator(check_zone)] = "UTC"
     #: where a topic's file is shown, with {folder}, {file} and {line}; empty: nowhere
     rules_url: Annotated[Word, AfterValidator(_rules_url)] = ""
-    #: new messages a day in one channel
-    daily_budget: Annotated[Count, Field(ge=1, le=100_000)] = 100
+    #: new messages a day in one channel; zero: as many as come
+    daily_budget: Annotated[Count, Field(ge=0, le=100_000)] = 100
 
 
 class Digest(_Section):
@@ -554,6 +554,13 @@ class Log(_Section):
 _Asked = Literal["off", "advice", "warning", "error"]
 
 
+class Retention(_Section):
+    """What nobody was told of; the rest stays for ever."""
+
+    items: Annotated[Duration, between("7d", "3650d")] = parse_duration("90d")
+    vectors: Annotated[Duration, between("7d", "3650d")] = parse_duration("30d")
+
+
 class RulesPolicy(_Section):
     """What topic files are to have, and how bad it is if one does not."""
 
@@ -593,6 +600,7 @@ class Config(_Section):
     heartbeat: Heartbeat = Heartbeat()
     probes: Probes = Probes()
     log: Log = Log()
+    retention: Retention = Retention()
     rules_policy: RulesPolicy = RulesPolicy()
     background: Background = Background()
 
@@ -629,6 +637,20 @@ def load(path: Path | None, env: Mapping[str, str]) -> Config:
     config = check(source)
     folder = file.absolute().parent if file else Path.cwd()
     return _resolve(config, file, folder, env)
+
+
+def changed(before: Config, now: Config) -> list[str]:
+    """Return the settings that two configurations differ in, as "section.key"."""
+    found = []
+    for name in type(before).model_fields:
+        one, other = getattr(before, name), getattr(now, name)
+        if one == other:
+            continue
+        if isinstance(one, _Section) and isinstance(other, _Section):
+            found += [f"{name}.{key}" for key in type(one).model_fields if getattr(one, key) != getattr(other, key)]
+        else:
+            found.append(name)
+    return found
 
 
 def check(source: Source) -> Config:
@@ -764,6 +786,15 @@ def _cross_checks(config: Config) -> Iterator[tuple[tuple[Keys, Keys], str]]:
                 f"alerts.max_age, {format_duration(alerts.max_age)}; older items are never alerted"
             ),
         )
+    # a short life of items is a fair wish, and theirs ends with it
+    if "vectors" in config.retention.model_fields_set and config.retention.vectors > config.retention.items:
+        yield (
+            (("retention", "vectors"), ("retention", "items")),
+            (
+                f"retention.vectors: {format_duration(config.retention.vectors)} is longer than "
+                f"retention.items, {format_duration(config.retention.items)}; a vector is of no use without its item"
+            ),
+        )
     if len(set(config.embedding.engines)) < len(config.embedding.engines):
         yield (("embedding", "engines"), ("embedding", "engines")), "embedding.engines: an engine stands twice"
     named = [name for kind in FeedbackKind for name in set(getattr(config.feedback, kind.value))]
@@ -853,6 +884,11 @@ def _default_rules(folder: Path) -> Path:
     return own if own.is_dir() or not shipped.is_dir() else shipped
 
 
+def is_packaged(path: Path) -> bool:
+    """Whether a file would lie among those of the installed program, where nobody's own belong."""
+    return _PACKAGE in path.absolute().parents
+
+
 def _shipped_rules() -> Path:
     """Return the folder of topics that come with the program: in the wheel, else in the working copy."""
     packed = _PACKAGE / "pack"
@@ -894,6 +930,25 @@ def channel_problems(config: Config, topics: Sequence[Topic]) -> list[Problem]:
         if not (channel or config.alerts.channel):
             message = "names no channel: set notify.channel here, or alerts.channel in monitor.toml for all topics"
             problems.append(Problem(topic.path, None, message))
+    return problems
+
+
+def digest_problems(config: Config, topics: Iterable[Topic]) -> list[Problem]:
+    """What waits for a digest though there are none, each as a warning."""
+    if config.digest.daily or config.digest.weekly:
+        return []
+    none = "digest.daily and digest.weekly in monitor.toml are both off: what it holds waits for `monitor digest --now`"
+    problems = []
+    if config.alerts.daily_budget:
+        said = f"alerts.daily_budget: {config.alerts.daily_budget} a day in a channel, and {none}; 0 is no budget"
+        problems.append(Problem("the configuration", None, said, Level.WARNING))
+    for topic in topics:
+        notify = topic.notify
+        if notify.mode is Mode.DIGEST:
+            problems.append(Problem(topic.path, None, f'notify.mode: "digest", and {none}', Level.WARNING))
+        elif notify.daily_budget is not None:
+            said = f"notify.daily_budget: {notify.daily_budget} a day, and {none}"
+            problems.append(Problem(topic.path, None, said, Level.WARNING))
     return problems
 
 

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from monitor.app import ANSWER, Monitor
-from monitor.errors import StateError
+from monitor.config import Config, changed
+from monitor.errors import ConfigError, StateError
+from monitor.log import set_up as set_up_log
 from monitor.probes import Probes
 from monitor.progress import Progress
 
@@ -44,12 +45,16 @@ _FINISHED = frozenset({"deliver", "sweep", "canary", "try again"})
 
 
 async def serve(
-    open_monitor: Callable[[Probes, Progress], AbstractAsyncContextManager[Monitor]], env: Mapping[str, str]
+    open_monitor: Callable[[Probes, Progress], AbstractAsyncContextManager[Monitor]],
+    env: Mapping[str, str],
+    reread: Callable[[], Config] | None = None,
 ) -> None:
     """Open a monitor and have it work until SIGTERM or SIGINT.
 
     A thread may be loading a model, or at work with one, even then; nothing stops it, and nothing of it is wanted: the caller
     had better end the process.
+
+    reread: reads the configuration again; None: it stays as it is.
 
     Raises: what opening raises.
     """
@@ -67,7 +72,7 @@ async def serve(
         monitor = await opening
         stack.push_async_exit(opened)
         if not stop.is_set():
-            await run(monitor, env, probes, progress)
+            await run(monitor, env, probes, progress, reread)
 
 
 def _stopped_by(*numbers: signal.Signals) -> asyncio.Event:
@@ -78,32 +83,37 @@ def _stopped_by(*numbers: signal.Signals) -> asyncio.Event:
 
 
 async def run(
-    monitor: Monitor, env: Mapping[str, str], probes: Probes | None = None, progress: Progress | None = None
+    monitor: Monitor,
+    env: Mapping[str, str],
+    probes: Probes | None = None,
+    progress: Progress | None = None,
+    reread: Callable[[], Config] | None = None,
 ) -> None:
     """Work until SIGTERM or SIGINT; SIGHUP reads the rules again, and so does a change of their files if it is wanted; SIGUSR1
     puts into the log what is being done.
 
-    probes: told how we are. progress: of the monitor's threads.
+    probes: told how we are. progress: of the monitor's threads. reread: reads the configuration again.
     """
     stop = _stopped_by(signal.SIGTERM, signal.SIGINT)
-    work = _Work(monitor, env, progress or Progress())
+    work = _Work(monitor, env, progress or Progress(), reread)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, work.reload)
     loop.add_signal_handler(signal.SIGUSR1, work.start, "dump", work.dump)
     if probes:
         probes.metrics, probes.healthy, probes.ready = monitor.metrics, work.health, work.readiness
-    # one job that asks SQLite what is due, not a job a feed: a tenth of the cost, and a restart forgets nothing
-    scheduler = AsyncIOScheduler(timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True})
-    scheduler.add_job(work.tick, "interval", seconds=TICK)
-    scheduler.add_job(work.tidy, "interval", seconds=TIDY)
-    scheduler.add_job(work.review, "interval", seconds=REVIEW)
-    scheduler.add_job(work.sweep, "interval", seconds=SWEEP)
-    scheduler.add_job(work.beat, "interval", seconds=monitor.config.heartbeat.every.total_seconds())
-    scheduler.add_job(work.learn, "interval", seconds=LEARN)
+    # one tick that asks SQLite what is due, not a job a feed: a tenth of the cost, and a restart forgets nothing
+    jobs: dict[Callable[[], Coroutine[Any, Any, None]], float] = {
+        work.tick: TICK,
+        work.tidy: TIDY,
+        work.review: REVIEW,
+        work.sweep: SWEEP,
+        work.beat: monitor.config.heartbeat.every.total_seconds(),
+        work.learn: LEARN,
+    }
     if monitor.config.watch_rules:
-        scheduler.add_job(work.look, "interval", seconds=LOOK)
+        jobs[work.look] = LOOK
     await monitor.spread_out()
-    scheduler.start()
+    rhythm = [asyncio.create_task(_every(seconds, begin)) for begin, seconds in jobs.items()]
     work.start("listen", monitor.listen)
     notify(env, "READY=1\nSTATUS=running")
     log.info("running")
@@ -116,18 +126,30 @@ async def run(
                 notify(env, "WATCHDOG=1")
     finally:
         notify(env, "STOPPING=1")
-        # its own shutdown cancels running jobs: stop it first, then let the post in flight finish
-        scheduler.pause()
+        for task in rhythm:
+            task.cancel()
         await work.drain()
-        scheduler.shutdown(wait=False)
         log.info("stopped")
+
+
+async def _every(seconds: float, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Begin something again and again, by the loop's clock, which nobody sets; what was missed in between is left out."""
+    loop = asyncio.get_running_loop()
+    at = loop.time()
+    while True:
+        at = max(at + seconds, loop.time())
+        await asyncio.sleep(at - loop.time())
+        await begin()
 
 
 class _Work:
     """What is being done beside the tick, at most one of each kind, so that a slow poll never holds up a delivery."""
 
-    def __init__(self, monitor: Monitor, env: Mapping[str, str], progress: Progress) -> None:
+    def __init__(
+        self, monitor: Monitor, env: Mapping[str, str], progress: Progress, reread: Callable[[], Config] | None
+    ) -> None:
         self._monitor = monitor
+        self._reread = reread
         self._env = env
         self._progress = progress
         progress.note("tick")
@@ -145,7 +167,7 @@ class _Work:
     async def tick(self) -> None:
         """Begin what is due, and return at once. Feeds in flight are not polled again, so ticks may overlap.
 
-        A coroutine, though it awaits nothing: the scheduler would run a plain function in a thread.
+        A coroutine, though it awaits nothing, as the others are.
         """
         self._progress.note("tick")
         if not self._trouble:
@@ -244,6 +266,8 @@ class _Work:
             self._again = self._again or asked
             return
         self._again = False
+        if asked and self._reread:
+            _reread_configuration(self._monitor.config, self._reread)
         self.start("reload", lambda: _reload(self._monitor, self._env, asked=asked))
         self._others["reload"].add_done_callback(lambda _: self.reload() if self._again else None)
 
@@ -298,6 +322,20 @@ class _Work:
         log.warning("state", problem=f"over: {over}")
         notify(self._env, "STATUS=running")
         self._monitor.note_trouble("")
+
+
+def _reread_configuration(before: Config, reread: Callable[[], Config]) -> None:
+    """Take over how much is logged, and say what else is other than at the start: it waits for the next one."""
+    try:
+        now = reread()
+    except ConfigError as error:
+        for problem in error.problems:
+            log.error("configuration", problem=str(problem))
+        log.error("configuration kept", reason="it would not start: the one that it began with stays in force")
+        return
+    set_up_log(now.log.level, now.log.format)
+    if left := [name for name in changed(before, now) if not name.startswith("log.")]:
+        log.warning("configuration", changed=left, because="takes effect at the next start: systemctl restart")
 
 
 async def _reload(monitor: Monitor, env: Mapping[str, str], *, asked: bool) -> None:

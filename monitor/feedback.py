@@ -28,6 +28,8 @@ class Proposal:
     item: Item
     users: tuple[str, ...]
     at: datetime
+    #: so many alerts were told by the message that it was said of; 1: somebody meant this one
+    among: int = 1
 
     @property
     def key(self) -> str:
@@ -74,10 +76,11 @@ def proposals(said: Sequence[tuple[Alert, Sequence[Feedback]]], topics: Mapping[
             continue
         kind = FeedbackKind.WRONG if wrong > useful else FeedbackKind.USEFUL
         at = max(one.at for one in opinions if one.kind is kind)
+        among = min(one.among for one in opinions if one.kind is kind)
         for match in alert.matches:
             topic = topics.get(match.topic)
             if topic and (kind is FeedbackKind.WRONG or _just_passed(match)) and not _is_known(alert.item.title, topic):
-                yield Proposal(topic, _changed(topic, kind, alert.item.title), kind, alert.item, users[kind], at)
+                yield Proposal(topic, _changed(topic, kind, alert.item.title), kind, alert.item, users[kind], at, among)
 
 
 def _just_passed(match: Match) -> bool:
@@ -119,6 +122,10 @@ def proposed(proposal: Proposal, effect: Effect, shown: int) -> str:
         [
             f"{topic.id} · {topic.path}",
             f"  {proposal.kind}, said {users} on {proposal.at:%Y-%m-%d}: “{proposal.item.title}”",
+            *(
+                [f"  said of a message that tells {proposal.among} alerts: look whether this one is meant"]
+                * (proposal.among > 1)
+            ),
             f"  add to {proposal.key}:",
             f"  {proposal.line}",
             "  add at the end of the file:",
@@ -140,6 +147,7 @@ def proposed_data(proposal: Proposal, effect: Effect) -> dict[str, object]:
         "title": proposal.item.title,
         "users": list(proposal.users),
         "at": proposal.at.isoformat(),
+        "among": proposal.among,
         "key": proposal.key,
         "line": proposal.line.strip(),
         "test": proposal.test,

@@ -24,6 +24,7 @@ from monitor.model import (
 from monitor.outbox import DELIVERIES, Outbox, message_json, waits_for_sources
 
 _MAY_BE_HELD = (DeliveryState.QUEUED, DeliveryState.BLOCKED)
+_ENDED_UNTIL = "silences ended until"
 _TAKEN = [outcome for outcome in MatchOutcome if outcome.taken]
 
 
@@ -119,6 +120,18 @@ class Holds(Outbox):
                     [row["story"] for row in self._rows("SELECT story FROM silences WHERE id = ?", number)], now
                 )
         return done.rowcount > 0
+
+    def end_silences(self, now: datetime) -> None:
+        """Have the roots of stories whose silence ran out since the last time say so no more."""
+        rows = self._rows(
+            "SELECT story FROM silences WHERE story <> '' AND removed IS NULL AND until > ? AND until <= ?",
+            self.fact(_ENDED_UNTIL), as_text(now),
+        )  # fmt: skip
+        if rows:
+            with self._writing():
+                self._want_edits([row["story"] for row in rows], now)
+            # after it: to want an edit twice is to want it once
+            self.remember(_ENDED_UNTIL, as_text(now) or "")
 
     def silences(self, now: datetime | None = None) -> list[Silence]:
         """The silences in force at a moment, oldest first; all that ever were, if none is named."""

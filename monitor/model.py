@@ -181,7 +181,7 @@ class Topic:
 
     @property
     def place(self) -> str:
-        """Where a person finds it: "rules/taiwan.toml:4"."""
+        """Where a person finds it: "rules/grain.toml:4"."""
         return f"{self.path}:{self.line}" if self.line else self.path
 
 
@@ -365,6 +365,8 @@ class Polled:
     gap: bool = False
     #: keys under which items are known from now on -> their ids
     aliases: Mapping[str, str] = field(default_factory=dict)
+    #: items in it that were let go: the feed still has them
+    offered_again: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -1164,6 +1166,10 @@ class Reaction:
     user: str
 
 
+#: So much of an item's id names it among those of one channel, where there is no room for more.
+SHORT_ID = 8
+
+
 @dataclass(frozen=True, slots=True)
 class Posted:
     """A message as it stands in a channel."""
@@ -1176,7 +1182,7 @@ class Posted:
     #: we wrote it
     ours: bool = False
     #: what it says of itself, if it is a delivery's: the delivery, its kind, the alerts that it tells, and their items, its
-    #: own first
+    #: own first; the last of very many items by `SHORT_ID` of their ids
     delivery: str = ""
     kind: str = ""
     tells: tuple[str, ...] = ()
@@ -1222,6 +1228,8 @@ class Feedback:
     user: str
     #: when we first saw it
     at: datetime
+    #: so many alerts were told by the message that it was said of; 1: this one is meant
+    among: int = 1
 
 
 class LabelOrigin(enum.StrEnum):

@@ -51,6 +51,8 @@ from monitor.readback import ReadBack
 
 #: How often what is blocked is tried, with one message.
 PROBE_EVERY = timedelta(minutes=15)
+#: Says in which threads deliveries are to be told, now that a person has moved their items.
+Plan = Callable[[Sequence[Delivery], Sequence[Telling]], Mapping[str, Thread | None]]
 #: An edit's id is uuid5 of its root's: there is one row for all edits of a root.
 _EDITS = uuid.UUID("5b7a3a0e-3a55-5d8c-9d0d-4b1f7f0f5c9e")
 
@@ -246,30 +248,24 @@ class Outbox(ReadBack):
             [(story,) for story in planned.ruling.stories],
         )
 
-    def rethread(
-        self,
-        alert_id: str,
-        plan: Callable[[Sequence[Delivery], Sequence[Telling]], Mapping[str, Thread | None]],
-        now: datetime,
-    ) -> None:
+    def _rethread(self, alert_id: str, plan: Plan, now: datetime) -> None:
         """Give an alert that was refused the thread that a ruling had given it, had it not been on the wire just then.
 
         So also what its message was to tell beside it.
         """
-        with self._writing():
-            stories = [
-                row["story_id"]
-                for row in self._rows(
-                    """SELECT story_id FROM outbox WHERE id = ? UNION
-                       SELECT story_id FROM outbox WHERE carrier_id = ? AND carrier_id <> ''
-                       UNION SELECT p.story_id FROM outbox o JOIN outbox p ON p.id = o.parent_id WHERE o.id = ?""",
-                    alert_id, alert_id, alert_id,
-                )
-                if row["story_id"]
-            ]  # fmt: skip
-            if any(map(self.rulings_on, stories)):
-                tellings = [telling for timeline in self._timelines(stories) for telling in timeline.tellings]
-                self._write_threads(plan(self.deliveries_of(stories), tellings), now)
+        stories = [
+            row["story_id"]
+            for row in self._rows(
+                """SELECT story_id FROM outbox WHERE id = ? UNION
+                   SELECT story_id FROM outbox WHERE carrier_id = ? AND carrier_id <> ''
+                   UNION SELECT p.story_id FROM outbox o JOIN outbox p ON p.id = o.parent_id WHERE o.id = ?""",
+                alert_id, alert_id, alert_id,
+            )
+            if row["story_id"]
+        ]  # fmt: skip
+        if any(map(self.rulings_on, stories)):
+            tellings = [telling for timeline in self._timelines(stories) for telling in timeline.tellings]
+            self._write_threads(plan(self.deliveries_of(stories), tellings), now)
 
     def _write_threads(self, threads: Mapping[str, Thread | None], now: datetime) -> None:
         for alert_id in threads:
@@ -334,12 +330,12 @@ class Outbox(ReadBack):
                     AND (o.parent_id = '' OR p.state IN (?, ?, ?, ?) OR p.state = ? AND p.reason <> ?)
                     AND (o.parent_id = '' OR o.escalated = 1 OR NOT EXISTS (
                         SELECT 1 FROM outbox r WHERE r.parent_id = o.parent_id AND r.kind <> 'edit' AND r.id <> o.id
-                            AND r.parent_id <> '' AND r.state <> ? AND r.sending_at > ?)) {elsewhere}
+                            AND r.parent_id <> '' AND r.state <> ? AND r.sending_at > ? AND r.sending_at <= ?)) {elsewhere}
                     ORDER BY {RANK}, o.created, o.rowid LIMIT 1""",
                 state, DeliveryState.SENT, DeliveryState.BATCHED, *ENDED,
                 DeliveryState.HELD, HoldReason.CORROBORATION,
                 # nothing is greater than NULL
-                DeliveryState.DEAD, as_text(now - reply_gap) if reply_gap else None,
+                DeliveryState.DEAD, as_text(now - reply_gap) if reply_gap else None, as_text(now),
                 *closed,
             )
             for state in (DeliveryState.QUEUED, DeliveryState.BLOCKED)
@@ -557,15 +553,16 @@ class Outbox(ReadBack):
         error: str = "",
         not_before: datetime | None = None,
         over: Callable[[Blockage], Notice | None] = lambda _blockage: None,
+        plan: Plan | None = None,
     ) -> None:
         """Write down what came of a try. What a person dropped meanwhile stays dropped, unless it is found to be sent.
 
-        over: makes of each blockage that this one shows to be over the notice that tells ops.
+        over: makes of each blockage that this one shows to be over the notice that tells ops. plan: applied at once to what was
+        not sent: while it was on the wire a person may have moved its item, and a ruling lets be what may be out.
         """
         with self._writing():
-            behind = f"WHERE EXISTS (SELECT 1 FROM outbox o WHERE o.id = ? AND {_BLOCKS})"
-            ended = self._blockages(behind, delivery_id) if state is DeliveryState.SENT else []
-            self._settle(delivery_id, state, now, receipt, error, not_before)
+            ended = self._blockages_of(delivery_id) if state is DeliveryState.SENT else []
+            self._settle(delivery_id, state, now, receipt, error, not_before, plan)
             for notice in map(over, ended):
                 if notice is not None:
                     self._write_notice(notice, now)
@@ -578,6 +575,7 @@ class Outbox(ReadBack):
         receipt: str = "",
         error: str = "",
         not_before: datetime | None = None,
+        plan: Plan | None = None,
     ) -> None:
         row = self._one("SELECT kind, state, channel, story_id, sources, message FROM outbox WHERE id = ?", delivery_id)
         if row is None or (row["state"] == DeliveryState.DROPPED and state is not DeliveryState.SENT):
@@ -602,13 +600,17 @@ class Outbox(ReadBack):
             story = self.story(row["story_id"])
             if story and as_json(story.sources) != row["sources"]:
                 self._want_edit(delivery_id, now)
+        if plan and state in (DeliveryState.QUEUED, DeliveryState.BLOCKED, DeliveryState.DEAD):
+            self._rethread(delivery_id, plan, now)
 
-    def degrade(self, delivery_id: str, now: datetime, error: str, *, lowest: bool) -> DeliveryState:
+    def degrade(
+        self, delivery_id: str, now: datetime, error: str, *, lowest: bool, plan: Plan | None = None
+    ) -> DeliveryState:
         """Have what was refused as it is sent in another form, and say what it is now: dead where there is none.
 
         What told several replies goes apart, each whole and alone: one of them may be why. Else the message goes a rung lower.
 
-        lowest: it stands on the last rung.
+        lowest: it stands on the last rung. plan: as for `settle`.
         """
         with self._writing():
             is_reply = self._one("SELECT 1 FROM outbox WHERE id = ? AND kind = ?", delivery_id, AlertKind.REPLY)
@@ -621,18 +623,18 @@ class Outbox(ReadBack):
             elif not lowest:
                 self._connection.execute("UPDATE outbox SET rung = rung + 1 WHERE id = ?", (delivery_id,))
             else:
-                self._settle(delivery_id, DeliveryState.DEAD, now, error=error)
+                self._settle(delivery_id, DeliveryState.DEAD, now, error=error, plan=plan)
                 return DeliveryState.DEAD
-            self._settle(delivery_id, DeliveryState.QUEUED, now, error=error)
+            self._settle(delivery_id, DeliveryState.QUEUED, now, error=error, plan=plan)
         return DeliveryState.QUEUED
 
-    def repeat(self, delivery_id: str, now: datetime, error: str) -> None:
+    def repeat(self, delivery_id: str, now: datetime, error: str, plan: Plan | None = None) -> None:
         """Queue again what may stand in its channel, because nobody can look."""
         with self._writing():
             self._connection.execute("UPDATE outbox SET repeats = repeats + 1 WHERE id = ?", (delivery_id,))
-            self._settle(delivery_id, DeliveryState.QUEUED, now, error=error)
+            self._settle(delivery_id, DeliveryState.QUEUED, now, error=error, plan=plan)
 
-    def lose_root(self, delivery_id: str, now: datetime, error: str) -> None:
+    def lose_root(self, delivery_id: str, now: datetime, error: str, plan: Plan | None = None) -> None:
         """Write down that the root of a reply, or of an edit, was deleted in the channel; the edit is over.
 
         The reply is queued again, and stands by itself, as does what waits to be replied. What comes after it is a new root.
@@ -645,7 +647,7 @@ class Outbox(ReadBack):
             # rendered anew: by itself it names its story
             self._unfold(delivery_id, now, f"the root of {delivery_id} is gone", alone=False)
             self._connection.execute("UPDATE outbox SET message = NULL, rung = 0 WHERE id = ?", (delivery_id,))
-            self._settle(delivery_id, DeliveryState.QUEUED, now, error=error)
+            self._settle(delivery_id, DeliveryState.QUEUED, now, error=error, plan=plan)
 
     def _end(self, delivery_id: str, reason: str, detail: str, now: datetime) -> None:
         """Drop a row, what its message was to tell beside it apart, and with it its edit."""
@@ -724,13 +726,10 @@ class Outbox(ReadBack):
 
     def blockages(self) -> list[Blockage]:
         """What is blocked, longest first."""
-        return self._blockages("")
-
-    def _blockages(self, where: str, *values: object) -> list[Blockage]:
         rows = self._rows(
             f"""SELECT b.*, (SELECT count(*) FROM outbox o WHERE o.state IN (?, ?) AND o.kind <> ?
-                   AND {_BLOCKS}) AS waiting FROM blockages b {where} ORDER BY b.since, b.channel""",
-            DeliveryState.QUEUED, DeliveryState.BLOCKED, AlertKind.EDIT, *values,
+                   AND {_BLOCKS}) AS waiting FROM blockages b ORDER BY b.since, b.channel""",
+            DeliveryState.QUEUED, DeliveryState.BLOCKED, AlertKind.EDIT,
         )  # fmt: skip
         return [
             Blockage(
@@ -738,6 +737,15 @@ class Outbox(ReadBack):
             )
             for row in rows
         ]
+
+    def _blockages_of(self, delivery_id: str) -> list[Blockage]:
+        """Those that a delivery waits behind; what waits is counted only where there are any."""
+        rows = self._rows(
+            f"SELECT b.channel FROM blockages b WHERE EXISTS (SELECT 1 FROM outbox o WHERE o.id = ? AND {_BLOCKS})",
+            delivery_id,
+        )
+        channels = {row["channel"] for row in rows}
+        return [one for one in self.blockages() if one.channel in channels] if channels else []
 
     def retry_delivery(self, delivery_id: str, author: str, now: datetime) -> bool:
         """Have a delivery tried at once that is dead, blocked, in doubt or told to wait; False if it is nothing of the kind.
@@ -880,18 +888,17 @@ class Outbox(ReadBack):
         return [self._alert(row) for row in rows]
 
     def feedback_on_alerts(self, since: datetime) -> list[tuple[Alert, list[Feedback]]]:
-        """What people said, since then, of alerts that have a message to themselves, in the order in which they first did."""
+        """What people said of alerts since then, in the order in which they first did.
+
+        A reaction under a message that tells several is of each of them, and says among how many. Of a digest nobody can tell.
+        """
         said: dict[str, list[Feedback]] = {}
-        for one in self.feedback(since):
-            said.setdefault(one.alert, []).append(one)
-        alerts = [
-            self._one(
-                f"""{DELIVERIES} WHERE o.id = ? AND o.item_id IS NOT NULL
-                    AND NOT EXISTS (SELECT 1 FROM outbox m WHERE m.carrier_id = o.id)""",
-                alert,
-            )
-            for alert in said
-        ]
+        for one, pressed in self.feedback_with_source(since):
+            beside = [] if pressed else [row["id"] for row in self._told_by(one.alert)]
+            if not self._one("SELECT 1 FROM outbox WHERE id = ? AND kind = ?", one.alert, AlertKind.DIGEST):
+                for alert in (one.alert, *beside):
+                    said.setdefault(alert, []).append(replace(one, alert=alert, among=1 + len(beside)))
+        alerts = [self._one(f"{DELIVERIES} WHERE o.id = ? AND o.item_id IS NOT NULL", alert) for alert in said]
         return [(self._alert(row), said[row["id"]]) for row in alerts if row]
 
     def alerted_topics(self) -> list[str]:

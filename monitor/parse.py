@@ -25,6 +25,7 @@ from monitor.text import (
     is_web,
     item_id,
     language_code,
+    link_identity,
     page_path,
     plain,
     sentences,
@@ -224,7 +225,7 @@ def _other_names(item: Item) -> Iterator[str]:
     title, path = fold(item.title), page_path(item.canonical_link)
     # a home page is every item's link on some feeds; "/?p=123" is no home page
     if path or "?" in item.canonical_link:
-        yield f"link\n{item.canonical_link}"
+        yield link_identity(item.canonical_link)
     if path:
         yield f"path\n{path}\n{title}"
     if item.published:

@@ -100,6 +100,7 @@ from monitor.schedule import (
     learn_rhythm,
     usual_pause,
 )
+from monitor.skew import Skew, answered_at
 from monitor.space import CompactSpace
 from monitor.text import gist, host_of, sink_of, text_hash
 from monitor.threads import rethread
@@ -151,10 +152,15 @@ class Sink(Protocol):
     def find(self, delivery: Delivery) -> str | None: ...
 
 
+#: in which threads deliveries are to be told, now that a person has moved their items
+Plan = Callable[[Sequence[Delivery], Sequence[Telling]], Mapping[str, Thread | None]]
+
+
 class Memory(Protocol):
     """What the pipeline asks of the store."""
 
     def known(self, keys: Sequence[str]) -> dict[str, tuple[str, str]]: ...
+    def are_let_go(self, names: Sequence[str]) -> set[str]: ...
     def contents(self, url: str, count: int) -> dict[str, str]: ...
     def versions(self, item_ids: Sequence[str]) -> dict[str, Version]: ...
     def held_items(self, url: str) -> list[Item]: ...
@@ -197,21 +203,19 @@ class Memory(Protocol):
         error: str = "",
         not_before: datetime | None = None,
         over: Callable[[Blockage], Notice | None] = ...,
+        plan: Plan = ...,
     ) -> None: ...
-    def degrade(self, delivery_id: str, now: datetime, error: str, *, lowest: bool) -> DeliveryState: ...
-    def repeat(self, delivery_id: str, now: datetime, error: str) -> None: ...
-    def lose_root(self, delivery_id: str, now: datetime, error: str) -> None: ...
+    def degrade(
+        self, delivery_id: str, now: datetime, error: str, *, lowest: bool, plan: Plan = ...
+    ) -> DeliveryState: ...
+    def repeat(self, delivery_id: str, now: datetime, error: str, plan: Plan = ...) -> None: ...
+    def lose_root(self, delivery_id: str, now: datetime, error: str, plan: Plan = ...) -> None: ...
     def block(self, channel: str, because: str, notice: Notice | None, now: datetime) -> bool: ...
-    def rethread(
-        self,
-        alert_id: str,
-        plan: Callable[[Sequence[Delivery], Sequence[Telling]], Mapping[str, Thread | None]],
-        now: datetime,
-    ) -> None: ...
     def doubt_all_sending(self, now: datetime, settle: timedelta) -> int: ...
     def doubtful(self, now: datetime, settle: timedelta) -> list[Delivery]: ...
     def delivery(self, delivery_id: str) -> Delivery | None: ...
     def silences(self, now: datetime) -> list[Silence]: ...
+    def end_silences(self, now: datetime) -> None: ...
     def told(self, channel: str, since: datetime, topics: Sequence[str]) -> Told: ...
     def hold(self, holds: Mapping[str, Hold], now: datetime) -> list[str]: ...
     def over(self, now: datetime) -> dict[str, int]: ...
@@ -458,6 +462,7 @@ class Collector:
     pace_for: Callable[[Feed], Pace]
     rules_for: Callable[[Feed], PublisherRules]
     reachability: Reachability = field(default_factory=Reachability)
+    skew: Skew = field(default_factory=Skew)
     #: told of each poll that found new items
     note_news: Callable[[Feed, datetime], None] = lambda _feed, _now: None
     #: None: nobody is
@@ -479,6 +484,8 @@ class _Findings:
     #: what was held before, by id, of those in `fresh`
     released: Mapping[str, Version] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    #: known once, and let go
+    offered_again: tuple[str, ...] = ()
     gap: bool = False
 
     @property
@@ -493,6 +500,7 @@ async def collect(state: FeedState, judge: Judge, edges: Collector) -> PollOutco
     validators = replace(state.validators, etag="", last_modified="") if full else state.validators
     try:
         answer = await edges.fetch.fetch(feed, validators, address="" if full else state.moved_to)
+        edges.skew.note(host_of(feed.url), answered_at(answer.headers), edges.clock())
         parsed = await _parse(answer, rules, edges) if isinstance(answer, Document) else None
     except (FetchError, ParseError) as error:
         await _write_failure(state, error, edges)
@@ -638,6 +646,9 @@ def _find(items: Sequence[Item], state: FeedState, memory: Memory) -> _Findings:
     held_before = memory.held_items(state.feed.url) if state.released else []
     known = memory.known([item.id for item in items])
     known |= memory.known([key for item in items if item.id not in known for key in item.keys])
+    gone = memory.are_let_go([item.id for item in items if item.id not in known])
+    # what it said is not known any more, and so it never changed
+    known |= {name: (name, "") for name in gone}
     recognised = recognise(items, known, memory.versions(strangers(items, known)))
     changed = [sighting.item for sighting in recognised.known if sighting.changed]
     versions = memory.versions([item.id for item in [*changed, *held_before]])
@@ -657,6 +668,7 @@ def _find(items: Sequence[Item], state: FeedState, memory: Memory) -> _Findings:
         why_held=why_held,
         released={item.id: versions[item.id] for item in held_before},
         aliases=recognised.aliases,
+        offered_again=tuple(gone),
         gap=not why_held and is_gap(recognised, state),
     )
 
@@ -838,6 +850,7 @@ def _polled(
         hints=hints,
         gap=findings.gap,
         aliases=findings.aliases,
+        offered_again=findings.offered_again,
     )
 
 
@@ -893,6 +906,7 @@ async def deliver(edges: Courier, go_on: Callable[[], bool] = lambda: True) -> i
     """
     # after a full disk: what was posted, and could not be written down
     await edges.in_store(edges.memory.doubt_all_sending, edges.clock(), edges.settle)
+    await edges.in_store(edges.memory.end_silences, edges.clock())
     sent = 0
     while True:
         await _settle_doubts(edges)
@@ -1092,12 +1106,12 @@ async def _write_refusal(delivery: Delivery, error: SendError, edges: Courier) -
     if delivery.alert.kind is AlertKind.EDIT:
         return await _write_refused_edit(delivery, error, edges, now + wait)
     if isinstance(error, RootGone) and delivery.thread:
-        await edges.in_store(memory.lose_root, delivery.alert.id, now, str(error))
-        return await _after(delivery, DeliveryState.QUEUED, edges, str(error))
+        await edges.in_store(memory.lose_root, delivery.alert.id, now, str(error), rethread)
+        return _told_of(delivery, DeliveryState.QUEUED, str(error))
     if isinstance(error, Unacceptable):
         lowest = delivery.message is None or degraded(delivery.message, delivery.rung + 1) is None
-        state = await edges.in_store(memory.degrade, delivery.alert.id, now, str(error), lowest=lowest)
-        return await _after(delivery, state, edges, str(error))
+        state = await edges.in_store(memory.degrade, delivery.alert.id, now, str(error), lowest=lowest, plan=rethread)
+        return _told_of(delivery, state, str(error))
     if isinstance(error, NotAccepted):
         await _settle(delivery, DeliveryState.QUEUED, edges, error=str(error), not_before=now + wait)
         return DeliveryState.QUEUED
@@ -1114,8 +1128,8 @@ async def _write_refused_edit(
 ) -> DeliveryState:
     """An edit is tried again whenever that may help: to do it twice does no harm. Else nothing is lost but a sum."""
     if isinstance(error, RootGone):
-        await edges.in_store(edges.memory.lose_root, delivery.alert.id, edges.clock(), str(error))
-        return await _after(delivery, DeliveryState.DROPPED, edges, str(error))
+        await edges.in_store(edges.memory.lose_root, delivery.alert.id, edges.clock(), str(error), rethread)
+        return _told_of(delivery, DeliveryState.DROPPED, str(error))
     if isinstance(error, Unacceptable):
         await _settle(delivery, DeliveryState.DROPPED, edges, error=str(error))
         return DeliveryState.DROPPED
@@ -1191,8 +1205,8 @@ async def _write_unread(delivery: Delivery, error: SendError, edges: Courier) ->
     patience: timedelta = REPEAT_AFTER * 2 ** min(delivery.repeats, 10)
     if isinstance(error, Unreadable) and edges.repeats and now - (delivery.sending_at or now) >= patience:
         told = f"{told}; sent again, though it may stand there"
-        await edges.in_store(edges.memory.repeat, delivery.alert.id, now, told)
-        await _after(delivery, DeliveryState.QUEUED, edges, told)
+        await edges.in_store(edges.memory.repeat, delivery.alert.id, now, told, rethread)
+        _told_of(delivery, DeliveryState.QUEUED, told)
         return
     later = now + max(UNREADABLE_WAIT, timedelta(seconds=error.retry_after or 0))
     await _settle(delivery, DeliveryState.UNKNOWN, edges, error=told, not_before=later)
@@ -1216,15 +1230,13 @@ async def _settle(
         error=error,
         not_before=not_before,
         over=partial(_over, edges),
+        plan=rethread,
     )
-    await _after(delivery, state, edges, error)
+    _told_of(delivery, state, error)
 
 
-async def _after(delivery: Delivery, state: DeliveryState, edges: Courier, error: str) -> DeliveryState:
-    """What follows on what was written down of a try."""
-    if state in (DeliveryState.QUEUED, DeliveryState.BLOCKED, DeliveryState.DEAD):
-        # while it was on the wire a person may have moved its item, and a ruling lets be what may be out
-        await edges.in_store(edges.memory.rethread, delivery.alert.id, rethread, edges.clock())
+def _told_of(delivery: Delivery, state: DeliveryState, error: str) -> DeliveryState:
+    """Say in the log what was written down of a try."""
     say = log.info if state in (DeliveryState.SENT, DeliveryState.QUEUED) else log.warning
     say(
         "delivery",

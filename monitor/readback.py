@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from monitor.database import Row, as_json, as_text, as_time, chunks, need_time
 from monitor.model import (
     ENDED,
+    SHORT_ID,
     Alert,
     AlertKind,
     DeliveryState,
@@ -146,8 +147,8 @@ class ReadBack(Stories):
         marks = ",".join("?" * len(told))
         waiting = self._rows(
             f"""SELECT id, item_id FROM outbox WHERE channel = ? AND state NOT IN (?, ?, ?) AND kind NOT IN ({_NO_MESSAGES})
-                AND (id IN ({marks}) OR item_id IN ({marks})) ORDER BY rowid""",
-            posted.channel, DeliveryState.SENT, DeliveryState.BATCHED, DeliveryState.SENDING, *told, *told,
+                AND (id IN ({marks}) OR item_id IN ({marks}) OR substr(item_id, 1, ?) IN ({marks})) ORDER BY rowid""",
+            posted.channel, DeliveryState.SENT, DeliveryState.BATCHED, DeliveryState.SENDING, *told, *told, SHORT_ID, *told,
         )  # fmt: skip
         for row in waiting:
             self._take(row["id"], posted.channel, row["item_id"] or "", now)
@@ -171,19 +172,20 @@ class ReadBack(Stories):
                 self._write_told(alert.id, entry, now)
 
     def _take(self, row_id: str, channel: str, item_id: str, now: datetime) -> bool:
+        names = (row_id, item_id or row_id, item_id[:SHORT_ID] or row_id)
         entry = self._one(
-            """SELECT * FROM adopted WHERE channel = ? AND taken_by = '' AND told IN (?, ?)
+            """SELECT * FROM adopted WHERE channel = ? AND taken_by = '' AND told IN (?, ?, ?)
                ORDER BY told <> ?, receipt LIMIT 1""",
-            channel, row_id, item_id or row_id, row_id,
+            channel, *names, row_id,
         )  # fmt: skip
         if entry is None:
             return False
         # and what told of the item's later versions: what its publisher makes of it from now on is news
         self._connection.execute(
             """UPDATE adopted SET taken_by = ? WHERE channel = ? AND taken_by = '' AND (
-                   told IN (?, ?) OR own = 1 AND delivery_id IN (
-                       SELECT delivery_id FROM adopted WHERE channel = ? AND told IN (?, ?) AND own = 1))""",
-            (row_id, channel, row_id, item_id or row_id, channel, row_id, item_id or row_id),
+                   told IN (?, ?, ?) OR own = 1 AND delivery_id IN (
+                       SELECT delivery_id FROM adopted WHERE channel = ? AND told IN (?, ?, ?) AND own = 1))""",
+            (row_id, channel, *names, channel, *names),
         )
         self._write_told(row_id, entry, now)
         return True
@@ -308,11 +310,15 @@ class ReadBack(Stories):
 
     def feedback(self, since: datetime) -> list[Feedback]:
         """What people said since then, oldest first."""
-        return self._feedback("WHERE at >= ? ORDER BY at, alert_id, kind, user", as_text(since))
+        return [one for one, _ in self.feedback_with_source(since)]
+
+    def feedback_with_source(self, since: datetime) -> list[tuple[Feedback, bool]]:
+        """The same, each with whether a button said it."""
+        rows = self._rows("SELECT * FROM feedback WHERE at >= ? ORDER BY at, alert_id, kind, user", as_text(since))
+        return [(_as_feedback(row), bool(row["pressed"])) for row in rows]
 
     def _feedback(self, where: str, *values: object) -> list[Feedback]:
-        rows = self._rows(f"SELECT * FROM feedback {where}", *values)
-        return [Feedback(row["alert_id"], FeedbackKind(row["kind"]), row["user"], need_time(row["at"])) for row in rows]
+        return list(map(_as_feedback, self._rows(f"SELECT * FROM feedback {where}", *values)))
 
     # -- the connection for presses, and the canary -----------------------------------------------
 
@@ -342,6 +348,10 @@ _LINK = "buttons"
 _CANARY = "canary"
 #: An edit changes a message, and is none; a canary leaves no trace.
 _NO_MESSAGES = "'edit', 'canary'"
+
+
+def _as_feedback(row: Row) -> Feedback:
+    return Feedback(row["alert_id"], FeedbackKind(row["kind"]), row["user"], need_time(row["at"]))
 
 
 def _free_since(row: Row, reply_gap: timedelta) -> datetime | None:

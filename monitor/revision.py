@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,32 +12,46 @@ from monitor.errors import Problem, RevisionError
 from monitor.model import Topic
 from monitor.rules import load_topics
 
+_NO_REPOSITORY = "is in no git repository; --against DIR compares with another folder"
+
 
 def topics_at(folders: Sequence[Path], revision: str) -> tuple[list[Topic], list[Problem]]:
     """Return the topics that could be used then, and what is wrong with the other files; no folder then is no topic.
 
+    A folder in no repository, as a shipped pack's, is taken as it is now, unless none is in one.
+
     Raises: RevisionError if there is no git, no repository, or no such revision.
     """
-    read = [_topics_of(folder, revision) for folder in folders]
-    return [topic for topics, _ in read for topic in topics], [problem for _, found in read for problem in found]
+    with tempfile.TemporaryDirectory() as made:
+        then: dict[Path, Path] = {}
+        for number, folder in enumerate(folders):
+            if len(folders) > 1 and _git(folder, "rev-parse", "--git-dir") is None:
+                continue
+            then[folder] = Path(made) / str(number)
+            then[folder].mkdir()
+            for name, content in _files(folder, _commit(folder, revision)):
+                (then[folder] / name).write_bytes(content)
+        if not then:
+            raise RevisionError(f"{folders[0]}: {_NO_REPOSITORY}")
+        topics, problems = load_topics([then.get(folder, folder) for folder in folders])
+        names = {str(path): f"{folder.name}@{revision}" for folder, path in then.items()}
+    return (
+        [replace(topic, path=_renamed(topic.path, names)) for topic in topics],
+        [replace(problem, path=_renamed(problem.path, names)) for problem in problems],
+    )
 
 
-def _topics_of(folder: Path, revision: str) -> tuple[list[Topic], list[Problem]]:
+def _renamed(path: str, names: Mapping[str, str]) -> str:
+    return next((path.replace(old, new) for old, new in names.items() if path.startswith(old)), path)
+
+
+def _commit(folder: Path, revision: str) -> str:
     # what follows --end-of-options is a revision, whatever it looks like
     named = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if named is None:
         _git_or_fail(folder, "rev-parse", "--git-dir")
         raise RevisionError(f"{folder}: its repository has no revision {revision!r}")
-    commit = named.decode().strip()
-    with tempfile.TemporaryDirectory() as made:
-        for name, content in _files(folder, commit):
-            (Path(made) / name).write_bytes(content)
-        topics, problems = load_topics(Path(made))
-    then = f"{folder.name}@{revision}"
-    return (
-        [replace(topic, path=topic.path.replace(made, then)) for topic in topics],
-        [replace(problem, path=problem.path.replace(made, then)) for problem in problems],
-    )
+    return named.decode().strip()
 
 
 def _files(folder: Path, commit: str) -> Iterator[tuple[str, bytes]]:
@@ -57,7 +71,7 @@ def _files(folder: Path, commit: str) -> Iterator[tuple[str, bytes]]:
 def _git_or_fail(folder: Path, *words: str, told: bytes = b"") -> bytes:
     said = _git(folder, *words, told=told)
     if said is None:
-        raise RevisionError(f"{folder}: is in no git repository; --against DIR compares with another folder")
+        raise RevisionError(f"{folder}: {_NO_REPOSITORY}")
     return said
 
 

@@ -621,7 +621,7 @@ def pack_schema() -> dict[str, Any]:
 
 def schema_line(folder: Path) -> str:
     """The first line of a topic file in a folder, by which editors know its keys; empty where the schema is not near."""
-    near = ("../deploy/topic.schema.json", "topic.schema.json")
+    near = ("../deploy/topic.schema.json", "../../deploy/topic.schema.json", "topic.schema.json")
     return next((f"#:schema {path}\n" for path in near if (folder / path).is_file()), "")
 
 

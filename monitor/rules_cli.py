@@ -28,7 +28,7 @@ from monitor.command import (
     tell,
     utc_now,
 )
-from monitor.config import Config, sink_names, slack_token
+from monitor.config import SHIPPED, Config, is_packaged, sink_names, slack_token
 from monitor.errors import Level, Problem, ProblemsError
 from monitor.model import Item, Label, Terms, Topic, TopicStatus
 from monitor.text import clip
@@ -520,6 +520,11 @@ def rules_new(
     path = folder / f"{topic_id}.toml"
     if not re.fullmatch(r"\w[\w-]*", topic_id):
         raise click.UsageError(f"{topic_id!r} is no topic's id: letters, digits, - and _")
+    if is_packaged(path) and not dry_run:
+        fail(
+            f"{path.parent} belongs to the program, and its next version would take the topic away: make a folder of your own, "
+            f'and write rules = ["rules", "{SHIPPED}"] in monitor.toml to keep these beside yours'
+        )
     topics, _ = load_topics(config.rules, sink_names(config))
     if there := next((one.path for one in topics if one.id == topic_id), str(path) if path.exists() else ""):
         fail(f"{there} is there already; monitor rules try {topic_id} says what it does")

@@ -9,6 +9,11 @@ from sqlite_utils import Database, Migrations
 migrations = Migrations("monitor")
 
 
+def names() -> list[str]:
+    """The migrations that this program knows, in order."""
+    return [migration.name for migration in migrations.pending(Database(memory=True))]
+
+
 def _run(db: Database, script: str) -> None:
     """Run statements one by one: `executescript` would commit the transaction in which a migration runs."""
     for statement in script.split(";\n"):
@@ -409,5 +414,23 @@ def m009_buttons(db: Database) -> None:
         """
     -- 1: said by a button, so that no sweep takes it back because no reaction says it
     ALTER TABLE feedback ADD COLUMN pressed INTEGER NOT NULL DEFAULT 0;
+    """,
+    )
+
+
+@migrations()
+def m010_retention(db: Database) -> None:
+    _run(
+        db,
+        """
+    CREATE TABLE let_go (                       -- names of items that are not kept any more: they are not new if offered again
+        name TEXT PRIMARY KEY,
+        feed INTEGER NOT NULL,                  -- a number made of its address
+        offered TEXT NOT NULL                   -- when its feed last had it, or it was let go
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX let_go_offered ON let_go (offered);
+    -- without it, deleting an item would read all names
+    CREATE INDEX identities_item ON identities (item_id);
+    CREATE INDEX vectors_used ON vectors (used);
     """,
     )

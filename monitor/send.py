@@ -37,7 +37,7 @@ from monitor.errors import (
     Unacceptable,
     Unreadable,
 )
-from monitor.model import Alert, AlertKind, Delivery, Message, Posted, Reaction, Severity
+from monitor.model import SHORT_ID, Alert, AlertKind, Delivery, Message, Posted, Reaction, Severity
 
 SLACK_URL = "https://slack.com/api/"
 
@@ -50,8 +50,9 @@ PAGE = 200
 #: So much of what a message says is enough to know a headline in it, whatever stands before.
 BEGINNING = 700
 
-#: So many alerts are named in a message's metadata, with their items: Slack takes 8,000 characters of it.
-NAMED = 100
+#: So many alerts are named in a message's metadata, with their items, and of so many more the items' short ids: Slack takes
+#: 8,000 characters of it. What is told beyond that, a backup that is put back does not know, and the next digest repeats.
+NAMED, OTHERS = 50, 500
 
 #: Raised before a byte of the request can have left.
 NEVER_SENT = (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError)
@@ -92,6 +93,7 @@ PAYLOAD_CODES = frozenset(
     {
         "invalid_blocks",
         "invalid_blocks_format",
+        "metadata_too_large",
         "msg_blocks_too_long",
         "msg_too_long",
         "no_text",
@@ -449,12 +451,15 @@ def _what_it_is(delivery: Delivery) -> dict[str, Any]:
     if isinstance(alert, Alert) and alert.kind is AlertKind.EDIT:
         alert = replace(alert, kind=AlertKind.ROOT, id=alert.parent)
     told = [alert, *delivery.batch]
-    items = [one.item.id for one in told if isinstance(one, Alert)]
+    items = list(dict.fromkeys(one.item.id for one in told if isinstance(one, Alert)))
+    others = "".join(item[:SHORT_ID] for item in items[NAMED : NAMED + OTHERS])
     return {
         "delivery_id": alert.id,
         "kind": alert.kind.value,
         "tells": [one.id for one in told][:NAMED],
-        "items": list(dict.fromkeys(items))[:NAMED],
+        "items": items[:NAMED],
+        # if it was refused, it may be for its length
+        **({"others": others} if others and not delivery.rung else {}),
     }
 
 
@@ -482,7 +487,7 @@ def _posted(channel: str, message: Mapping[str, Any], ours: frozenset[str]) -> P
         delivery=str(about.get("delivery_id", "")),
         kind=str(about.get("kind", "")),
         tells=tuple(map(str, about.get("tells") or ())),
-        items=tuple(map(str, about.get("items") or ())),
+        items=(*map(str, about.get("items") or ()), *_short_ids(str(about.get("others") or ""))),
         text=html.unescape(str(message.get("text") or ""))[:BEGINNING],
         reactions=tuple(
             Reaction(str(reaction.get("name", "")).partition("::")[0], str(user))
@@ -492,6 +497,10 @@ def _posted(channel: str, message: Mapping[str, Any], ours: frozenset[str]) -> P
         ),
         latest_reply=str(message.get("latest_reply") or ""),
     )
+
+
+def _short_ids(others: str) -> list[str]:
+    return [others[n : n + SHORT_ID] for n in range(0, len(others), SHORT_ID)]
 
 
 def _author_ids(message: Mapping[str, Any]) -> list[Any]:

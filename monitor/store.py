@@ -1,11 +1,12 @@
 """What the monitor remembers: SQLite through sqlite-utils. Each read and write is a named method that takes and gives
-the nouns of `model`. No decision is made here; all SQL is, in this file and the five that it stands on: `database`
-(connection, transactions, rows), `story_store`, `readback`, `outbox`, `holds`.
+the nouns of `model`. No decision is made here; all SQL is, in this file and the six that it stands on: `database`
+(connection, transactions, rows), `story_store`, `readback`, `outbox`, `holds`, `retention`.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -39,9 +40,10 @@ from monitor.model import (
     Version,
 )
 from monitor.outbox import DELIVERIES, as_match
+from monitor.retention import Retention
 
 
-class Store(Holds):
+class Store(Holds, Retention):
     """All that a monitor remembers."""
 
     # -- feeds ------------------------------------------------------------------------------------
@@ -131,6 +133,28 @@ class Store(Holds):
             )
             return done.rowcount
 
+    def turn_back(self, now: datetime) -> timedelta:
+        """If the clock was put back, take as much off what waits for a time: by how much; zero if it was not.
+
+        That shows in a poll that is to come. What the outbox says of what was sent stays as it is.
+        """
+        row = self._one("SELECT max(last_poll) AS at FROM feeds WHERE active = 1")
+        ahead = need_time(row["at"]) - now if row and row["at"] else timedelta(0)
+        if ahead < SET_BACK:
+            return timedelta(0)
+
+        def earlier(text: str | None) -> str | None:
+            return as_text(max(now, need_time(text) - ahead)) if text and need_time(text) > now else text
+
+        with self._writing():
+            for table, key, columns, where in _TIMES_TO_COME:
+                rows = self._rows(f"SELECT {key} AS id, {', '.join(columns)} FROM {table} WHERE {where}")
+                self._connection.executemany(
+                    f"UPDATE {table} SET {', '.join(f'{column} = ?' for column in columns)} WHERE {key} = ?",
+                    [(*(earlier(row[column]) for column in columns), row["id"]) for row in rows],
+                )
+        return ahead
+
     # -- polls ------------------------------------------------------------------------------------
 
     def known(self, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -212,9 +236,11 @@ class Store(Holds):
                 self._write_record(record, model, polled.at)
             self._want_edits((record.placement.story for record in records), polled.at)
             self._connection.executemany(
-                "INSERT INTO identities (key, item_id) VALUES (?, ?) ON CONFLICT (key) DO NOTHING",
+                # it may have been let go since the poll began
+                "INSERT OR IGNORE INTO identities (key, item_id) SELECT ?, id FROM items WHERE id = ?",
                 polled.aliases.items(),
             )
+            self._offered_again(polled.offered_again, polled.at)
             self._write_polled(polled)
 
     def _write_polled(self, polled: Polled) -> None:
@@ -449,17 +475,6 @@ class Store(Holds):
         """Title and text of at most `count` items; a fair draw: ids are hashes."""
         return [f"{row['title']}\n{row['text']}" for row in self._rows(f"{ITEMS} ORDER BY i.id LIMIT ?", count)]
 
-    def forget_misses(self, before: datetime) -> int:
-        """Forget judgements, of items seen before then, that took nothing; how many."""
-        with self._writing(durably=False):
-            taken = [outcome for outcome in MatchOutcome if outcome.taken]
-            marks = ",".join("?" * len(taken))
-            return self._connection.execute(
-                f"""DELETE FROM matches WHERE outcome NOT IN ({marks}) AND item_id IN (
-                        SELECT id FROM items WHERE first_seen < ?)""",
-                (*taken, as_text(before)),
-            ).rowcount
-
     # -- looking back -----------------------------------------------------------------------------
 
     def explain(self, wanted: str) -> Explained | None:
@@ -497,17 +512,18 @@ class Store(Holds):
         )
 
     def verdict_counts(self, since: datetime | None = None) -> dict[str, int]:
-        """Items by verdict, first seen at or after `since`."""
+        """Items by verdict, first seen at or after `since`; else all that ever were, also those that were let go."""
         rows = self._rows(
             "SELECT verdict, count(*) AS n FROM items WHERE first_seen >= ? GROUP BY verdict", as_text(since) or ""
         )
-        return {row["verdict"]: row["n"] for row in rows}
+        gone = Counter({} if since else self.let_go_counts()[0])
+        return dict(gone + Counter({row["verdict"]: row["n"] for row in rows}))
 
     def numbers(self, now: datetime) -> Numbers:
         """How much there is of everything."""
         return Numbers(
             feeds=self.feeds(),
-            stories=self.totals().get("stories", 0),
+            stories=self.totals().get("stories", 0) + self.let_go_counts()[1],
             verdicts=self.verdict_counts(),
             outbox=self.outbox_counts(),
             held=self.held_counts(),
@@ -523,7 +539,7 @@ class Store(Holds):
         return next((a for a in self.ailments() if not a.feed_url and not a.absent_since), None)
 
     def totals(self) -> dict[str, int]:
-        """Rows of the main tables, and items that a topic took."""
+        """Rows of the main tables, items that a topic took, and how many items and stories there were before these."""
         row = self._one(
             """SELECT (SELECT count(*) FROM feeds WHERE active = 1) AS feeds, (SELECT count(*) FROM items) AS items,
                       (SELECT count(*) FROM stories) AS stories,
@@ -532,8 +548,27 @@ class Store(Holds):
                       (SELECT count(DISTINCT item_id) FROM matches WHERE outcome IN (?, ?)) AS matched""",
             DeliveryState.HELD, MatchOutcome.MATCHED, MatchOutcome.MATCHED_TERM,
         )  # fmt: skip
-        return dict(row or {})
+        verdicts, stories = self.let_go_counts()
+        gone = {"items let go": sum(verdicts.values()), "stories let go": stories}
+        return dict(row or {}) | ({} if verdicts == {} else gone)
 
+
+#: A clock that was put back by less, as by a leap second, harms nothing.
+SET_BACK = timedelta(minutes=1)
+#: What waits for a time: table, key, columns, which rows. Not what a person, or quiet hours, named a time of day for.
+_TIMES_TO_COME = (
+    ("feeds", "url", ("next_poll", "last_poll", "last_success", "full_fetch"), "active = 1"),
+    ("blockages", "channel", ("next_probe",), "1"),
+    (
+        "outbox",
+        "id",
+        ("not_before", "sending_at"),
+        (
+            f"state IN ('{DeliveryState.QUEUED}', '{DeliveryState.SENDING}', '{DeliveryState.UNKNOWN}')"
+            f" OR state = '{DeliveryState.HELD}' AND reason = '{HoldReason.CORROBORATION}'"
+        ),
+    ),
+)
 
 #: An edited item stays where it stands, and why stays known.
 _AND_ITS_PLACE = """, story_id = excluded.story_id, relation = excluded.relation, parent_id = excluded.parent_id,

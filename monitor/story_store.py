@@ -95,6 +95,14 @@ class Stories(Connected):
             found |= {row["text_hash"]: as_vector(row["vector"]) for row in rows}
         return found
 
+    def use_vectors(self, text_hashes: Sequence[str], model: str, now: datetime) -> None:
+        """Note that vectors were used."""
+        with self._writing(durably=False):
+            self._connection.executemany(
+                "UPDATE vectors SET used = ? WHERE text_hash = ? AND model = ?",
+                [(as_text(now), key, model) for key in text_hashes],
+            )
+
     def keep_vectors(self, vectors: Mapping[str, Vector], model: str, now: datetime) -> None:
         """Keep vectors by the hashes of their texts."""
         with self._writing():

@@ -371,6 +371,11 @@ def item_id(feed_url: str, identity: str) -> str:
     return text_hash(f"{feed_url}\n{identity}")
 
 
+def link_identity(canonical: str) -> str:
+    """What stands for an item's canonical link among the names by which it is known again."""
+    return f"link\n{canonical}"
+
+
 def text_hash(text: str) -> str:
     """Give 16 hex digits of sha256 over exactly this text."""
     # JSON can carry lone surrogates, which UTF-8 cannot.

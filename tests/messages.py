@@ -11,17 +11,22 @@ from datetime import UTC, datetime, timedelta
 import make
 
 from monitor.buttons import noted, which, with_buttons
+from monitor.digest import Period, compose, render_digest
 from monitor.model import (
     Alert,
     AlertKind,
     Corroboration,
+    DigestKind,
     Escalation,
     FeedbackKind,
     Growth,
+    HoldReason,
     MatchOutcome,
+    Matter,
     Message,
     Notice,
     Severity,
+    Spike,
 )
 from monitor.render import degraded, render, render_notice
 
@@ -199,6 +204,35 @@ def broadcast() -> Alert:
     return replace(reply(), broadcast=True)
 
 
+def digest() -> Message:
+    """Two themes, a story for each reason for which one is held, a spike, and counts."""
+    troops, ships = make.topic(theme="War"), make.topic(id="ships", title="Warships", theme="Seas")
+    names = [
+        ("North Korean troops seen near Kursk, Seoul says", "dprk-troops", Severity.HIGH, HoldReason.QUIET_HOURS),
+        ("韩国国家情报院称朝鲜军人已抵达库尔斯克附近", "dprk-troops", Severity.NOTICE, HoldReason.BUDGET),
+        ("Warships sail for <!channel> *drills* in the Baltic & beyond", "ships", Severity.INFO, HoldReason.DIGEST),
+        ("Frigate returns to harbour", "ships", Severity.INFO, HoldReason.SILENCE),
+    ]
+    held = [
+        make.alert(
+            id=f"a{n}", story=f"s{n}", severity=severity, item=make.item(title=title, link=f"https://wire.example/{n}"),
+            matches=(make.match(topic=topic),), titles={topic: {"ships": "Warships"}.get(topic, troops.title)},
+        )
+        for n, (title, topic, severity, _) in enumerate(names)
+    ]  # fmt: skip
+    update = replace(held[0], id="a9", kind=AlertKind.REPLY, parent="a0")
+    deliveries = [make.delivery(alert=alert, reason=reason) for alert, (*_, reason) in zip(held, names, strict=True)]
+    deliveries.append(make.delivery(alert=update, reason=HoldReason.QUIET_HOURS))
+    told = [make.delivery(alert=replace(root(), id=f"t{n}", story=f"t{n}")) for n in range(3)]
+    period = Period(DigestKind.DAILY, make.NOW - timedelta(days=1), make.NOW)
+    composed = compose(
+        make.CHANNEL, period, Matter(tuple(deliveries), tuple(told), {"s0": 7}), {troops.id: troops, ships.id: ships},
+        {"ships": Spike("Warships", 12, 2.4)},
+    )  # fmt: skip
+    assert composed
+    return render_digest(composed)
+
+
 GREW = Growth(
     sources=7, kinds=("wire", "state media", "independent"), languages=3, items=12, latest=make.NOW + timedelta(hours=3)
 )
@@ -226,6 +260,7 @@ GOLDEN: dict[str, Message] = {
         root(), growth=replace(GREW, silenced_by="M. Okafor", silenced_until=make.NOW + timedelta(days=1))
     ),
 } | {
+    "digest": digest(),
     "root_with_buttons": with_buttons(rendered(root()), root().id),
     "answer": noted(FeedbackKind.MUTE, root()),
     "answer_which": which(FeedbackKind.WRONG, batch()),

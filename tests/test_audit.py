@@ -18,7 +18,9 @@ from world import GAZETTE, SHIPS, TROOPS, TROOPS_AGAIN, TROOPS_RETOLD, WEATHER, 
 from monitor.audit import Auditor, Swept, look, sweep
 from monitor.config import Feedback
 from monitor.database import FILE
-from monitor.model import DeliveryState, Feed, FeedbackKind
+from monitor.digest import Period
+from monitor.model import DeliveryState, DigestKind, Feed, FeedbackKind, Hold, HoldReason
+from monitor.pipeline import tell_digest
 from monitor.send import SlackSink
 from monitor.store import Store
 from monitor.sweep import FindingKind
@@ -281,6 +283,28 @@ def test_backup_from_before_a_thread_that_is_older_than_two_days(town: Town) -> 
         assert town.posted() == before
 
     asyncio.run(run())
+
+
+def test_digest_of_very_many_tells_them_once_though_a_backup_is_put_back(town: Town) -> None:
+    records = [
+        make.alert_record(item=make.item(link=f"https://outlet.example/{n}"), story=f"s{n}", created=town.now)
+        for n in range(300)
+    ]
+    alerts = [record.decision.alerts[0] for record in records]
+    town.store.add_feed(make.feed(), town.now)
+    town.store.commit_poll(make.polled(at=town.now), records, "m")
+    town.store.hold({alert.id: Hold(HoldReason.DIGEST) for alert in alerts}, town.now)
+    copy = town.keep()
+
+    async def run() -> None:
+        tell_digest(town.store, {}, C, Period(DigestKind.DAILY, town.now - timedelta(days=1), town.now), {}, town.now)  # type: ignore[arg-type]
+        await town.deliver()
+        assert len(town.slack.messages) == 1
+        town.put_back(copy)
+        await town.sweep(first=True)
+
+    asyncio.run(run())
+    assert {town.store.delivery(alert.id).state for alert in alerts} == {DeliveryState.BATCHED}  # type: ignore[union-attr]
 
 
 def test_second_sweep_finds_nothing_to_adopt(town: Town) -> None:

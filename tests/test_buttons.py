@@ -12,10 +12,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import block_kit
 import make
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import GOLDEN
 from slack_server import FakeSlack
 from world import GAZETTE, TROOPS, TROOPS_AGAIN, TROOPS_RETOLD, WIRE, World, at_once
 
@@ -24,6 +26,7 @@ from monitor.errors import StateError
 from monitor.hearing import Hearing, hear, note_link
 from monitor.model import DeliveryState, Feedback, FeedbackKind, Message, Press
 from monitor.pipeline import Courier
+from monitor.render import doubted
 from monitor.send import SlackSink
 from monitor.socket_mode import SocketMode, _presses
 
@@ -212,6 +215,22 @@ async def test_of_a_message_that_tells_several_the_one_that_is_meant_is_asked_fo
 
     said = {one.user: one.alert for one in desk.store.feedback(make.NOW)}
     assert said == {"U0ANNA": other.alert.id, "U0BORIS": carrier.alert.id}
+    assert [one.among for _, said_of in desk.store.feedback_on_alerts(make.NOW) for one in said_of] == [1, 1]
+
+
+async def test_reaction_to_a_message_that_tells_several_is_of_each_and_says_so(desk: Desk) -> None:
+    await desk.tell()
+    desk.reply_gap = timedelta(minutes=10)
+    await desk.publish(GAZETTE, TROOPS_RETOLD)
+    await desk.publish(WIRE, TROOPS, TROOPS_AGAIN)
+    await desk.deliver()
+    [carrier] = [one for one in desk.store.deliveries(DeliveryState.SENT) if one.thread]
+    desk.store.keep_feedback({carrier.alert.id: [(WRONG, "U0ANNA")]}, desk.now)
+
+    told = desk.store.feedback_on_alerts(make.NOW)
+    assert [(alert.item.title, [one.among for one in said]) for alert, said in told] == [
+        (TROOPS_RETOLD[0], [2]), (TROOPS_AGAIN[0], [2]),
+    ]  # fmt: skip
 
 
 async def test_alert_that_is_not_remembered_is_said_so(desk: Desk) -> None:
@@ -308,6 +327,13 @@ async def test_without_an_app_token_a_message_is_as_it_was(desk: Desk, monkeypat
 def test_message_without_blocks_has_no_place_for_buttons() -> None:
     plain = Message("x", (), "x")
     assert with_buttons(plain, "a1") is plain
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_slack_takes_every_message_with_buttons(name: str) -> None:
+    message = doubted(GOLDEN[name])
+    shown = message if any(block["type"] == "actions" for block in message.blocks) else with_buttons(message, "a" * 36)
+    assert block_kit.refusal({"text": shown.text, "blocks": json.loads(json.dumps(shown.blocks))}) is None
 
 
 def test_choice_among_very_many_is_one_that_slack_takes(slack: FakeSlack) -> None:

@@ -249,6 +249,12 @@ def test_topic_whose_channel_is_named_is_refused_where_there_is_slack(
     assert 'troops.toml: notify.channel: "#troops" is a channel\'s name; write its id' in result.stderr
 
 
+def test_check_warns_of_what_waits_for_a_digest_that_never_comes(monitor: Run, home: Path) -> None:
+    (home / "monitor.toml").write_text('[digest]\ndaily = ""\nweekly = ""\n', encoding="utf-8")
+    result = monitor("check")
+    assert (result.exit_code, "warning: alerts.daily_budget: 100 a day" in result.stdout) == (0, True)
+
+
 # -- help and usage -------------------------------------------------------------------------------
 
 

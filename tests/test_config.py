@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import get_args
 
+import make
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,8 +19,19 @@ from pydantic import BaseModel, ValidationError
 from yarl import URL
 
 from monitor import __version__, config, toml
-from monitor.config import Config, FeedOptions, load, sink_secrets, slack_app_token, slack_token
+from monitor.config import (
+    Alerts,
+    Config,
+    Digest,
+    FeedOptions,
+    digest_problems,
+    load,
+    sink_secrets,
+    slack_app_token,
+    slack_token,
+)
 from monitor.errors import ConfigError
+from monitor.model import Mode, Notify
 
 ROOT = Path(__file__).parents[1]
 BAD = sorted((Path(__file__).parent / "data" / "config").glob("*.toml"))
@@ -291,6 +303,31 @@ def test_topics_may_stand_in_several_folders_and_among_them_the_shipped_ones(
     loaded = load(write(tmp_path / "x.toml", 'rules = ["mine", "{shipped}", "{shipped}/chips", "/srv/topics"]\n'), {})
     shipped = tmp_path / "site" / "monitor" / "pack"
     assert loaded.rules == (tmp_path / "mine", shipped, shipped / "chips", Path("/srv/topics"))
+
+
+# -- digests ---------------------------------------------------------------------------------------
+
+
+NOTIFIES = {
+    "instant": (Notify(), False), "digest": (Notify(mode=Mode.DIGEST), True), "budget": (Notify(daily_budget=3), True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("notify", "waits"), NOTIFIES.values(), ids=NOTIFIES)
+def test_topic_that_waits_for_a_digest_that_never_comes_is_warned_of(notify: Notify, waits: bool) -> None:
+    topics = [make.topic(notify=notify)]
+    off = Config(digest=Digest(daily="", weekly=""), alerts=Alerts(daily_budget=0))
+    assert [(one.path, one.warning) for one in digest_problems(off, topics)] == [(topics[0].path, True)] * waits
+    assert digest_problems(Config(digest=Digest(daily="")), topics) == []
+
+
+def test_budget_without_digests_is_warned_of() -> None:
+    [problem] = digest_problems(Config(digest=Digest(daily="", weekly="")), [])
+    assert problem.warning
+    assert problem.message == (
+        "alerts.daily_budget: 100 a day in a channel, and digest.daily and digest.weekly in monitor.toml are both off: what it "
+        "holds waits for `monitor digest --now`; 0 is no budget"
+    )
 
 
 # -- the token ------------------------------------------------------------------------------------
@@ -566,3 +603,10 @@ secret = "$SIGN"
     found = config.secrets(load(tmp_path / "monitor.toml", env), env)
     assert sorted(secret[secret.index("planted") :] for secret in found) == [f"planted-{n}" for n in range(1, 7)]
     assert config.secrets(Config(), {}) == []
+
+
+def test_file_of_the_program_s_own_is_known(tmp_path: Path) -> None:
+    package = Path(config.__file__).parent
+    assert config.is_packaged(package / "pack" / "mine.toml")
+    assert not config.is_packaged(package.parent / "rules" / "mine.toml")
+    assert not config.is_packaged(tmp_path / "mine.toml")

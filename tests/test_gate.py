@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.app import _gate
+from monitor.config import Alerts, Config
 from monitor.gate import Gate, quiet_until
 from monitor.model import Alert, AlertKind, Hold, HoldReason, Mode, Notify, QuietHours, Severity, Silence, Told
 
@@ -193,3 +195,8 @@ def test_silence_of_a_topic_holds_nothing_that_another_topic_wants() -> None:
 def test_silence_says_whose_it_is_and_until_when() -> None:
     hold = gate().hold(alert(), None, [silence(topic="dprk-troops")], Told(), MIDNIGHT)
     assert hold == Hold(HoldReason.SILENCE, None, "silence 3 of ann, until 2024-10-30 07:00 UTC: known")
+
+
+def test_budget_of_zero_is_none() -> None:
+    assert _gate(Config(alerts=Alerts(daily_budget=0)), {}).daily_budget is None
+    assert _gate(Config(), {}).daily_budget == 100

@@ -409,6 +409,18 @@ def test_dead_digest_is_not_tried_again_and_a_dropped_one_leaves_all_to_the_next
     assert desk.deliver(days=1) == ["digest"]
 
 
+def test_root_says_no_more_that_its_story_is_silenced_once_the_silence_ran_out() -> None:
+    desk = Desk(now=make.NOW)
+    [root] = desk.publish("one")
+    desk.deliver()
+    desk.silence(story=root.story, hours=2)
+    desk.deliver(hours=1)
+    assert desk.sink.edits[-1].growth.silenced_by == "ann"
+    for _ in range(3):
+        desk.deliver(hours=1)
+    assert [edit.growth.silenced_by for edit in desk.sink.edits] == ["ann", ""]
+
+
 def test_root_says_that_its_story_is_silenced() -> None:
     desk = Desk(now=make.NOW)
     [root] = desk.publish("one")
@@ -530,8 +542,9 @@ def test_every_alert_is_told_once_or_seen_to_wait(
             desk.deliver(minutes=one)
             if other:
                 desk.restart()
-    for _ in range(len(outcomes) + 4):
-        desk.deliver(hours=25)
+    # by day and by night
+    for _ in range(2 * len(outcomes) + 8):
+        desk.deliver(hours=12.5)
     deliveries = desk.store.deliveries()
     assert {d.state for d in deliveries} <= ENDS
     sent = [d.alert.id for d in deliveries if d.state is DeliveryState.SENT]

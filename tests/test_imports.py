@@ -24,22 +24,22 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         set(
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
             "render terminal phrases schedule outage health metrics readiness subscribe opml explain discover payload sweep "
-            "feedback gate digest buttons headline rulings stories deliveries threads copies space neighbours members "
-            "report sieve seed calibrate".split()
+            "feedback gate digest buttons doctor skew headline rulings stories deliveries threads copies space neighbours "
+            "members report sieve seed calibrate".split()
         ),
         {"leaf"},
     ),
     "edge": (
         set(
             "fetch isolate websub probes embed judges send socket_mode sinks heartbeat database story_store readback outbox "
-            "holds store config rules watch revision publishers archive log sample_feeds".split()
+            "holds retention store backup config rules watch publishers archive log sample_feeds revision".split()
         ),
         {"leaf"},
     ),
     "pipeline": ({"pipeline", "checkup", "survey", "audit", "hearing", "canary", "trial"}, {"step", "leaf"}),
     "app": ({"app", "push", "progress"}, {"pipeline", "step", "edge", "leaf"}),
     "top": (
-        {"daemon", "replay", "vet", "demo", "hindsight", "tried", "draft", "suggest"},
+        {"daemon", "beside", "consult", "replay", "vet", "demo", "hindsight", "tried", "draft", "suggest"},
         {"app", "pipeline", "step", "edge", "leaf"},
     ),
     "command": ({"cli", "rules_cli", "command", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
@@ -56,6 +56,7 @@ WITHIN = {
     ("story_store", "database"), ("readback", "database"), ("readback", "story_store"),
     ("outbox", "database"), ("outbox", "readback"),
     ("holds", "database"), ("holds", "outbox"), ("store", "database"), ("store", "outbox"), ("store", "holds"),
+    ("retention", "database"), ("doctor", "health"), ("doctor", "readiness"), ("backup", "database"), ("store", "retention"),
     ("gate", "terms"), ("digest", "render"), ("digest", "phrases"), ("digest", "terminal"),
     ("buttons", "phrases"), ("buttons", "render"),
     ("space", "background"), ("space", "words"), ("members", "words"), ("members", "copies"), ("members", "space"),
@@ -95,6 +96,7 @@ ONLY = {
         "gate",
         "render",
         "schedule",
+        "skew",
         "outage",
         "threads",
         "metrics",
@@ -102,7 +104,7 @@ ONLY = {
     # steps and what they need; no edge
     "replay": {"app", "pipeline", "language", "match", "phrases", "model", "text"},
     "trial": {"pipeline", "language", "match", "explain", "feedback", "model", "text"},
-    "daemon": {"app", "errors", "probes", "progress"},
+    "daemon": {"app", "config", "errors", "log", "probes", "progress"},
     # sets up a world of its own: that is what it is for
     "demo": {"app", "config", "database", "errors", "model", "sample_feeds", "store"},
 }
@@ -116,8 +118,7 @@ HOMES = {
     "slack_sdk": {"send"},
     "apprise": {"sinks"},
     "sqlite_utils": {"database", "schema"},
-    "sqlite3": {"database"},
-    "apscheduler": {"daemon"},
+    "sqlite3": {"database", "backup"},
     "pydantic": {"config", "rules", "publishers", "toml"},
     "sentence_transformers": {"embed", "judges"},
     "transformers": {"embed", "judges"},
@@ -238,4 +239,3 @@ def test_the_command_line_answers_without_the_models() -> None:
     loaded = set(done.stdout.split())
     assert loaded & LAZY == set()
     assert "aiohttp" not in loaded
-    assert "apscheduler" not in loaded

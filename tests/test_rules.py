@@ -43,12 +43,16 @@ from monitor.rules import (
     load_rules,
     load_topics,
     schema_line,
+    topic_files,
     topic_schema,
 )
 from monitor.toml import dump
 
 ROOT = Path(__file__).parents[1]
 BAD = sorted((Path(__file__).parent / "data" / "rules").glob("*.toml"))
+#: the folders of topics that come with the program, and their files
+PACKS = [ROOT / "rules", *sorted(folder for folder in (ROOT / "rules").iterdir() if folder.is_dir())]
+SHIPPED = [file for folder in PACKS for file in topic_files(folder)]
 ADVICE = "lint-"  # files that load all the same
 
 KEYS = ["title", "description", "examples", "noise", "severity", "terms", "always", "require", "scope", "max_age", "story",
@@ -367,8 +371,23 @@ def test_loose_term_is_fine_in_a_group_of_require() -> None:
 # -- the shipped topics ---------------------------------------------------------------------------
 
 
-def test_shipped_topics_have_no_problem_and_need_no_advice() -> None:
-    assert check_topics(ROOT / "rules")[1] == []
+@pytest.mark.parametrize("folder", PACKS, ids=lambda folder: folder.name)
+def test_shipped_topics_have_no_problem_and_need_no_advice(folder: Path) -> None:
+    topics, problems = check_topics(folder)
+    assert (problems, len(topics) >= 8) == ([], True)
+    assert all(sum(test.alert for test in topic.tests) >= 4 for topic in topics)
+    assert all(sum(not test.alert for test in topic.tests) >= 4 for topic in topics)
+
+
+def test_shipped_packs_go_together() -> None:
+    assert check_topics(PACKS)[1] == []
+
+
+def test_code_names_no_shipped_topic() -> None:
+    """Whose subject it is, is in the files alone."""
+    code = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "monitor").glob("*.py")}
+    subjects = {file.stem for file in SHIPPED} | {folder.name for folder in PACKS[1:]}
+    assert {(name, subject) for name, text in code.items() for subject in subjects if subject in text} == set()
 
 
 # -- what topics are to have ----------------------------------------------------------------------
@@ -418,7 +437,7 @@ def test_schema_says_what_each_key_is_for() -> None:
     assert _keys_without_a_word(SCHEMA) == []
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "rules").glob("*.toml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_schema_takes_every_shipped_topic(file: Path) -> None:
     assert schema_takes(tomllib.loads(file.read_text(encoding="utf-8")))
 
@@ -432,11 +451,11 @@ def test_schema_refuses_what_the_model_refuses(file: Path) -> None:
     assert schema_takes(data) == (file.stem.startswith(ADVICE) or file.stem in BEYOND_SCHEMA)
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "rules").glob("*.toml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_shipped_topic_begins_with_where_its_schema_is(file: Path) -> None:
     with file.open(encoding="utf-8") as lines:
-        assert next(lines) == schema_line(ROOT / "rules")
-    assert (file.parent / schema_line(ROOT / "rules").removeprefix("#:schema ").strip()).is_file()
+        assert next(lines) == schema_line(file.parent)
+    assert (file.parent / schema_line(file.parent).removeprefix("#:schema ").strip()).is_file()
 
 
 def test_folder_without_a_schema_near_has_no_line_for_it(tmp_path: Path) -> None:
@@ -526,7 +545,7 @@ def test_topic_survives_load_show_save_and_load(tmp_path: Path, written: dict[st
     assert schema_takes(tomllib.loads(dump(shown)))
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "rules").glob("*.toml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_shipped_topic_survives_load_show_save_and_load(file: Path, tmp_path: Path) -> None:
     shutil.copy(file, tmp_path)
     (topic,) = load_rules(tmp_path)
@@ -552,7 +571,15 @@ def _check(folder: Path) -> None:
         form.encode()
     ElementTree.fromstring(report.as_junit("x", [report.Case("x", problem.path, str(problem)) for problem in problems]))  # noqa: S314 - ours
     assert all(len(str(problem).splitlines()) == 1 for problem in problems)
-    assert all(as_data(topic) for topic in topics)
+    for topic in topics:  # what passes, survives being shown, saved and loaded
+        again, said = load_topics(write(_emptied(folder / "again"), **{topic.id: dump(as_data(topic))}))
+        assert ([_unplaced(one) for one in again], said) == ([_unplaced(topic)], [])
+
+
+def _emptied(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -133,6 +133,7 @@ def openssl(reason):
         (refusal("invalid_blocks"), Unacceptable),
         (refusal("invalid_blocks_format"), Unacceptable),
         (refusal("msg_blocks_too_long"), Unacceptable),
+        (refusal("metadata_too_large"), Unacceptable),
         (refusal("msg_too_long"), Unacceptable),
         (refusal("no_text"), Unacceptable),
         (refusal("too_many_attachments"), Unacceptable),

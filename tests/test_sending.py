@@ -705,11 +705,28 @@ async def test_message_of_several_replies_says_which(slack: FakeSlack) -> None:
 
 
 def test_metadata_of_very_many_stays_within_what_slack_takes(slack: FakeSlack) -> None:
-    batch = tuple(make.alert(item=make.item(title=f"Item {n}")) for n in range(500))
-    SlackSink(slack.token, slack.url).send(make.delivery(batch=batch))
-    payload = slack.messages[0]["metadata"]["event_payload"]
-    assert len(json.dumps(payload)) < 8_000
-    assert len(payload["tells"]) == 100
+    link = "https://outlet.example/"
+    batch = tuple(make.alert(id=f"{n:036}", item=make.item(link=f"{link}{n}")) for n in range(5_000))
+    sink = SlackSink(slack.token, slack.url)
+    for rung in (0, 1):
+        sink.send(make.delivery(batch=batch, rung=rung))
+    payload, refused = (message["metadata"]["event_payload"] for message in slack.messages)
+    assert (len(json.dumps(payload)) < 8_000, len(json.dumps(refused)) < 4_000) == (True, True)
+    assert (len(payload["tells"]), len(payload["items"])) == (50, 50)
+    [_, posted] = sink.history(make.CHANNEL, make.NOW - timedelta(days=1))
+    assert [item[:8] for item in posted.items[1:]] == [alert.item.id[:8] for alert in batch[:549]]
+
+
+async def test_edit_pings_nobody_and_makes_no_links(slack: FakeSlack) -> None:
+    world = await on_slack(slack)
+    loud = ("@channel #general North Korean troops seen at https://evil.example", TROOPS[1])
+    await world.publish(WIRE, TROOPS, loud)
+    for _ in range(2):
+        await world.deliver()
+        await world.publish(GAZETTE, TROOPS_RETOLD, loud)
+    updates = [arguments for method, arguments in slack.requests if method == "chat.update"]
+    assert {(update["parse"], update["link_names"]) for update in updates} == {("none", False)}
+    assert [message["pings"] for message in slack.messages] == [[]] * len(slack.messages)
 
 
 async def test_bot_that_is_not_invited_is_told_of_and_what_waits_goes_once_it_is(slack: FakeSlack) -> None:

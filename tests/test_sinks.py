@@ -23,7 +23,7 @@ from webhook_server import WebhookServer, verified
 from world import GAZETTE, SHIPS, TROOPS, TROOPS_AGAIN, TROOPS_RETOLD, WIRE, World
 
 from monitor import sinks
-from monitor.app import _open_sink
+from monitor.app import open_sink
 from monitor.config import Config, SinkOptions
 from monitor.errors import ConfigError, Misconfigured, NotAccepted, SendError, Unacceptable
 from monitor.model import Alert, AlertKind, Delivery, Notice, Terms
@@ -351,15 +351,15 @@ def test_sinks_are_opened_as_the_configuration_says(tmp_path: Path) -> None:
     ]
     config = Config(state=tmp_path, sink=tuple(wanted))
     env = {"KEY": SECRET, "PHONE": "json://localhost"}
-    router, settle, channel = _open_sink(config, env, io.StringIO(), False, [], lambda: make.NOW)
+    router, settle, channel = open_sink(config, env, io.StringIO(), False, [], lambda: make.NOW)
     assert (router.name, settle, channel) == ("terminal, desk, phone", timedelta(0), "terminal")
 
     token = {"SLACK_BOT_TOKEN": "xoxb-1"}
-    router, settle, channel = _open_sink(config, env | token, io.StringIO(), False, [], lambda: make.NOW)
+    router, settle, channel = open_sink(config, env | token, io.StringIO(), False, [], lambda: make.NOW)
     assert (router.name, settle) == ("slack, desk, phone", timedelta(seconds=60))
 
     with pytest.raises(ConfigError, match=r"^\$PHONE: phone: not an address that Apprise knows"):
-        _open_sink(config, env | {"PHONE": "SECRET"}, io.StringIO(), False, [], lambda: make.NOW)
+        open_sink(config, env | {"PHONE": "SECRET"}, io.StringIO(), False, [], lambda: make.NOW)
 
 
 def test_address_of_several_receivers_is_refused() -> None:
@@ -369,7 +369,7 @@ def test_address_of_several_receivers_is_refused() -> None:
 
 async def test_reload_refuses_a_channel_whose_sink_is_unknown(tmp_path: Path) -> None:
     async with open_home(tmp_path / "state") as home:
-        home.monitor.config = home.monitor.config.model_copy(update={"rules": tmp_path})
+        home.monitor.config = home.monitor.config.model_copy(update={"rules": (tmp_path,)})
         text = 'title = "Grain"\ndescription = "Grain leaves."\n[notify]\nchannel = "desk:"\n'
         (tmp_path / "grain.toml").write_text(text, encoding="utf-8")
         [problem] = await home.monitor.reload()

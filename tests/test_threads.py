@@ -103,9 +103,7 @@ class Desk:
             [message] = [d.message for d in self.store.deliveries() if d.alert.id == id_]
             assert message
             self.told.update(message.text.split(","))
-        self.store.settle(id_, end, self.now, receipt="ts" if end is DeliveryState.SENT else "")
-        if end in REFUSALS:
-            self.store.rethread(id_, rethread, self.now)
+        self.store.settle(id_, end, self.now, receipt="ts" if end is DeliveryState.SENT else "", plan=rethread)
 
     def merge(self, one: int, other: int) -> None:
         stories = self.stories()

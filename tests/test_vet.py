@@ -14,6 +14,7 @@ from monitor.config import Config
 from monitor.errors import Level, Problem
 from monitor.model import TopicStatus
 from monitor.rules import read_topics
+from monitor.trial import run_tests, texts_of_tests
 
 ROOT = Path(__file__).parents[1]
 
@@ -215,13 +216,17 @@ def test_script_that_escapes_a_group_is_advice(tmp_path: Path) -> None:
 
 
 @pytest.mark.model
-def test_shipped_topics_take_their_examples_and_leave_their_negatives() -> None:
+@pytest.mark.parametrize("pack", [ROOT / "rules", ROOT / "rules" / "semiconductors"], ids=lambda pack: pack.name)
+def test_shipped_topics_take_their_examples_and_leave_their_negatives_and_pass_their_tests(pack: Path) -> None:
     from monitor.app import open_learning
 
-    read, problems = read_topics(ROOT / "rules")
+    read, problems = read_topics(pack)
     config = Config(state=ROOT / "nowhere")
     learning = open_learning(config)
     judge = open_judge(config, learning, [topic for topic, _ in read])
     problems += vet.by_matcher(read, learning, judge.matcher)
     problems += vet.by_archive(read, [], learning.background)
     assert [str(problem) for problem in problems if problem.level is not Level.ADVICE] == []
+    topics = [topic for topic, _ in read]
+    trials = run_tests(topics, judge, learning.vectors(texts_of_tests(topics)))
+    assert [f"{trial.topic.id}: {trial.name}: {trial.because}" for trial in trials if not trial.passed] == []

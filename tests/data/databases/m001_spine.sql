@@ -1,0 +1,132 @@
+BEGIN TRANSACTION;
+CREATE TABLE "_sqlite_migrations" (
+   "id" INTEGER PRIMARY KEY,
+   "migration_set" TEXT,
+   "name" TEXT,
+   "applied_at" TEXT
+);
+INSERT INTO "_sqlite_migrations" VALUES(1,'monitor','m001_spine','2026-11-22 11:57:08.720674+00:00');
+CREATE TABLE events (                       -- append only: what became of every alert
+        id INTEGER PRIMARY KEY,
+        at TEXT NOT NULL,
+        alert_id TEXT NOT NULL,
+        from_state TEXT NOT NULL,
+        to_state TEXT NOT NULL,
+        detail TEXT NOT NULL
+    ) STRICT;
+INSERT INTO "events" VALUES(7,'2024-10-29T14:20:00.000+00:00','alert-sent','','queued','');
+CREATE TABLE facts (                        -- one-line memories, e.g. the model in use
+        key TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) STRICT;
+INSERT INTO "facts" VALUES('model','bag@1');
+CREATE TABLE feeds (
+        url TEXT PRIMARY KEY,
+        title TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        country TEXT NOT NULL,
+        language TEXT NOT NULL,
+        site TEXT NOT NULL,
+        active INTEGER NOT NULL DEFAULT 1,      -- 0: removed from the list, kept for its items
+        added TEXT NOT NULL,
+        etag TEXT NOT NULL DEFAULT '',
+        last_modified TEXT NOT NULL DEFAULT '',
+        body_hash TEXT NOT NULL DEFAULT '',
+        first_success TEXT,
+        last_success TEXT,
+        last_poll TEXT,
+        next_poll TEXT,                         -- NULL: at once
+        failures REAL NOT NULL DEFAULT 0,
+        last_error TEXT NOT NULL DEFAULT ''
+    ) STRICT;
+INSERT INTO "feeds" VALUES('https://harbourwire.example/feed.xml','Wire','wire','','en','',1,'2024-10-29T14:20:00.000+00:00','"1"','','ab','2024-10-29T14:20:00.000+00:00','2024-10-29T14:20:00.000+00:00','2024-10-29T14:20:00.000+00:00','2024-10-29T14:20:00.000+00:00',0.5,'timeout');
+INSERT INTO "feeds" VALUES('https://gazette.example/rss','Wire','wire','','en','',0,'2024-10-29T14:20:00.000+00:00','"1"','','ab',NULL,NULL,NULL,NULL,0.5,'timeout');
+CREATE TABLE items (
+        id TEXT PRIMARY KEY,
+        feed_url TEXT NOT NULL REFERENCES feeds (url),
+        title TEXT NOT NULL,
+        text TEXT NOT NULL,
+        link TEXT NOT NULL,
+        canonical_link TEXT NOT NULL,
+        language TEXT NOT NULL,
+        published TEXT,
+        first_seen TEXT NOT NULL,
+        at TEXT NOT NULL,                       -- effective time
+        text_hash TEXT NOT NULL,                -- of what was embedded
+        story_id TEXT NOT NULL REFERENCES stories (id),
+        relation TEXT NOT NULL,
+        parent_id TEXT NOT NULL,                -- the item it was joined by, '' for a root
+        likeness REAL NOT NULL,
+        because TEXT NOT NULL,                  -- why it stands in that story
+        verdict TEXT NOT NULL,
+        verdict_because TEXT NOT NULL
+    ) STRICT;
+INSERT INTO "items" VALUES('c82a4e4bed617ff0','https://harbourwire.example/feed.xml','Troops seen near Kursk','Seoul told lawmakers.','https://outlet.example/0fbc1e1c','https://outlet.example/0fbc1e1c','en','2024-10-29T14:20:00.000+00:00','2024-10-29T14:20:00.000+00:00','2024-10-29T14:20:00.000+00:00','26ec5d664dab6a41','c82a4e4bed617ff0','root','',0.25,'b','alert','vb');
+INSERT INTO "items" VALUES('1ffc0e3b2ba55b88','https://harbourwire.example/feed.xml','Weather','Rain.','https://outlet.example/a0bba638','https://outlet.example/a0bba638','en','2024-10-29T14:20:00.000+00:00','2024-10-29T14:20:00.000+00:00','2024-10-29T14:20:00.000+00:00','ed7a999c2f70363c','1ffc0e3b2ba55b88','root','',0.25,'b','alert','vb');
+CREATE TABLE matches (                      -- judgements worth keeping: taken, or a near miss
+        item_id TEXT NOT NULL REFERENCES items (id),
+        topic TEXT NOT NULL,
+        score REAL NOT NULL,
+        bar REAL NOT NULL,
+        outcome TEXT NOT NULL,
+        nearest TEXT NOT NULL,
+        negative TEXT NOT NULL,
+        terms TEXT NOT NULL,                    -- JSON list
+        gate TEXT NOT NULL,
+        PRIMARY KEY (item_id, topic)
+    ) STRICT;
+INSERT INTO "matches" VALUES('c82a4e4bed617ff0','t',4.5,3.5,'matched','n','','["a"]','');
+INSERT INTO "matches" VALUES('1ffc0e3b2ba55b88','t',4.5,3.5,'matched','n','','["a"]','');
+CREATE TABLE outbox (
+        id TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        story_id TEXT NOT NULL REFERENCES stories (id),
+        item_id TEXT NOT NULL REFERENCES items (id),
+        parent_id TEXT NOT NULL,                -- the root alert of a reply, '' for a root
+        matches TEXT NOT NULL,                  -- JSON, as judged
+        titles TEXT NOT NULL,                   -- JSON, topic id -> title then
+        severity TEXT NOT NULL,
+        broadcast INTEGER NOT NULL,
+        sources TEXT NOT NULL,                  -- JSON list
+        created TEXT NOT NULL,
+        state TEXT NOT NULL,
+        attempt INTEGER NOT NULL DEFAULT 0,
+        not_before TEXT,
+        sending_at TEXT,
+        message TEXT,                           -- JSON, frozen at the first claim
+        receipt TEXT NOT NULL DEFAULT '',
+        error TEXT NOT NULL DEFAULT '',
+        updated TEXT NOT NULL
+    ) STRICT;
+INSERT INTO "outbox" VALUES('alert-queued','root','C0','1ffc0e3b2ba55b88','1ffc0e3b2ba55b88','','[{"topic": "t", "score": 4.1, "bar": 3.3, "outcome": "matched", "nearest": "North Korean soldiers arrive in Russia for training", "negative": "", "terms": ["troops"], "gate": "", "words": [], "unit": "", "opinion": ""}]','{"t": "T"}','high',0,'["Wire"]','2024-10-29T14:20:00.000+00:00','queued',0,NULL,'2024-10-29T14:20:00.000+00:00',NULL,'ts0','error 0','2024-10-29T14:20:00.000+00:00');
+INSERT INTO "outbox" VALUES('alert-sending','root','C1','1ffc0e3b2ba55b88','1ffc0e3b2ba55b88','','[{"topic": "t", "score": 4.1, "bar": 3.3, "outcome": "matched", "nearest": "North Korean soldiers arrive in Russia for training", "negative": "", "terms": ["troops"], "gate": "", "words": [], "unit": "", "opinion": ""}]','{"t": "T"}','high',0,'["Wire"]','2024-10-29T14:20:00.000+00:00','sending',1,NULL,'2024-10-29T14:20:00.000+00:00','{"text": "t", "blocks": [], "terminal": "t"}','ts1','error 1','2024-10-29T14:20:00.000+00:00');
+INSERT INTO "outbox" VALUES('alert-unknown','root','C2','1ffc0e3b2ba55b88','1ffc0e3b2ba55b88','','[{"topic": "t", "score": 4.1, "bar": 3.3, "outcome": "matched", "nearest": "North Korean soldiers arrive in Russia for training", "negative": "", "terms": ["troops"], "gate": "", "words": [], "unit": "", "opinion": ""}]','{"t": "T"}','high',0,'["Wire"]','2024-10-29T14:20:00.000+00:00','unknown',2,NULL,'2024-10-29T14:20:00.000+00:00','{"text": "t", "blocks": [], "terminal": "t"}','ts2','error 2','2024-10-29T14:20:00.000+00:00');
+INSERT INTO "outbox" VALUES('alert-sent','root','C3','1ffc0e3b2ba55b88','1ffc0e3b2ba55b88','','[{"topic": "t", "score": 4.1, "bar": 3.3, "outcome": "matched", "nearest": "North Korean soldiers arrive in Russia for training", "negative": "", "terms": ["troops"], "gate": "", "words": [], "unit": "", "opinion": ""}]','{"t": "T"}','high',0,'["Wire"]','2024-10-29T14:20:00.000+00:00','sent',3,NULL,'2024-10-29T14:20:00.000+00:00','{"text": "t", "blocks": [], "terminal": "t"}','ts3','error 3','2024-10-29T14:20:00.000+00:00');
+INSERT INTO "outbox" VALUES('alert-blocked','root','C4','1ffc0e3b2ba55b88','1ffc0e3b2ba55b88','','[{"topic": "t", "score": 4.1, "bar": 3.3, "outcome": "matched", "nearest": "North Korean soldiers arrive in Russia for training", "negative": "", "terms": ["troops"], "gate": "", "words": [], "unit": "", "opinion": ""}]','{"t": "T"}','high',0,'["Wire"]','2024-10-29T14:20:00.000+00:00','blocked',4,NULL,'2024-10-29T14:20:00.000+00:00','{"text": "t", "blocks": [], "terminal": "t"}','ts4','error 4','2024-10-29T14:20:00.000+00:00');
+INSERT INTO "outbox" VALUES('alert-dead','root','C5','1ffc0e3b2ba55b88','1ffc0e3b2ba55b88','','[{"topic": "t", "score": 4.1, "bar": 3.3, "outcome": "matched", "nearest": "North Korean soldiers arrive in Russia for training", "negative": "", "terms": ["troops"], "gate": "", "words": [], "unit": "", "opinion": ""}]','{"t": "T"}','high',0,'["Wire"]','2024-10-29T14:20:00.000+00:00','dead',5,NULL,'2024-10-29T14:20:00.000+00:00','{"text": "t", "blocks": [], "terminal": "t"}','ts5','error 5','2024-10-29T14:20:00.000+00:00');
+CREATE TABLE stories (
+        id TEXT PRIMARY KEY,
+        title TEXT NOT NULL,
+        opened TEXT NOT NULL,
+        latest TEXT NOT NULL
+    ) STRICT;
+INSERT INTO "stories" VALUES('c82a4e4bed617ff0','Troops seen near Kursk','2024-10-29T14:20:00.000+00:00','2024-10-29T14:20:00.000+00:00');
+INSERT INTO "stories" VALUES('1ffc0e3b2ba55b88','Weather','2024-10-29T14:20:00.000+00:00','2024-10-29T14:20:00.000+00:00');
+CREATE TABLE vectors (
+        text_hash TEXT NOT NULL,
+        model TEXT NOT NULL,                    -- name and revision
+        vector BLOB NOT NULL,                   -- float16, little-endian
+        used TEXT NOT NULL,                     -- last time it was asked for or made
+        PRIMARY KEY (text_hash, model)
+    ) STRICT;
+INSERT INTO "vectors" VALUES('aa','bag@1',X'003C','2024-10-29T14:20:00.000+00:00');
+CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
+    ON "_sqlite_migrations" ("migration_set", "name");
+CREATE INDEX items_first_seen ON items (first_seen);
+CREATE INDEX items_story ON items (story_id);
+CREATE INDEX items_feed ON items (feed_url);
+CREATE INDEX items_link ON items (canonical_link);
+CREATE INDEX outbox_state ON outbox (state, created);
+CREATE INDEX outbox_story ON outbox (story_id);
+COMMIT;
