@@ -854,6 +854,9 @@ def _aviary(
     )  # fmt: skip
 
 
+# -- looking after it -----------------------------------------------------------------------------
+
+
 def turn_back(store: Store, now: datetime) -> None:
     """See whether the clock was put back, so that what waits for a time waits no longer than it was to."""
     if ahead := store.turn_back(now):
