@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from monitor.app import ANSWER, Monitor
 from monitor.config import Config, changed
@@ -31,6 +33,8 @@ from monitor.progress import Progress
 log = structlog.get_logger()
 
 TICK = 1.0  # seconds
+#: Between two looks at whether the clock was put back, by more than this.
+CLOCK = 5.0  # seconds
 TIDY = 3600.0  # seconds
 REVIEW = 60.0  # seconds
 SWEEP = 3600.0  # seconds
@@ -101,19 +105,19 @@ async def run(
     loop.add_signal_handler(signal.SIGUSR1, work.start, "dump", work.dump)
     if probes:
         probes.metrics, probes.healthy, probes.ready = monitor.metrics, work.health, work.readiness
-    # one tick that asks SQLite what is due, not a job a feed: a tenth of the cost, and a restart forgets nothing
-    jobs: dict[Callable[[], Coroutine[Any, Any, None]], float] = {
-        work.tick: TICK,
-        work.tidy: TIDY,
-        work.review: REVIEW,
-        work.sweep: SWEEP,
-        work.beat: monitor.config.heartbeat.every.total_seconds(),
-        work.learn: LEARN,
-    }
+    # one job that asks SQLite what is due, not a job a feed: a tenth of the cost, and a restart forgets nothing
+    scheduler = AsyncIOScheduler(timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True})
+    scheduler.add_job(work.tick, "interval", seconds=TICK)
+    scheduler.add_job(work.tidy, "interval", seconds=TIDY)
+    scheduler.add_job(work.review, "interval", seconds=REVIEW)
+    scheduler.add_job(work.sweep, "interval", seconds=SWEEP)
+    scheduler.add_job(work.beat, "interval", seconds=monitor.config.heartbeat.every.total_seconds())
+    scheduler.add_job(work.learn, "interval", seconds=LEARN)
     if monitor.config.watch_rules:
-        jobs[work.look] = LOOK
+        scheduler.add_job(work.look, "interval", seconds=LOOK)
     await monitor.spread_out()
-    rhythm = [asyncio.create_task(_every(seconds, begin)) for begin, seconds in jobs.items()]
+    scheduler.start()
+    following = asyncio.create_task(follow_clock(scheduler, time.time))
     work.start("listen", monitor.listen)
     notify(env, "READY=1\nSTATUS=running")
     log.info("running")
@@ -126,20 +130,28 @@ async def run(
                 notify(env, "WATCHDOG=1")
     finally:
         notify(env, "STOPPING=1")
-        for task in rhythm:
-            task.cancel()
+        following.cancel()
+        # its own shutdown cancels running jobs: stop it first, then let the post in flight finish
+        scheduler.pause()
         await work.drain()
+        scheduler.shutdown(wait=False)
         log.info("stopped")
 
 
-async def _every(seconds: float, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Begin something again and again, by the loop's clock, which nobody sets; what was missed in between is left out."""
+async def follow_clock(scheduler: AsyncIOScheduler, clock: Callable[[], float]) -> None:
+    """Have no job wait for a time of day that a clock put back has yet to come to: apscheduler knows no other time.
+
+    clock: seconds, as `time.time`.
+    """
     loop = asyncio.get_running_loop()
-    at = loop.time()
+    ahead = clock() - loop.time()
     while True:
-        at = max(at + seconds, loop.time())
-        await asyncio.sleep(at - loop.time())
-        await begin()
+        await asyncio.sleep(CLOCK)
+        before, ahead = ahead, clock() - loop.time()
+        if ahead < before - CLOCK:
+            log.warning("clock", problem="it was put back: what is done again and again begins anew", by=before - ahead)
+            for job in scheduler.get_jobs():
+                job.reschedule("interval", seconds=job.trigger.interval.total_seconds())
 
 
 class _Work:
@@ -167,7 +179,7 @@ class _Work:
     async def tick(self) -> None:
         """Begin what is due, and return at once. Feeds in flight are not polled again, so ticks may overlap.
 
-        A coroutine, though it awaits nothing, as the others are.
+        A coroutine, though it awaits nothing: the scheduler would run a plain function in a thread.
         """
         self._progress.note("tick")
         if not self._trouble:

@@ -4,13 +4,15 @@ told twice."""
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import make
 import pytest
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from fakes import FakeFetch
 from home import Clock, Home, open_home
 from hypothesis import given
@@ -148,14 +150,31 @@ async def test_held_digest_material_and_quiet_hours_keep_their_time_of_day(tmp_p
         assert await home.ask(Store.outbox_counts) == {DeliveryState.SENT: 1}
 
 
-async def test_ticks_come_again_and_again() -> None:
-    """By the loop's clock: of the time of day `_every` is told nothing."""
-    ticks, enough = iter(range(3)), asyncio.Event()
+# -- the scheduler ---------------------------------------------------------------------------------
+
+
+async def test_clock_put_back_stops_no_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """apscheduler waits for a time of day, which is then hours away."""
+    monkeypatch.setattr(daemon, "CLOCK", 0.05)
+    ahead, ticks = [0.0], 0
 
     async def tick() -> None:
-        if next(ticks, None) is None:
-            enough.set()
+        nonlocal ticks
+        ticks += 1
 
-    task = asyncio.create_task(daemon._every(0.001, tick))  # noqa: SLF001 - what the daemon runs on
-    await enough.wait()
-    task.cancel()
+    scheduler = AsyncIOScheduler(timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True})
+    job = scheduler.add_job(tick, "interval", seconds=0.03)
+    scheduler.start()
+    following = asyncio.create_task(daemon.follow_clock(scheduler, lambda: time.time() + ahead[0]))
+    try:
+        await asyncio.sleep(0.2)
+        assert ticks >= 2
+        job.modify(next_run_time=datetime.now(UTC) + 3 * HOUR)
+        await asyncio.sleep(0.2)
+        stalled = ticks
+        ahead[0] -= 3 * 3600
+        await asyncio.sleep(0.4)
+        assert ticks > stalled + 2
+    finally:
+        following.cancel()
+        scheduler.shutdown(wait=False)

@@ -119,6 +119,7 @@ HOMES = {
     "apprise": {"sinks"},
     "sqlite_utils": {"database", "schema"},
     "sqlite3": {"database", "backup"},
+    "apscheduler": {"daemon"},
     "pydantic": {"config", "rules", "publishers", "toml"},
     "sentence_transformers": {"embed", "judges"},
     "transformers": {"embed", "judges"},
@@ -239,3 +240,4 @@ def test_the_command_line_answers_without_the_models() -> None:
     loaded = set(done.stdout.split())
     assert loaded & LAZY == set()
     assert "aiohttp" not in loaded
+    assert "apscheduler" not in loaded
