@@ -46,7 +46,8 @@ case "${1:-}" in
         setup; shift
         .venv/bin/pytest -q -n auto -m "not model and not slow" "$@"
         .venv/bin/pytest -q -n auto -m "slow and not model" "$@"
-        .venv/bin/pytest -q -m model "$@"
+        # two at once, each file in one: every worker loads the models
+        .venv/bin/pytest -q -n 2 --dist loadfile -m model "$@"
         ;;
     check)
         setup
