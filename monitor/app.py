@@ -43,7 +43,7 @@ from monitor.database import FILE, Lock, chunks
 from monitor.decide import Policy
 from monitor.decode import decode
 from monitor.digest import Schedule
-from monitor.embed import Embedder, open_embedder
+from monitor.embed import Embedder, Kept, open_embedder
 from monitor.errors import (
     ConfigError,
     EngineError,
@@ -206,12 +206,16 @@ class Learning:
         return Matcher(topics, vectors, self.background, asked)
 
 
-def open_learning(config: Config, background_file: Path | None = None, *, lazily: bool = False) -> Learning:
+def open_learning(
+    config: Config, background_file: Path | None = None, *, lazily: bool = False, kept: Kept | None = None
+) -> Learning:
     """Load the engines and the background. Slow: imports torch, unless engines are to be loaded `lazily` (`open_embedder`).
+
+    kept: vectors of texts that were embedded before.
 
     Raises: EngineError.
     """
-    embedder = open_embedder(config.embedding.engines, prompt=config.embedding.prompt, lazily=lazily)
+    embedder = open_embedder(config.embedding.engines, prompt=config.embedding.prompt, lazily=lazily, kept=kept)
     file = background_file or config.background.file
     ordinary = _embedded_background(embedder, file) if file else _shipped_background(embedder)
     return Learning(embedder, ordinary, Background(ordinary, embedder.parts, embedder.languages))

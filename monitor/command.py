@@ -111,10 +111,11 @@ def learn(config: Config, topics: Any = None) -> tuple[Learning, Judge]:
     from monitor.app import open_judge, open_learning
     from monitor.embed import use_all_cores
     from monitor.rules import load_rules
+    from monitor.vector_cache import cache_of
 
     topics = load_rules(config.rules) if topics is None else topics
     use_all_cores()
-    learning = open_learning(config)
+    learning = open_learning(config, lazily=True, kept=cache_of(os.environ))
     return learning, open_judge(config, learning, topics, cached=True)
 
 

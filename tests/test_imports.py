@@ -32,7 +32,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "edge": (
         set(
             "fetch isolate websub probes embed judges send socket_mode sinks heartbeat database story_store readback outbox "
-            "holds retention store backup config rules watch publishers archive log sample_feeds revision".split()
+            "holds retention store backup config rules watch publishers archive log sample_feeds "
+            "revision vector_cache".split()
         ),
         {"leaf"},
     ),
@@ -118,7 +119,7 @@ HOMES = {
     "slack_sdk": {"send"},
     "apprise": {"sinks"},
     "sqlite_utils": {"database", "schema"},
-    "sqlite3": {"database", "backup"},
+    "sqlite3": {"database", "backup", "vector_cache"},
     "apscheduler": {"daemon"},
     "pydantic": {"config", "rules", "publishers", "toml"},
     "sentence_transformers": {"embed", "judges"},
