@@ -70,12 +70,12 @@ from monitor.model import (
     FeedState,
     Item,
     Notice,
-    Numbers,
     PollOutcome,
     PublisherRules,
     Topic,
     Validators,
     Vector,
+    Vitals,
 )
 from monitor.opinion import Borderline
 from monitor.parse import parse
@@ -526,21 +526,21 @@ class Monitor:
         """Give each check of whether we do our work with what is wrong; see `readiness.readiness`."""
         in_store, now = self._collector.in_store, self._collector.clock()
 
-        def look() -> tuple[Numbers, datetime | None]:
-            return self._store.numbers(now), self._waiting_since(now)
+        def look() -> tuple[Vitals, datetime | None]:
+            return self._store.vitals(now), self._waiting_since(now)
 
         try:
-            numbers, waiting = await asyncio.wait_for(in_store(look), ANSWER)
+            vitals, waiting = await asyncio.wait_for(in_store(look), ANSWER)
         except TimeoutError:
             return {"database": trouble or f"it does not answer within {ANSWER:g} s"}
         except StateError as error:
             return {"database": str(error)}
-        return readiness(numbers, trouble=trouble, stalled=stalled, waiting_since=waiting)
+        return readiness(vitals, trouble=trouble, stalled=stalled, waiting_since=waiting)
 
     async def status(self) -> str:
         """Say in a line how we are, for systemd."""
         in_store = self._collector.in_store
-        line = status_line(await in_store(self._store.numbers, self._collector.clock()))
+        line = status_line(await in_store(self._store.vitals, self._collector.clock()))
         return f"{line}; topic files are wrong" if await in_store(self._store.fact, REFUSED) else line
 
     async def channels(self, since: datetime) -> list[str]:

@@ -474,7 +474,11 @@ def _metrics(store: Store | None, config: Config) -> str:
 
     now = utc_now()
     if store is None:
-        return metrics(Numbers([], 0, {}, {}, {}, [], outage=False, canary=None, link=None, at=now))
+        return metrics(
+            Numbers(
+                feeds=[], outbox={}, blockages=[], outage=False, at=now, stories=0, verdicts={}, held={}, canary=None, link=None
+            )
+        )  # fmt: skip
     numbers = store.numbers(now)
     return metrics(numbers if is_at_work(config.state) else replace(numbers, link=None))
 

@@ -6,7 +6,7 @@ Names and units as https://prometheus.io/docs/practices/naming/ has them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
@@ -61,16 +61,19 @@ METRICS = GAUGES | SINCE_START
 _MINUTES = (60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400)
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800)
 
+# when each number began is when the process did
+disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it so
+
 
 def metrics(numbers: Numbers) -> str:
     """Give what is known without the daemon, as OpenMetrics text. Every label value is there from the beginning."""
     registry = CollectorRegistry()
-    registry.register(_State(lambda: numbers))
+    registry.register(_State(numbers))
     return _text(registry).decode()
 
 
 class Telemetry:
-    """What went by since the start, counted where it happens; not thread-safe by need, but prometheus_client's are."""
+    """What went by since the start, counted where it happens."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -78,7 +81,6 @@ class Telemetry:
         def lasting(name: str, buckets: Sequence[float]) -> Histogram:
             return Histogram(name, SINCE_START[name], registry=registry, buckets=buckets)
 
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # when each began is when the process did
         polls = "news_monitor_polls"
         self._polls = Count(polls, SINCE_START[polls], ["outcome"], registry=registry)
         for outcome in PollOutcome:
@@ -113,7 +115,7 @@ class Telemetry:
     def exposition(self, numbers: Numbers, others: Sequence[Collector] = ()) -> tuple[str, bytes]:
         """Give these and the state's, and the others' metrics: content type and text."""
         registry = CollectorRegistry()
-        for collector in (_State(lambda: numbers), *others):
+        for collector in (_State(numbers), *others):
             registry.register(collector)
         own = _text(self._registry)
         return openmetrics.CONTENT_TYPE_LATEST, own.removesuffix(_END) + _text(registry)
@@ -135,11 +137,11 @@ def _seconds(begin: datetime, end: datetime) -> float:
 class _State(Collector):
     """The gauges of one moment."""
 
-    def __init__(self, numbers: Callable[[], Numbers]) -> None:
+    def __init__(self, numbers: Numbers) -> None:
         self._numbers = numbers
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        values = _values(self._numbers())
+        values = _values(self._numbers)
         for name, told in GAUGES.items():
             value = values[name]
             if isinstance(value, tuple):

@@ -1251,25 +1251,32 @@ class Label:
     origin: LabelOrigin
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """How much there is of everything, at one moment."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """What says whether the work is done, at one moment: little to read, however long the monitor has been at work."""
 
     feeds: Sequence[FeedState]
-    stories: int
-    #: items, by verdict
-    verdicts: Mapping[str, int]
-    #: deliveries, by state, and those that are held, by reason
+    #: deliveries, by state
     outbox: Mapping[str, int]
-    held: Mapping[str, int]
     blockages: Sequence[Blockage]
     #: our own network's
     outage: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers(Vitals):
+    """How much there is of everything; to count it all items are read."""
+
+    stories: int
+    #: items, by verdict
+    verdicts: Mapping[str, int]
+    #: deliveries that are held, by reason
+    held: Mapping[str, int]
     #: the latest; None: there was none
     canary: Flight | None
     #: None: there never was one, or the monitor is not at work
     link: Link | None
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

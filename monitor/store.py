@@ -38,6 +38,7 @@ from monitor.model import (
     Vector,
     Verdict,
     Version,
+    Vitals,
 )
 from monitor.outbox import DELIVERIES, as_match
 from monitor.retention import Retention
@@ -519,19 +520,30 @@ class Store(Holds, Retention):
         gone = Counter({} if since else self.let_go_counts()[0])
         return dict(gone + Counter({row["verdict"]: row["n"] for row in rows}))
 
-    def numbers(self, now: datetime) -> Numbers:
-        """How much there is of everything."""
-        return Numbers(
+    def vitals(self, now: datetime) -> Vitals:
+        """What says whether the work is done."""
+        return Vitals(
             feeds=self.feeds(),
-            stories=self.totals().get("stories", 0) + self.let_go_counts()[1],
-            verdicts=self.verdict_counts(),
             outbox=self.outbox_counts(),
-            held=self.held_counts(),
             blockages=self.blockages(),
             outage=self.outage() is not None,
+            at=now,
+        )
+
+    def numbers(self, now: datetime) -> Numbers:
+        """How much there is of everything."""
+        vitals = self.vitals(now)
+        return Numbers(
+            feeds=vitals.feeds,
+            outbox=vitals.outbox,
+            blockages=vitals.blockages,
+            outage=vitals.outage,
+            at=vitals.at,
+            stories=self.totals().get("stories", 0) + self.let_go_counts()[1],
+            verdicts=self.verdict_counts(),
+            held=self.held_counts(),
             canary=self.flight(),
             link=self.link(),
-            at=now,
         )
 
     def outage(self) -> Ailment | None:

@@ -36,7 +36,10 @@ def feed(**fields: object) -> FeedState:
     return replace(known, **fields)  # type: ignore[arg-type]  # any field
 
 
-NUMBERS = Numbers([feed()], 5, {"alert": 2}, {"sent": 2}, {}, [], outage=False, canary=None, link=None, at=NOW)
+NUMBERS = Numbers(
+    feeds=[feed()], stories=5, verdicts={"alert": 2}, outbox={"sent": 2}, held={}, blockages=[], outage=False,
+    canary=None, link=None, at=NOW,
+)  # fmt: skip
 WELL = Seen(
     NOW, topics=22, numbers=NUMBERS, size=50_000_000, backup=NOW - HOUR, room=50_000_000_000, synchronised=True, model="",
     slack=(),

@@ -27,17 +27,9 @@ from monitor.model import (
 
 def numbers(*states: FeedState, outage: bool = False, blockages: tuple[Blockage, ...] = ()) -> Numbers:
     return Numbers(
-        states,
-        3,
-        {"alert": 2},
-        {"sent": 1},
-        {"budget": 3},
-        blockages,
-        outage=outage,
-        canary=None,
-        link=None,
-        at=make.NOW,
-    )
+        feeds=states, stories=3, verdicts={"alert": 2}, outbox={"sent": 1}, held={"budget": 3}, blockages=blockages,
+        outage=outage, canary=None, link=None, at=make.NOW,
+    )  # fmt: skip
 
 
 def lines(*states: FeedState, outage: bool = False) -> list[str]:
