@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
-from typing import ParamSpec, TextIO, TypeVar
+from typing import ParamSpec, Protocol, TextIO, TypeVar
 
 import numpy as np
 import structlog
@@ -135,6 +135,8 @@ ANSWER = 5.0  # seconds
 
 #: What is ordinary is learnt from so many of the monitor's own items of so long, and not from fewer than the last.
 OWN_ITEMS, OWN_SPAN, OWN_LEAST = 4_000, timedelta(days=30), 300
+#: Texts embedded at once for a person who waits: enough to sort by length, few enough that progress is seen.
+CHUNK = 64
 #: Of what a reload learns and tests, so many texts are embedded before an item may be.
 EMBEDDED_AT_ONCE = 32
 #: Of what is wrong with topic files, so many lines are told.
@@ -273,8 +275,10 @@ def open_judge(config: Config, learning: Learning, topics: Sequence[Topic], *, c
     """
     if cached:
         learning = learning_of_state(config, learning)
-    is_there = cached and (config.state / FILE).exists()
-    known = _vectors_by_state(config, learning, topics) if is_there else {}
+    known: Mapping[str, Vector] = {}
+    if cached and (config.state / FILE).exists():
+        with contextlib.closing(Store.open(config.state)) as store:
+            known = vectors(topic_texts(topics), learning, store)
     return Judge(learning.matcher(topics, known), learning.background, config.alerts.story_window, policy_of(config))
 
 
@@ -309,14 +313,32 @@ def _addresses(config: Config, topics: Iterable[Topic]) -> dict[str, str]:
     return {topic.id: address(topic, template) for topic in topics} if template else {}
 
 
-def _vectors_by_state(config: Config, learning: Learning, topics: Sequence[Topic]) -> dict[str, Vector]:
-    texts = {text_hash(text): text for text in topic_texts(topics)}
-    with contextlib.closing(Store.open(config.state)) as store:
-        known = store.vectors(list(texts), learning.embedder.id)
-        missing = [key for key in texts if key not in known]
-        made = dict(zip(missing, learning.embedder.embed([texts[key] for key in missing]), strict=True))
-        store.keep_vectors(made, learning.embedder.id, now())
-    return {texts[key]: vector for key, vector in (known | made).items()}
+class Report(Protocol):
+    """Is told what is being done, how much of it is, and of how much."""
+
+    def __call__(self, doing: str, done: int, of: int, /) -> None: ...
+
+
+def silent(_doing: str, _done: int, _of: int, /) -> None:
+    """Report nothing."""
+
+
+def vectors(
+    texts: Iterable[str], learning: Learning, store: Store | None, report: Report = silent
+) -> dict[str, Vector]:
+    """The vectors of texts, embedding those that the store does not know, which it keeps from then on."""
+    keys = {text_hash(text): text for text in texts}
+    model = learning.embedder.id
+    known = store.vectors(list(keys), model) if store else {}
+    missing = [key for key in keys if key not in known]
+    for start in range(0, len(missing), CHUNK):
+        some = missing[start : start + CHUNK]
+        made = dict(zip(some, learning.embedder.embed([keys[key] for key in some]), strict=True))
+        if store:
+            store.keep_vectors(made, model, now())
+        known |= made
+        report("embedding", min(start + CHUNK, len(missing)), len(missing))
+    return {keys[key]: vector for key, vector in known.items()}
 
 
 # -- the monitor ----------------------------------------------------------------------------------

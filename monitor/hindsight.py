@@ -19,7 +19,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from monitor.app import Learning, learning_of_state, open_learning, policy_of
+from monitor.app import Learning, Report, learning_of_state, open_learning, policy_of, silent, vectors
 from monitor.config import Config
 from monitor.database import FILE
 from monitor.decide import Policy, decide
@@ -55,22 +55,10 @@ from monitor.text import gist, text_hash, units
 FLOOR, BELOW_BAR = 2.0, 0.5
 #: How far back a state is looked at, where nobody says.
 SPAN = timedelta(days=30)
-#: Texts embedded at once: enough to sort by length, few enough that progress is seen.
-CHUNK = 64
 
 
 #: learns topics, of which only the named ones will be asked
 Learn: TypeAlias = Callable[[Sequence[Topic], Sequence[str]], Matcher]
-
-
-class Report(Protocol):
-    """Is told what is being done, how much of it is, and of how much."""
-
-    def __call__(self, doing: str, done: int, of: int, /) -> None: ...
-
-
-def silent(_doing: str, _done: int, _of: int, /) -> None:
-    """Report nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,22 +213,6 @@ def read_file(
         items = [item for item in items if item.at >= newest - span]
     items = list(map(identified, items))
     return Filed(items, vectors([gist(one.title, one.text) for one in items], learning, store, report), stories)
-
-
-def vectors(texts: Iterable[str], learning: Learning, store: Store | None, report: Report) -> dict[str, Vector]:
-    """The vectors of texts, embedding those that the store does not know, which it keeps from then on."""
-    keys = {text_hash(text): text for text in texts}
-    model = learning.embedder.id
-    known = store.vectors(keys, model) if store else {}
-    missing = [key for key in keys if key not in known]
-    for start in range(0, len(missing), CHUNK):
-        some = missing[start : start + CHUNK]
-        made = dict(zip(some, learning.embedder.embed([keys[key] for key in some]), strict=True))
-        if store:
-            store.keep_vectors(made, model, datetime.now().astimezone())
-        known |= made
-        report("embedding", min(start + CHUNK, len(missing)), len(missing))
-    return {keys[key]: vector for key, vector in known.items()}
 
 
 # -- looking back ---------------------------------------------------------------------------------
