@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from thousand_topics import VOCABULARY
 
-from monitor.app import _shipped_background
+from monitor.learning import shipped_background
 from monitor.match import topic_texts
 from monitor.model import Feed
 from monitor.rules import load_rules
@@ -105,7 +105,7 @@ def make(folder: Path, items: int, topics: int) -> None:
             encoding="utf-8",
         )
     embedder: Any = SimpleNamespace(engine_ids=MODEL)
-    sample = _shipped_background(embedder)
+    sample = shipped_background(embedder)
     store = Store.open(folder / "state")
     store.remember("model", "+".join(MODEL))
     now = datetime(2026, 11, 22, tzinfo=UTC)

@@ -323,7 +323,7 @@ _Noise = Annotated[
 class _Table(BaseModel):
     """The text below each key is what editors show of it: it goes into deploy/topic.schema.json."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class _TermsTable(_Table):
@@ -616,7 +616,7 @@ def topic_schema() -> dict[str, Any]:
 
 def pack_schema() -> dict[str, Any]:
     """The same for _pack.toml."""
-    return json_schema(_PackFile, "A pack of topics of news-monitor")
+    return json_schema(_PackFile, "A pack of topics of news-monitor", _TopicFile)
 
 
 def schema_line(folder: Path) -> str:
