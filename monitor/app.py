@@ -56,12 +56,14 @@ from monitor.judges import CrossEncoderJudge, EndpointJudge
 from monitor.learning import (
     TERMINAL_CHANNEL,
     Learning,
+    Report,
     learning_of_state,
     now,
     open_learning,
     own_items,
     policy_for,
     policy_of,
+    silent,
     vectors,
 )
 from monitor.match import Matcher, topic_texts
@@ -158,7 +160,9 @@ def _timed(step: Step, before: datetime, mark: Mark, count: int) -> tuple[Mark |
 # -- asking "what if" ----------------------------------------------------------------------------
 
 
-def open_judge(config: Config, learning: Learning, topics: Sequence[Topic], *, cached: bool = False) -> Judge:
+def open_judge(
+    config: Config, learning: Learning, topics: Sequence[Topic], *, cached: bool = False, report: Report = silent
+) -> Judge:
     """The pure steps for asking "what if": topics learnt, no story open, nobody told.
 
     cached: judge as the monitor of this state would: against its own items too, and embedding no topic text that it knows.
@@ -167,9 +171,10 @@ def open_judge(config: Config, learning: Learning, topics: Sequence[Topic], *, c
     if cached:
         learning = learning_of_state(config, learning)
     known: Mapping[str, Vector] = {}
-    if cached and (config.state / FILE).exists():
-        with contextlib.closing(Store.open(config.state)) as store:
-            known = vectors(topic_texts(topics), learning, store)
+    if cached:
+        there = (config.state / FILE).exists()
+        with contextlib.closing(Store.open(config.state)) if there else contextlib.nullcontext() as store:
+            known = vectors(topic_texts(topics), learning, store, report)
     return Judge(learning.matcher(topics, known), learning.background, config.alerts.story_window, policy_of(config))
 
 

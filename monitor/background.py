@@ -98,7 +98,9 @@ class Background:
         self._scatter: dict[Parts, Matrix] = {}
         self._having: dict[Parts, NDArray[np.bool_]] = {}
         lives = np.stack([np.any(sample.vectors[:, start:end], axis=1) for start, end in self.bounds], axis=1)
-        self._alive = {name: tuple(lives[rows].any(axis=0).tolist()) for name, rows in self._of_script.items()}
+        self._alive = {
+            name: tuple(map(bool, np.asarray(lives[rows].any(axis=0)))) for name, rows in self._of_script.items()
+        }
 
     @staticmethod
     def _leaning(vectors: Matrix, on: Vector) -> Vector:

@@ -117,7 +117,7 @@ def learn(config: Config, topics: Any = None) -> tuple[Learning, Judge]:
     topics = load_rules(config.rules) if topics is None else topics
     use_all_cores()
     learning = open_learning(config, lazily=True, kept=cache_of(os.environ))
-    return learning, open_judge(config, learning, topics, cached=True)
+    return learning, open_judge(config, learning, topics, cached=True, report=progress())
 
 
 def folders(config: Config) -> str:

@@ -77,9 +77,9 @@ def recall(
         standing, past = _standing(kept[1]), of_arrays(kept[1])
         rows = np.arange(len(past))
     else:
-        standing = _asked(store, since, seen_since)
+        standing, has_vector = _asked(store, since, seen_since, model)
         before = (_standing(kept[1]), of_arrays(kept[1])) if kept else None
-        past, rows, made = _put_together(standing, before, store, model, report)
+        past, rows, made = _put_together(standing, has_vector, before, store, model, report)
         if cache and made * STALE > len(standing.ids):
             read = np.flatnonzero(rows >= 0)
             # what has no vector yet may have one at the next question, and nothing else tells
@@ -98,17 +98,24 @@ def recall(
 
 
 def _put_together(
-    standing: _Standing, before: tuple[_Standing, Past] | None, store: Store, model: str, report: Report
+    standing: _Standing,
+    has_vector: NDArray[np.bool_],
+    before: tuple[_Standing, Past] | None,
+    store: Store,
+    model: str,
+    report: Report,
 ) -> tuple[Past, NDArray[np.intp], int]:
     """What is kept and what must be made; of each item that stands its row there, or -1; and how many were made."""
     known: dict[tuple[str, str], int] = {}
     if before:
         known = {one: row for row, one in enumerate(zip(before[0].ids, before[0].said, strict=True))}
     rows = np.array([known.get(one, -1) for one in zip(standing.ids, standing.said, strict=True)], dtype=np.intp)
-    missing = [standing.ids[place] for place in np.flatnonzero(rows < 0).tolist()]
+    rows[~has_vector] = -1  # it was let go meanwhile, or never was
+    wanted = np.flatnonzero((rows < 0) & has_vector)
+    missing = [standing.ids[place] for place in wanted.tolist()]
     made = past_of(_reporting(store.bodies(missing, model), len(missing), report))
     places = {item: len(known) + row for row, item in enumerate(made.ids)}
-    rows[rows < 0] = [places.get(item, -1) for item in missing]
+    rows[wanted] = [places.get(item, -1) for item in missing]
     return (before[1] + made if before else made), rows, len(made)
 
 
@@ -119,14 +126,16 @@ def _reporting(rows: Any, of: int, report: Report) -> Any:
             report(number, of)
 
 
-def _asked(store: Store, since: datetime, seen_since: datetime) -> _Standing:
-    rows = store.standings(since, seen_since)
-    ids, said, at, seen, relations = map(list, zip(*rows, strict=True)) if rows else ([], [], [], [], [])
-    return _Standing(
+def _asked(store: Store, since: datetime, seen_since: datetime, model: str) -> tuple[_Standing, NDArray[np.bool_]]:
+    """All items of a time, and which have a vector."""
+    rows = store.standings(since, seen_since, model)
+    ids, said, at, seen, relations, has_vector = map(list, zip(*rows, strict=True)) if rows else [[]] * 6
+    standing = _Standing(
         ids, said, np.array(at, dtype="datetime64[ms]").astype(np.int64),
         np.array(seen, dtype="datetime64[ms]").astype(np.int64),
         np.array([relation == Relation.COPY for relation in relations], dtype=np.bool_),
     )  # fmt: skip
+    return standing, np.array(has_vector, dtype=np.bool_)
 
 
 def _as_arrays(standing: _Standing, rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:

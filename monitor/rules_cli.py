@@ -260,10 +260,14 @@ def rules_schema(pack: bool) -> None:
 
 @rules.command("test")
 @click.option("--run", "pattern", default="", help="Only topics whose id matches this regular expression.")
+@click.option("--format", "form", type=click.Choice(["text", "junit"]), default="text", show_default=True,
+              help="For people; for CI servers.")  # fmt: skip
 @click.pass_context
 @command
-def rules_test(context: click.Context, pattern: str) -> None:
+def rules_test(context: click.Context, pattern: str, form: str) -> None:
     """Run the tests inside the topic files; 1 if one fails."""
+    from monitor.learning import vectors
+    from monitor.report import Case, as_junit
     from monitor.rules import load_rules
     from monitor.trial import run_tests, texts_of_tests
 
@@ -274,11 +278,16 @@ def rules_test(context: click.Context, pattern: str) -> None:
         raise click.UsageError(f"--run: {error}") from error
     topics = [topic for topic in load_rules(config.rules) if wanted.search(topic.id)]
     learning, judge = learn(config, topics)
-    trials = list(run_tests(topics, judge, learning.vectors(texts_of_tests(topics))))
+    trials = list(run_tests(topics, judge, vectors(texts_of_tests(topics), learning, None, progress())))
     failed = [trial for trial in trials if not trial.passed]
-    for trial in failed:
-        click.echo(f"{Problem(trial.topic.path, trial.line, f'“{trial.name}”: {trial.because}')}")
-    click.echo(f"{len(trials) - len(failed)} passed, {len(failed)} failed")
+    told = {id(one): str(Problem(one.topic.path, one.line, f"“{one.name}”: {one.because}")) for one in failed}
+    if form == "junit":
+        cases = [Case(one.topic.id, one.name, told.get(id(one), "")) for one in trials]
+        click.echo(as_junit("rules test", cases))
+    else:
+        for line in told.values():
+            click.echo(line)
+        click.echo(f"{len(trials) - len(failed)} passed, {len(failed)} failed")
     if failed:
         sys.exit(1)
 

@@ -183,16 +183,19 @@ class Stories(Connected):
         return as_time(row["at"]) if row else None
 
     def standing_in_brief(self, since: datetime, seen_since: datetime) -> str:
-        """What changes if `standings` does: a tenth of the work."""
-        sql = f"SELECT group_concat(id || '|' || {_SAID} || '|' || relation, '|') FROM items WHERE {_OF_LATE}"
-        [(said,)] = self._tuples(sql, as_text(since), as_text(seen_since))
-        return text_hash(said or "")
+        """What changes if `standings` does: a fraction of the work."""
+        sql = f"""SELECT group_concat(id || '|' || {_SAID} || '|' || relation, '|'), (SELECT count(*) FROM vectors)
+                  FROM items WHERE {_OF_LATE}"""
+        [(said, vectors)] = self._tuples(sql, as_text(since), as_text(seen_since))
+        return text_hash(f"{said} {vectors}")
 
-    def standings(self, since: datetime, seen_since: datetime) -> list[tuple[str, str, str, str, str]]:
+    def standings(self, since: datetime, seen_since: datetime, model: str) -> list[tuple[str, str, str, str, str, int]]:
         """Of the judged items of a time, or seen in another: id, what changes if its words do, effective time, when it was
-        first seen, relation; in columns since they are many."""
-        sql = f"SELECT id, {_SAID}, substr(at, 1, 23), substr(first_seen, 1, 23), relation FROM items WHERE {_OF_LATE}"
-        return self._tuples(sql, as_text(since), as_text(seen_since))
+        first seen, relation, whether the model has given a vector; in columns since they are many."""
+        sql = f"""SELECT id, {_SAID}, substr(at, 1, 23), substr(first_seen, 1, 23), relation,
+                      EXISTS (SELECT 1 FROM vectors v WHERE v.text_hash = items.text_hash AND v.model = ?)
+                  FROM items WHERE {_OF_LATE}"""
+        return self._tuples(sql, model, as_text(since), as_text(seen_since))
 
     def bodies(self, item_ids: Sequence[str], model: str) -> Iterator[tuple[str, str, str, str, Vector]]:
         """Id, title, text, language and vector of each of these items of which the model gave one, in no order."""

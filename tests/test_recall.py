@@ -155,6 +155,13 @@ def test_items_without_a_vector_are_counted_and_taken_in_once_there_is_one(store
     assert said(asked(store, cache)) == made_anew(store)
 
 
+def test_item_whose_vector_was_let_go_is_left_out_as_without_a_cache(store: Store, cache: ArrayCache) -> None:
+    asked(store, cache)
+    change(store, "DELETE FROM vectors WHERE text_hash = (SELECT text_hash FROM items WHERE id = '0004')")
+    assert (len(asked(store, cache).past), asked(store, cache).past.unread) == (19, 1)
+    assert said(asked(store, cache)) == made_anew(store)
+
+
 def test_damaged_cache_is_made_again(store: Store, cache: ArrayCache) -> None:
     asked(store, cache)
     [file] = cache.folder.iterdir()
