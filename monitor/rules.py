@@ -197,6 +197,15 @@ def _load_file(
     return _topic(validate(_TopicFile, source), source, path.stem), source, []
 
 
+def with_defaults(topic: Topic, folder: Path) -> Topic:
+    """A topic that is to be a file of a folder, as that file will be read: with what the folder's pack says."""
+    pack, _ = _load_pack(folder / PACK, None)
+    data = as_data(topic)
+    said = {key: data[key] for key in ("title", "description", "theme", "owner", "examples") if data[key]}
+    source = _inherit(Source(str(folder / f"{topic.id}.toml"), said, {}), pack)
+    return _topic(validate(_TopicFile, source), source, topic.id)
+
+
 def _inherit(own: Source, pack: Source) -> Source:
     """A topic's file with what its pack says: its own word counts, key by key, in tables too."""
     data = {**pack.data, **own.data}

@@ -522,7 +522,7 @@ def rules_new(
     from monitor.embed import use_all_cores
     from monitor.errors import StateError
     from monitor.hindsight import open_hindsight
-    from monitor.rules import load_topics, schema_line
+    from monitor.rules import load_topics, schema_line, with_defaults
     from monitor.seed import Seed, seed_of_page, seed_of_text
 
     config = read_config(context)
@@ -556,6 +556,8 @@ def rules_new(
     if not (topic.title and topic.description):
         found = "nothing there says what it is about" if url or paragraph else "there is no terminal to ask at"
         raise click.UsageError(f"--title and --description: {found}")
+    # judged as its file will be, with what its pack says, which its file need not say again
+    own, topic = topic, replace(with_defaults(topic, folder), status=TopicStatus.ACTIVE)
     use_all_cores()
     items, report = _items(file), progress()
     try:
@@ -570,7 +572,8 @@ def rules_new(
         click.echo(f"monitor: {error}; nothing is measured", err=True)
         with open_hindsight(config, None, [], report, _array_cache()) as (hindsight, learn_topics):
             made = draft(topic, topics, learn_topics, hindsight, 0, a_day, None)
-    text = schema_line(folder) + written(made)
+    said = replace(made.topic, theme=own.theme, owner=own.owner, severity=own.severity, status=own.status)
+    text = schema_line(folder) + written(replace(made, topic=said))
     if dry_run:
         click.echo(text, nl=False)
         return
@@ -585,8 +588,8 @@ def rules_new(
         (len(made.topic.negatives), "negatives"),
         (len(made.topic.tests), "tests"),
     ]
-    said = ", ".join(f"{count} {noun}" for count, noun in counts)
-    click.echo(f"  {said}; {len(made.proposed)} look-alikes to decide on, in comments")
+    listed = ", ".join(f"{count} {noun}" for count, noun in counts)
+    click.echo(f"  {listed}; {len(made.proposed)} look-alikes to decide on, in comments")
     for dropped in made.dropped:
         click.echo(f"  left out, since the topic says otherwise: {dropped}")
     click.echo(f"monitor: next, monitor rules try {topic_id}, and monitor rules check", err=True)
