@@ -98,7 +98,7 @@ def past_of(rows: Iterable[Row]) -> Past:
         vectors.append(vector.astype(np.float16))
         gists.append(gist(title, text))
         words.append(word_ids(gists[-1]))
-        found = sorted(places.setdefault(word, len(places)) for word in searched_words(f"{title}\n{text}"))
+        found = [places.setdefault(word, len(places)) for word in searched_words(f"{title}\n{text}")]
         spoken.extend(found)
         ends.append(len(found))
     written = [name for start in range(0, len(gists), _AT_ONCE) for name in scripts(gists[start : start + _AT_ONCE])]

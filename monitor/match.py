@@ -28,7 +28,7 @@ from monitor.words import Bags, word_ids
 NEAREST_WEIGHT, NEGATIVE_MARGIN = 1.0, -0.1
 #: Near misses from here on (decades: one in twenty ordinary items) are judgements too, so that it can be said what fell short.
 NEAR = 1.3
-#: Of topics that are not asked so many say what tail is usual: a median, of which a quarter counts.
+#: Of all topics so many, evenly drawn, say what tail is usual: a median, of which a quarter counts.
 USUAL_TOPICS = 100
 
 #: a reload brings most texts of topics again; those of items never come back
@@ -56,7 +56,9 @@ class Matcher:
     ) -> None:
         every = {topic.id: topic for topic in topics if topic.status is not TopicStatus.OFF}
         self.background = background
-        self.topics = every if asked is None else {one: every[one] for one in _kept(list(every), asked)}
+        usual = list(every)[:: math.ceil(len(every) / USUAL_TOPICS)] if every else []
+        kept = every.keys() if asked is None else {*asked, *usual}
+        self.topics = {one: topic for one, topic in every.items() if one in kept}
         #: of each topic its column in what `ranks` gives
         self.places = {topic: place for place, topic in enumerate(self.topics)}
         self.lexicon = Lexicon(
@@ -65,7 +67,7 @@ class Matcher:
         pack = [*(text for t in every.values() for text in _told(t)), *(n for t in every.values() for n in t.negatives)]
         pack = pack[:: pack_step(len(pack))]
         told, against = list(map(_told, self.topics.values())), [topic.negatives for topic in self.topics.values()]
-        of = (background, told, against, pack)
+        of = (background, told, against, pack, usual)
         if before and before.learnt and before.learnt.of == of:
             learnt = before.learnt
         else:
@@ -76,6 +78,7 @@ class Matcher:
                 [texts.centred(one) for one in against],
                 background,
                 texts.centred(pack),
+                [self.places[one] for one in usual],
             )
             learnt = LearntOfTexts(of, texts, ranks)
         self.ranks: Ranks = learnt.ranks
@@ -230,13 +233,6 @@ class Matcher:
         return learnt.topic.negatives[int(np.argmax(against))] if leaning < NEGATIVE_MARGIN else ""
 
 
-def _kept(topics: Sequence[str], asked: Collection[str]) -> list[str]:
-    """The topics that are asked, and evenly among the others so many as tell what is usual, in their order."""
-    others = [topic for topic in topics if topic not in asked]
-    usual = set(others[:: math.ceil(len(others) / USUAL_TOPICS)]) if others else set()
-    return [topic for topic in topics if topic in asked or topic in usual]
-
-
 def topic_texts(topics: Iterable[Topic]) -> list[str]:
     """Every text of the topics that must be embedded, each once."""
     return list(dict.fromkeys(text for t in topics for text in (t.title, t.description, *t.examples, *t.negatives)))
@@ -289,7 +285,7 @@ class _Texts:
 class LearntOfTexts:
     """What is learnt of topics' texts alone, whatever their bars and terms."""
 
-    of: tuple[Background, Sequence[Sequence[str]], Sequence[Sequence[str]], Sequence[str]]
+    of: tuple[Background, Sequence[Sequence[str]], Sequence[Sequence[str]], Sequence[str], Sequence[str]]
     texts: _Texts
     ranks: Ranks
 

@@ -72,6 +72,7 @@ class Ranks:
 
     negatives: for each topic the centred vectors of its look-alikes, which may be none.
     pack: centred vectors of texts of the pack (`pack_step`), of which a share goes into the scatter; None: of these topics.
+    usual: places of the topics by whose tails the usual one is told; None: all.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Ranks:
         negatives: Sequence[Matrix],
         background: Background,
         pack: Matrix | None = None,
+        usual: Sequence[int] | None = None,
     ) -> None:
         self.background = background
         self.topics = len(topics)
@@ -89,6 +91,7 @@ class Ranks:
         self._scales: dict[tuple[Tongue, Parts], _Scale] = {}
         self._tails: dict[tuple[Tongue, Parts], Matrix] = {}
         self._tables: dict[Parts, tuple[Matrix, NDArray[np.bool_]]] = {}
+        self._usual = slice(None) if usual is None else list(usual)
         self._some: dict[tuple[int, ...], Some] = {}
         if topics:
             if pack is None:
@@ -146,7 +149,8 @@ class Ranks:
             wide_name, wide = self.background.rows_like(tongue, TAIL_ITEMS)
             scores = self._ordinary(rows, alive)
             if (wide_name, alive) not in self._tails:  # of a script, mostly, and so of many languages
-                self._tails[wide_name, alive] = _tail(scores if wide_name == name else self._ordinary(wide, alive))
+                wide_scores = scores if wide_name == name else self._ordinary(wide, alive)
+                self._tails[wide_name, alive] = _tail(wide_scores, self._usual)
             self._scales[name, alive] = _Scale(*_place(scores), self._tails[wide_name, alive])
         return self._scales[name, alive]
 
@@ -350,10 +354,10 @@ def _place(scores: Matrix) -> tuple[Vector, Vector]:
     return location, np.maximum((shoulder - location) / _NORMAL_SHOULDER, np.float32(1e-9))
 
 
-def _tail(scores: Matrix) -> Matrix:
+def _tail(scores: Matrix, usual: slice | list[int]) -> Matrix:
     location, spread = _place(scores)
     own = np.maximum((np.quantile(scores, TAIL, axis=0) - location) / spread, _NORMAL_SHOULDER * 1.05)
-    common = np.median(own, axis=1, keepdims=True)
+    common = np.median(own[:, usual], axis=1, keepdims=True)
     tail = own**OWN * common ** (1 - OWN)
     tail[0] = common[0]
     low, high = (tail[0] * growth ** _progress()[:, None] for growth in TAIL_GROWTH)

@@ -41,8 +41,9 @@ def word_id(stem: str) -> int:
 
 def stems(text: str) -> set[str]:
     """What is kept of the words of a text, folded: their beginnings, or pairs of characters."""
-    found = _WORD.findall(fold(text))
-    if text.isascii():
+    folded = fold(text)
+    found = _WORD.findall(folded)
+    if text.isascii() or not _FIRST_UNSPACED.search(folded):
         return {word[:STEM] for word in found}
     words: set[str] = set()
     for word in found:
