@@ -12,9 +12,9 @@ import pytest
 from fakes import FakeEmbedder, FakeSink, background, ordinary
 from world import World, at_once, learn
 
-from monitor.app import Learning
 from monitor.canary import Aviary, is_due, tend
 from monitor.errors import MaybeAccepted, Misconfigured, NotAccepted
+from monitor.learning import Learning
 from monitor.match import Matcher
 from monitor.model import DeliveryState, Flight, Notice, Topic
 

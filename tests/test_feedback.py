@@ -9,8 +9,8 @@ import make
 import pytest
 from fakes import FakeEmbedder, background, ordinary
 
-from monitor.app import Learning
 from monitor.feedback import Effect, Proposal, proposals, proposed, proposed_data
+from monitor.learning import Learning
 from monitor.model import Alert, Feedback, FeedbackKind, MatchOutcome, Topic, TopicTest
 from monitor.rules import load_rules
 from monitor.trial import effects

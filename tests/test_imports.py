@@ -25,7 +25,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
             "render terminal phrases schedule outage health metrics readiness subscribe opml explain discover payload sweep "
             "feedback gate digest buttons doctor skew headline rulings stories deliveries threads copies space neighbours "
-            "members ids report sieve seed calibrate".split()
+            "members ids report sieve seed calibrate columns".split()
         ),
         {"leaf"},
     ),
@@ -33,14 +33,14 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         set(
             "fetch isolate websub probes embed judges send socket_mode sinks heartbeat database story_store readback outbox "
             "holds retention store backup config rules watch publishers archive log sample_feeds "
-            "revision vector_cache spool".split()
+            "revision vector_cache array_cache spool".split()
         ),
         {"leaf"},
     ),
     "pipeline": ({"pipeline", "checkup", "survey", "audit", "hearing", "canary", "trial"}, {"step", "leaf"}),
-    "app": ({"app", "push", "progress"}, {"pipeline", "step", "edge", "leaf"}),
+    "app": ({"app", "push", "progress", "learning"}, {"pipeline", "step", "edge", "leaf"}),
     "top": (
-        {"daemon", "beside", "consult", "replay", "vet", "demo", "hindsight", "tried", "draft", "suggest"},
+        {"daemon", "beside", "consult", "replay", "vet", "demo", "hindsight", "tried", "draft", "suggest", "recall"},
         {"app", "pipeline", "step", "edge", "leaf"},
     ),
     "command": ({"cli", "rules_cli", "command", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
@@ -50,10 +50,11 @@ WITHIN = {
     ("toml", "errors"), ("toml", "model"), ("toml", "text"), ("__main__", "cli"), ("cli", "command"), ("cli", "rules_cli"),
     ("rules_cli", "command"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
-    ("sieve", "background"), ("sieve", "match"), ("sieve", "terms"), ("sieve", "words"),
-    ("tried", "hindsight"), ("draft", "hindsight"), ("suggest", "hindsight"), ("revision", "rules"),
+    ("sieve", "background"), ("sieve", "columns"), ("sieve", "match"), ("terms", "words"),
+    ("columns", "background"), ("columns", "terms"), ("columns", "words"),
+    ("hindsight", "recall"), ("tried", "hindsight"), ("draft", "hindsight"), ("suggest", "hindsight"), ("revision", "rules"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
-    ("app", "push"), ("app", "progress"),
+    ("app", "push"), ("app", "progress"), ("app", "learning"),
     ("story_store", "database"), ("readback", "database"), ("readback", "story_store"),
     ("outbox", "database"), ("outbox", "readback"),
     ("holds", "database"), ("holds", "outbox"), ("store", "database"), ("store", "outbox"), ("store", "holds"),
@@ -105,7 +106,7 @@ ONLY = {
         "metrics",
     },
     # steps and what they need; no edge
-    "replay": {"app", "pipeline", "language", "match", "phrases", "model", "text"},
+    "replay": {"learning", "pipeline", "language", "match", "phrases", "model", "text"},
     "trial": {"pipeline", "language", "match", "explain", "feedback", "model", "text"},
     "daemon": {"app", "config", "errors", "log", "probes", "progress"},
     # sets up a world of its own: that is what it is for

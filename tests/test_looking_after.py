@@ -17,10 +17,11 @@ from test_audit import Town
 from test_cli import Run, home, monitor
 from world import GAZETTE, TROOPS, TROOPS_RETOLD, WEATHER, WIRE, at_once
 
-from monitor.app import Learning, Monitor
+from monitor.app import Monitor
 from monitor.beside import try_channel
 from monitor.config import Alerts, Config, load
 from monitor.database import Lock
+from monitor.learning import Learning
 from monitor.model import DeliveryState
 from monitor.pipeline import Courier, deliver
 from monitor.send import SlackSink

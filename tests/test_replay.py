@@ -11,9 +11,9 @@ import fakes
 import make
 import pytest
 
-from monitor.app import Learning
 from monitor.archive import read_archive
 from monitor.decide import Policy
+from monitor.learning import Learning
 from monitor.model import (
     Corroboration,
     Item,
