@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from mmap import mmap
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -344,10 +345,15 @@ class _Numbered(Generic[Thing]):
 
 
 def roomy(column: NDArray[Number], count: int) -> NDArray[Number]:
-    """The column, with room for so many; it grows by a sixteenth, so that growing stays cheap and little is wasted."""
+    """The column, with room for so many; it grows by half, so that growing stays cheap.
+
+    Of what the system maps only what was written to takes memory, and all of it is given back: on the heap, columns that
+    grow in turns leave holes, which were as large as they.
+    """
     if count <= len(column):
         return column
-    grown = np.zeros((max(count, 64, len(column) * 17 // 16), *column.shape[1:]), dtype=column.dtype)
+    shape = max(count, 1_024, len(column) * 3 // 2), *column.shape[1:]
+    grown = np.frombuffer(mmap(-1, math.prod(shape) * column.dtype.itemsize), dtype=column.dtype).reshape(shape)
     grown[: len(column)] = column
     return grown
 
