@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import functools
+import gc
 import json
 import random
 import time
@@ -61,7 +62,7 @@ from monitor.heartbeat import Heartbeat
 from monitor.isolate import Isolated
 from monitor.judges import CrossEncoderJudge, EndpointJudge
 from monitor.language import identified
-from monitor.match import Matcher, embedded_items, item_texts, topic_texts
+from monitor.match import Matcher, embedded_items, item_texts, read_ahead, topic_texts
 from monitor.metrics import Telemetry
 from monitor.model import (
     Document,
@@ -108,6 +109,7 @@ from monitor.store import Store
 from monitor.stories import Openness
 from monitor.survey import Surveyor
 from monitor.sweep import LATE
+from monitor.terms import forget_dictionaries
 from monitor.text import gist, host_of, longest_prefix, scripts, sink_of, text_hash
 from monitor.toml import parse_clock, parse_quiet_hours, parse_zone
 from monitor.trial import run_tests, texts_of_tests
@@ -137,6 +139,8 @@ ANSWER = 5.0  # seconds
 OWN_ITEMS, OWN_SPAN, OWN_LEAST = 4_000, timedelta(days=30), 300
 #: Texts embedded at once for a person who waits: enough to sort by length, few enough that progress is seen.
 CHUNK = 64
+#: What the models are tried with: a text for each of the shipped ones.
+WARM_UP = ("News of the day", "Новости дня")
 #: Of what a reload learns and tests, so many texts are embedded before an item may be.
 EMBEDDED_AT_ONCE = 32
 #: Of what is wrong with topic files, so many lines are told.
@@ -173,8 +177,8 @@ class Learning:
     """What topics are learnt with, kept across reloads."""
 
     embedder: Embedder
-    #: ordinary items that the monitor begins with
-    ordinary: Sample
+    #: gives the ordinary items that the monitor begins with: needed once a day, and 24 MB
+    ordinary: Callable[[], Sample]
     #: those, and its own
     background: Background
 
@@ -182,7 +186,7 @@ class Learning:
         """The same, with the monitor's own items in the background: what is ordinary there, and in which words."""
         if not len(own):
             return self
-        return replace(self, background=Background(self.ordinary + own, self.embedder.parts, self.embedder.languages))
+        return replace(self, background=Background(self.ordinary() + own, self.embedder.parts, self.embedder.languages))
 
     def vectors(self, texts: Sequence[str]) -> dict[str, Vector]:
         return dict(zip(texts, self.embedder.embed(texts), strict=True))
@@ -211,16 +215,22 @@ class Learning:
 def open_learning(
     config: Config, background_file: Path | None = None, *, lazily: bool = False, kept: Kept | None = None
 ) -> Learning:
-    """Load the engines and the background. Slow: imports torch, unless engines are to be loaded `lazily` (`open_embedder`).
+    """Load the engines and the background. Slow where torch is imported, if engines are not loaded `lazily` (`open_embedder`).
 
     kept: vectors of texts that were embedded before.
 
     Raises: EngineError.
     """
-    embedder = open_embedder(config.embedding.engines, prompt=config.embedding.prompt, lazily=lazily, kept=kept)
+    wanted = config.embedding
+    embedder = open_embedder(wanted.engines, prompt=wanted.prompt, backend=wanted.backend, lazily=lazily, kept=kept)
     file = background_file or config.background.file
-    ordinary = _embedded_background(embedder, file) if file else _shipped_background(embedder)
-    return Learning(embedder, ordinary, Background(ordinary, embedder.parts, embedder.languages))
+    sample = _embedded_background(embedder, file) if file else _shipped_background(embedder)
+    background = Background(sample, embedder.parts, embedder.languages)
+
+    def embedded() -> Sample:
+        return sample
+
+    return Learning(embedder, embedded if file else functools.partial(_shipped_background, embedder), background)
 
 
 def _embedded_background(embedder: Embedder, file: Path) -> Sample:
@@ -778,7 +788,9 @@ async def open_monitor(
         sink, settle, channel = open_sink(config, env, stream, colour, topics, clock)
         if slack := _slack(sink):
             await _check_slack(slack, slack_channels(config, topics), in_sender)
-        learning = await in_engine(open_learning, config)
+        learning, _ = await asyncio.gather(in_engine(open_learning, config), in_parser(read_ahead, topics))
+        # the first texts take the longest, and a model that fails at them is to fail now
+        await in_engine(learning.embedder.embed, WARM_UP)
         own = await in_store(_own_items, store, learning.embedder.id, clock)
         learning = await in_engine(learning.among, own)
         matcher = await _learn_with_cache(learning, topics, store, in_store, in_engine, clock)
@@ -954,7 +966,12 @@ def _one_thread(stack: AsyncExitStack, name: str, *, finishes: bool = True) -> I
 
 
 def _give_memory_back() -> None:
-    """Have the C library return what it keeps: after learning that is a hundred megabytes. Only glibc can."""
+    """Let go of what only learning needs, and have the C library return what it keeps: together a hundred megabytes.
+
+    In the engines' thread, where topics are learnt. Only glibc can return anything.
+    """
+    forget_dictionaries()
+    gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 

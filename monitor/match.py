@@ -55,9 +55,7 @@ class Matcher:
         self.topics = every if asked is None else {one: every[one] for one in _kept(list(every), asked)}
         #: of each topic its column in what `ranks` gives
         self.places = {topic: place for place, topic in enumerate(self.topics)}
-        self.lexicon = Lexicon(
-            term for t in self.topics.values() if asked is None or t.id in asked for term in _written(t.terms)
-        )
+        self.lexicon = _lexicon(t for t in self.topics.values() if asked is None or t.id in asked)
         pack = [*(text for t in every.values() for text in _told(t)), *(n for t in every.values() for n in t.negatives)]
         pack = pack[:: pack_step(len(pack))]
         texts = _Texts(list(dict.fromkeys([*topic_texts(self.topics.values()), *pack])), vectors, background)
@@ -188,6 +186,17 @@ class Matcher:
         leaning = self.ranks.contrast(place, scored.centred[unit], scored.tongues[unit])
         leaning += NEAREST_WEIGHT * float(likeness.max() - against.max())
         return learnt.topic.negatives[int(np.argmax(against))] if leaning < NEGATIVE_MARGIN else ""
+
+
+def read_ahead(topics: Collection[Topic]) -> None:
+    """Do what of learning needs no vector, and is kept: a second or two, in which another thread may load the models."""
+    _lexicon(topics)
+    for text in topic_texts(topics):
+        tongue_of(text)
+
+
+def _lexicon(topics: Iterable[Topic]) -> Lexicon:
+    return Lexicon(term for topic in topics for term in _written(topic.terms))
 
 
 def _kept(topics: Sequence[str], asked: Collection[str]) -> list[str]:
