@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 START = datetime(2026, 3, 2, tzinfo=UTC)
 FEEDS = 300
 #: Items that a document shows.
-SHOWN = 30
+SHOWN = 40
 #: Virtual time between two ticks.
 STEP = timedelta(minutes=10)
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -79,7 +79,7 @@ def configuration(setting: str, folder: Path) -> Path:
     engines = ", ".join(f'"{name}"' for name in names.split("+"))
     lines = [f'rules = "{ROOT / "rules"}"', "[embedding]", f"engines = [{engines}]"]
     lines += [f'backend = "{backend}"'] if backend else []
-    lines += ["[polling]", 'interval = "30m"', 'floor = "30m"', "concurrency = 64"]
+    lines += ["[polling]", 'interval = "2h"', 'floor = "2h"', "concurrency = 64"]
     file = folder / "monitor.toml"
     file.write_text("\n".join(lines), encoding="utf-8")
     return file
@@ -150,7 +150,7 @@ def _daemon(file: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes],
     address.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, (folder / "log").open("wb") as log:
         systemd.bind(str(address))
-        systemd.settimeout(300)
+        systemd.settimeout(900)
         env = {
             "PATH": os.environ["PATH"], "HOME": str(folder), "NOTIFY_SOCKET": str(address), "PYTHONPATH": str(ROOT),
             "STATE_DIRECTORY": str(folder / BENCH_STATE), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE",

@@ -768,6 +768,7 @@ async def open_monitor(
 
     Raises: BusyError, StateError, ConfigError, EngineError.
     """
+    _keep_little_memory()
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(Lock(config.state))
         if probes and config.probes.listen:
@@ -963,6 +964,18 @@ def _one_thread(stack: AsyncExitStack, name: str, *, finishes: bool = True) -> I
         return asyncio.get_running_loop().run_in_executor(executor, functools.partial(function, *args, **kwargs))
 
     return call
+
+
+def _keep_little_memory() -> None:
+    """Have the C library give large pieces back once they are free, and keep few for each thread. Only glibc can."""
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL("libc.so.6")
+        library.mallopt(_ARENA_MAX, 2)
+        library.mallopt(_MMAP_THRESHOLD, 1 << 20)
+
+
+#: of malloc.h
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
 
 
 def _give_memory_back() -> None:
