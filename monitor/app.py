@@ -105,6 +105,7 @@ from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
 from monitor.sinks import AppriseSink, Router, WebhookSink
 from monitor.socket_mode import SocketMode
+from monitor.spool import Spool
 from monitor.store import Store
 from monitor.stories import Openness
 from monitor.survey import Surveyor
@@ -796,7 +797,7 @@ async def open_monitor(
         learning = await in_engine(learning.among, own)
         matcher = await _learn_with_cache(learning, topics, store, in_store, in_engine, clock)
         policy = _policy(config, channel)
-        judge = Judge(matcher, learning.background, config.alerts.story_window, policy)
+        judge = Judge(matcher, learning.background, config.alerts.story_window, policy, Spool)
         await _embed_again(learning, store, judge.stories.span, in_store, in_engine, clock)
         await in_store(reopen, judge, store, learning.embedder.id)
         doubts = await in_store(store.doubt_all_sending, clock(), settle)

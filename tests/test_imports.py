@@ -25,7 +25,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
             "render terminal phrases schedule outage health metrics readiness subscribe opml explain discover payload sweep "
             "feedback gate digest buttons doctor skew headline rulings stories deliveries threads copies space neighbours "
-            "members report sieve seed calibrate".split()
+            "members ids report sieve seed calibrate".split()
         ),
         {"leaf"},
     ),
@@ -33,7 +33,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         set(
             "fetch isolate websub probes embed judges send socket_mode sinks heartbeat database story_store readback outbox "
             "holds retention store backup config rules watch publishers archive log sample_feeds "
-            "revision vector_cache".split()
+            "revision vector_cache spool".split()
         ),
         {"leaf"},
     ),
@@ -61,7 +61,8 @@ WITHIN = {
     ("gate", "terms"), ("digest", "render"), ("digest", "phrases"), ("digest", "terminal"),
     ("buttons", "phrases"), ("buttons", "render"),
     ("space", "background"), ("space", "words"), ("members", "words"), ("members", "copies"), ("members", "space"),
-    ("members", "neighbours"), ("group", "members"), ("group", "copies"), ("group", "space"),
+    ("members", "neighbours"), ("members", "ids"), ("group", "ids"), ("group", "members"),
+    ("group", "copies"), ("group", "space"),
     ("headline", "words"), ("stories", "headline"), ("stories", "explain"), ("rulings", "threads"),
     ("render", "phrases"), ("render", "terminal"), ("terminal", "phrases"),
     ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"), ("audit", "pipeline"), ("audit", "hearing"),
@@ -91,6 +92,7 @@ ONLY = {
         "match",
         "opinion",
         "group",
+        "members",
         "space",
         "decide",
         "digest",
