@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import functools
+import gc
 import json
 import random
 import time
@@ -66,7 +67,7 @@ from monitor.learning import (
     silent,
     vectors,
 )
-from monitor.match import Matcher, topic_texts
+from monitor.match import Matcher, read_ahead, topic_texts
 from monitor.metrics import Telemetry
 from monitor.model import (
     Document,
@@ -112,6 +113,7 @@ from monitor.store import Store
 from monitor.stories import Openness
 from monitor.survey import Surveyor
 from monitor.sweep import LATE
+from monitor.terms import forget_dictionaries
 from monitor.text import gist, host_of, longest_prefix, sink_of, text_hash
 from monitor.toml import parse_clock, parse_quiet_hours, parse_zone
 from monitor.trial import run_tests, texts_of_tests
@@ -134,6 +136,8 @@ FIRST_SWEEP = 60.0  # seconds
 #: Who asks how we are does not wait longer for the database.
 ANSWER = 5.0  # seconds
 
+#: What the models are tried with: a text for each of the shipped ones.
+WARM_UP = ("News of the day", "Новости дня")
 #: Of what a reload learns and tests, so many texts are embedded before an item may be.
 EMBEDDED_AT_ONCE = 32
 #: Of what is wrong with topic files, so many lines are told.
@@ -609,6 +613,7 @@ async def open_monitor(
 
     Raises: BusyError, StateError, ConfigError, EngineError.
     """
+    _keep_little_memory()
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(Lock(config.state))
         if probes and config.probes.listen:
@@ -629,7 +634,9 @@ async def open_monitor(
         sink, settle, channel = open_sink(config, env, stream, colour, topics, clock)
         if slack := _slack(sink):
             await _check_slack(slack, slack_channels(config, topics), in_sender)
-        learning = await in_engine(open_learning, config)
+        learning, _ = await asyncio.gather(in_engine(open_learning, config), in_parser(read_ahead, topics))
+        # the first texts take the longest, and a model that fails at them is to fail now
+        await in_engine(learning.embedder.embed, WARM_UP)
         own = await in_store(own_items, store, learning.embedder.id, clock)
         learning = await in_engine(learning.among, own)
         matcher = await _learn_with_cache(learning, topics, store, in_store, in_engine, clock)
@@ -804,8 +811,25 @@ def _one_thread(stack: AsyncExitStack, name: str, *, finishes: bool = True) -> I
     return call
 
 
+def _keep_little_memory() -> None:
+    """Have the C library give large pieces back once they are free, and keep few for each thread. Only glibc can."""
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL("libc.so.6")
+        library.mallopt(_ARENA_MAX, 2)
+        library.mallopt(_MMAP_THRESHOLD, 1 << 20)
+
+
+#: of malloc.h
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
+
+
 def _give_memory_back() -> None:
-    """Have the C library return what it keeps: after learning that is a hundred megabytes. Only glibc can."""
+    """Let go of what only learning needs, and have the C library return what it keeps: together a hundred megabytes.
+
+    In the engines' thread, where topics are learnt. Only glibc can return anything.
+    """
+    forget_dictionaries()
+    gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 

@@ -77,7 +77,7 @@ def _room(folder: Path) -> int | None:
 
 def _model(config: Config, *, deep: bool) -> str:
     try:
-        look(config.embedding.engines)
+        look(config.embedding.engines, config.embedding.backend)
         if deep:
             open_learning(config).embedder.embed(["a headline"])
     except EngineError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -43,8 +44,8 @@ class Learning:
     """What topics are learnt with, kept across reloads."""
 
     embedder: Embedder
-    #: ordinary items that the monitor begins with
-    ordinary: Sample
+    #: gives the ordinary items that the monitor begins with: needed once a day, and 24 MB
+    ordinary: Callable[[], Sample]
     #: those, and its own
     background: Background
 
@@ -52,7 +53,7 @@ class Learning:
         """The same, with the monitor's own items in the background: what is ordinary there, and in which words."""
         if not len(own):
             return self
-        return replace(self, background=Background(self.ordinary + own, self.embedder.parts, self.embedder.languages))
+        return replace(self, background=Background(self.ordinary() + own, self.embedder.parts, self.embedder.languages))
 
     def vectors(self, texts: Sequence[str]) -> dict[str, Vector]:
         return dict(zip(texts, self.embedder.embed(texts), strict=True))
@@ -94,12 +95,17 @@ def open_learning(
 
     Raises: EngineError.
     """
-    embedder = open_embedder(config.embedding.engines, prompt=config.embedding.prompt, lazily=lazily, kept=kept)
+    wanted = config.embedding
+    embedder = open_embedder(wanted.engines, prompt=wanted.prompt, backend=wanted.backend, lazily=lazily, kept=kept)
     file = background_file or config.background.file
-    ordinary = _embedded_background(embedder, file) if file else shipped_background(embedder)
+    sample = _embedded_background(embedder, file) if file else shipped_background(embedder)
     more = own(embedder) if own else None
-    every = ordinary + more if more else ordinary
-    return Learning(embedder, ordinary, Background(every, embedder.parts, embedder.languages))
+    background = Background(sample + more if more else sample, embedder.parts, embedder.languages)
+
+    def embedded() -> Sample:
+        return sample
+
+    return Learning(embedder, embedded if file else functools.partial(shipped_background, embedder), background)
 
 
 def _embedded_background(embedder: Embedder, file: Path) -> Sample:
@@ -131,11 +137,11 @@ def shipped_background(embedder: Embedder) -> Sample:
         with file.open("rb") as opened, np.load(opened) as stored:
             parts.append(stored["vectors"].astype(np.float32) * stored["scale"])
     with (folder / "items.npz").open("rb") as opened, np.load(opened) as stored:
-        every = stored["words"]
         tongues = [
             Tongue(*names) for names in zip(stored["languages"].tolist(), stored["scripts"].tolist(), strict=True)
         ]
-        ends = np.cumsum(stored["counts"]).tolist()
+        # as `np.split` does, which takes a quarter of a second
+        every, ends = stored["words"], np.cumsum(stored["counts"]).tolist()
         words = [every[start:end] for start, end in zip([0, *ends], ends, strict=False)]
     return Sample(np.hstack(parts), tongues, words)
 

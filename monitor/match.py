@@ -61,9 +61,7 @@ class Matcher:
         self.topics = {one: topic for one, topic in every.items() if one in kept}
         #: of each topic its column in what `ranks` gives
         self.places = {topic: place for place, topic in enumerate(self.topics)}
-        self.lexicon = Lexicon(
-            term for t in self.topics.values() if asked is None or t.id in asked for term in _written(t.terms)
-        )
+        self.lexicon = _lexicon(t for t in self.topics.values() if asked is None or t.id in asked)
         pack = [*(text for t in every.values() for text in _told(t)), *(n for t in every.values() for n in t.negatives)]
         pack = pack[:: pack_step(len(pack))]
         told, against = list(map(_told, self.topics.values())), [topic.negatives for topic in self.topics.values()]
@@ -231,6 +229,17 @@ class Matcher:
         leaning = self.ranks.contrast(place, scored.centred[unit], scored.tongues[unit])
         leaning += NEAREST_WEIGHT * float(likeness.max() - against.max())
         return learnt.topic.negatives[int(np.argmax(against))] if leaning < NEGATIVE_MARGIN else ""
+
+
+def read_ahead(topics: Collection[Topic]) -> None:
+    """Do what of learning needs no vector, and is kept: a second or two, in which another thread may load the models."""
+    _lexicon(topics)
+    for text in topic_texts(topics):
+        tongue_of(text)
+
+
+def _lexicon(topics: Iterable[Topic]) -> Lexicon:
+    return Lexicon(term for topic in topics for term in _written(topic.terms))
 
 
 def topic_texts(topics: Iterable[Topic]) -> list[str]:

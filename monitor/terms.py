@@ -297,6 +297,15 @@ def _analyzers() -> tuple[_Analyzer, ...]:
     return tuple(found)
 
 
+def forget_dictionaries() -> None:
+    """Let go of the dictionaries, 40 MB, once all terms were read; the next term that needs them loads them again.
+
+    Not while another thread makes a `Lexicon`.
+    """
+    for kept in (_analyzers, _readings, _knows):  # the latter two know them by who reads
+        kept.cache_clear()
+
+
 def _dictionary_words(chunk: str, analyzer: _Analyzer) -> list[str]:
     """Part what is written with hyphens, unless it is one word ("премьер-министр")."""
     return [chunk] if "-" not in chunk or _knows(analyzer, chunk) else chunk.split("-")

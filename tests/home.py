@@ -136,7 +136,7 @@ async def open_home(
         monitor = Monitor(
             config,
             store,
-            Learning(FakeEmbedder(), ordinary(), background()),
+            Learning(FakeEmbedder(), ordinary, background()),
             judge,
             collector,
             courier,

@@ -31,7 +31,7 @@ def fast_clock(began: float) -> Callable[[], float]:
 
 def main(config: str, began: float) -> None:
     clock = fast_clock(began)
-    app.open_learning = lambda _config: learning.Learning(FakeEmbedder(), ordinary(), background())
+    app.open_learning = lambda _config: learning.Learning(FakeEmbedder(), ordinary, background())
     app._parse_elsewhere = lambda *_: parse_here  # noqa: SLF001 - as said above
     app.open_monitor = functools.partial(app.open_monitor, clock=lambda: datetime.fromtimestamp(clock(), UTC))
     daemon.TICK /= FASTER

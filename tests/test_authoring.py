@@ -57,7 +57,7 @@ def test_tested_topic_takes_fewer_than_five_commands() -> None:
 
 def test_every_command_of_the_page_ends_well(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fake(*_: Any, **__: Any) -> learning.Learning:
-        return learning.Learning(FakeEmbedder(), ordinary(), background())  # type: ignore[arg-type]  # as good as a real one
+        return learning.Learning(FakeEmbedder(), ordinary, background())  # type: ignore[arg-type]  # as good as a real one
 
     monkeypatch.setattr(learning, "open_learning", fake)
     monkeypatch.setattr(hindsight, "open_learning", fake)

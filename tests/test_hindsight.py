@@ -59,7 +59,7 @@ from monitor.terminal import columns
 from monitor.text import gist, text_hash
 from monitor.tried import changes_data, changes_markdown, changes_text, histogram, tried_data, tried_html, tried_text
 
-LEARNING = Learning(FakeEmbedder(), ordinary(), background())  # type: ignore[arg-type]  # it has all that Learning asks of one
+LEARNING = Learning(FakeEmbedder(), ordinary, background())  # type: ignore[arg-type]  # it has all that Learning asks of one
 POLICY = Policy("C0NEWS", max_age=timedelta(days=3), backfill=timedelta(0))
 TROOPS = make.topic(
     title="Troops",

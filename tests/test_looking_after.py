@@ -196,7 +196,7 @@ def open_nothing():  # type: ignore[no-untyped-def]  # a stream that nobody read
 
 
 def started(town: Town) -> Monitor:
-    learning = Learning(FakeEmbedder(), ordinary(), background())  # type: ignore[arg-type]  # as good as the real one
+    learning = Learning(FakeEmbedder(), ordinary, background())  # type: ignore[arg-type]  # as good as the real one
     config = Config(state=town.folder, alerts=Alerts(channel=C))
     return Monitor(config, town.store, learning, town.judge, town.collector, town.courier, auditor=town.auditor)
 

@@ -28,7 +28,7 @@ examples = [
 ]
 noise = "1/50"
 """
-LEARNING = Learning(FakeEmbedder(), ordinary(), background())
+LEARNING = Learning(FakeEmbedder(), ordinary, background())
 
 
 def files(folder: Path, **texts: str) -> vet.Files:
