@@ -1,5 +1,7 @@
-"""Imports put off until something of them is called. A library that imports others for what we never ask of it costs their
-memory all the same; inside `deferred` it gets a stand-in for each, which imports the real one when it is called.
+"""Imports put off until something of them is called, or not made at all.
+
+A library that imports others for what we never ask of it costs their memory all the same; inside `deferred` it gets a stand-in
+for each, which imports the real one when it is called.
 """
 
 from __future__ import annotations
@@ -29,6 +31,19 @@ def deferred(*packages: str) -> Iterator[None]:
         sys.meta_path.remove(finder)
         for name in [name for name, module in sys.modules.items() if isinstance(module, _StandIn)]:
             del sys.modules[name]
+
+
+@contextlib.contextmanager
+def absent(package: str) -> Iterator[None]:
+    """Import what does without a package if it must, as if that one were not installed, unless it was imported before."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]  # documented: its import then fails
+    try:
+        yield
+    finally:
+        del sys.modules[package]
 
 
 class _StandIn(ModuleType):

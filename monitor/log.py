@@ -12,7 +12,10 @@ from types import TracebackType
 from typing import Literal
 from urllib.parse import quote
 
-import structlog
+from monitor.deferred import absent
+
+with absent("rich"):  # for tracebacks in colour, which are not used: a quarter of what a command imports
+    import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from monitor.errors import SECRET

@@ -272,8 +272,11 @@ def parse_noise(value: object) -> float:
     return noise
 
 
+_LETTER, _STRAY_STAR = re.compile(r"\w"), re.compile(r"(?:^|[\s*])\*|\*\w")
+
+
 def _term(value: str) -> str:
-    if not re.search(r"\w", value) or re.search(r"(?:^|[\s*])\*|\*\w", value):
+    if not _LETTER.search(value) or _STRAY_STAR.search(value):
         raise ValueError(f"{quote(value)} is not a term: write a word or a phrase; a * may stand only at a word's end")
     return value
 

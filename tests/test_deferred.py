@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.deferred import deferred
+from monitor.deferred import absent, deferred
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +52,11 @@ def test_what_was_imported_before_stays() -> None:
     with deferred("heavy"):
         assert light().twice is scores.twice  # type: ignore[attr-defined]  # as above
     assert sys.modules["heavy.scores"] is scores
+
+
+def test_what_is_absent_is_not_imported_and_is_there_afterwards() -> None:
+    with absent("heavy"), pytest.raises(ImportError):
+        importlib.import_module("heavy")
+    assert importlib.import_module("heavy").__name__ == "heavy"
+    with absent("heavy"):  # it was imported before
+        importlib.import_module("heavy")
