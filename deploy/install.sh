@@ -52,7 +52,8 @@ else # the usual build brings gigabytes of CUDA
     pip install "torch==$torch+cpu" 2>/dev/null ||
         pip install "torch==$torch+cpu" --extra-index-url "$(setting TORCH_INDEX)"
 fi
-pip install "$source"
+pip install --require-hashes -r "$here/deploy/requirements.lock"
+pip install "$source" # nothing more, unless --wheel is of another version
 pip install --force-reinstall --no-deps "$source" # the version may be the same, and the files others
 install -m 644 "$here"/deploy/* "$opt/deploy/"
 install -m 644 "$here"/docs/* "$opt/docs/"
