@@ -112,6 +112,8 @@ log = structlog.get_logger()
 
 #: Validators lie, and redirects change their minds: so often a feed is asked as if for the first time.
 FULL_EVERY = timedelta(days=1)
+#: Texts that the engines are given at once: a feed of thousands must let others' news in between, and be seen to get on.
+EMBEDDED_AT_ONCE = 256
 #: A doubtful alert counts as not sent when the channel lacks it twice, this far apart: what Slack shows can lag.
 BETWEEN_READS = timedelta(seconds=10)
 #: Waits between tries that were certainly not accepted, doubling, and their end.
@@ -689,7 +691,9 @@ async def _embed(items: Sequence[Item], edges: Collector) -> dict[str, EmbeddedI
         return {}
     known = await edges.in_store(edges.memory.vectors, list(texts), edges.embed.id)
     missing = [text for key, text in texts.items() if key not in known]
-    made = await edges.in_engine(edges.embed.embed, missing) if missing else ()
+    made: list[Vector] = []
+    for begin in range(0, len(missing), EMBEDDED_AT_ONCE):
+        made += list(await edges.in_engine(edges.embed.embed, missing[begin : begin + EMBEDDED_AT_ONCE]))
     vectors = {texts[key]: vector for key, vector in known.items()} | dict(zip(missing, made, strict=True))
     return {embedded.item.id: embedded for embedded in embedded_items(items, vectors)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -39,7 +40,7 @@ from monitor.model import (
     Vector,
     Verdict,
 )
-from monitor.pipeline import deliver
+from monitor.pipeline import EMBEDDED_AT_ONCE, collect_all, deliver
 from monitor.store import Store
 from monitor.text import gist, text_hash, units
 
@@ -339,6 +340,20 @@ async def test_text_is_embedded_once_however_many_outlets_have_it(world: World) 
     await world.publish(WIRE, TROOPS)
     await world.publish(GAZETTE, TROOPS)
     assert world.embedder.texts.count(gist(*TROOPS)) == 1
+
+
+async def test_engines_are_given_a_large_feed_in_pieces(world: World) -> None:
+    asked: list[int] = []
+    embed = world.embedder.embed
+
+    def counted(texts: Sequence[str]) -> Vector:
+        asked.append(len(texts))
+        return embed(texts)
+
+    world.embedder.embed = counted  # type: ignore[method-assign]  # it does the same
+    await world.publish(WIRE, *((f"Report {n}", f"Of {n} things.") for n in range(2 * EMBEDDED_AT_ONCE)))
+    assert set(asked[1:-1]) == {EMBEDDED_AT_ONCE}
+    assert len(world.verdicts()) == 2 * EMBEDDED_AT_ONCE
 
 
 async def test_known_item_is_not_embedded_again(world: World) -> None:
