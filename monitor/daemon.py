@@ -147,6 +147,8 @@ async def follow_clock(scheduler: AsyncIOScheduler, clock: Callable[[], float]) 
     ahead = clock() - loop.time()
     while True:
         await asyncio.sleep(CLOCK)
+        # who looked at a clock that was wrong for a moment, and is right again, waits for as long as it was wrong
+        scheduler.wakeup()
         before, ahead = ahead, clock() - loop.time()
         if ahead < before - CLOCK:
             log.warning("clock", problem="it was put back: what is done again and again begins anew", by=before - ahead)
