@@ -559,6 +559,10 @@ class Monitor:
             return {"database": str(error)}
         return readiness(vitals, trouble=trouble, stalled=stalled, waiting_since=waiting)
 
+    async def try_writing(self) -> None:
+        """Write something down. Raises: StateError."""
+        await self._collector.in_store(self._store.remember, "written", self._collector.clock().isoformat())
+
     async def status(self) -> str:
         """Say in a line how we are, for systemd."""
         in_store = self._collector.in_store

@@ -604,15 +604,24 @@ async def collect_all(
                 await _write_failure(state, FetchError("our fault", str(error)), edges)
                 edges.telemetry.note_poll(PollOutcome.FAILED)
                 return PollOutcome.FAILED
-            finally:
-                done(state.feed)
 
-    outcomes = await asyncio.gather(*(guarded(state) for state in states), return_exceptions=True)
-    # raised when all are done: whoever polls again must not meet one of these still at work
-    for error in outcomes:
-        if isinstance(error, BaseException):
-            raise error
-    return [outcome for outcome in outcomes if isinstance(outcome, PollOutcome)]
+    polls = [asyncio.ensure_future(guarded(state)) for state in states]
+    for state, poll in zip(states, polls, strict=True):
+        poll.add_done_callback(partial(_call, done, state.feed))
+    try:
+        return list(await asyncio.gather(*polls))
+    except BaseException:
+        # nothing can be written down of the others either; a locked database would have each of them wait to learn it
+        for poll in polls:
+            poll.cancel()
+        # whoever polls again must not meet one of these still at work
+        await asyncio.gather(*polls, return_exceptions=True)
+        raise
+
+
+def _call(done: Callable[[Feed], None], feed: Feed, _poll: asyncio.Future[PollOutcome]) -> None:
+    """Also of a poll that was given up before it began."""
+    done(feed)
 
 
 async def _write_failure(state: FeedState, error: FetchError | ParseError, edges: Collector) -> None:

@@ -152,6 +152,12 @@ class FakeMonitor:
     def stop_sending(self) -> None:
         self.asked["stops"] += 1
 
+    def note_trouble(self, words: str) -> None:
+        self.asked["troubles"] += bool(words)
+
+    async def try_writing(self) -> None:
+        self.asked["tries to write"] += 1
+
     async def status(self) -> str:
         return "running: 3 feeds; 0 sent"
 

@@ -436,14 +436,27 @@ async def test_items_of_a_failed_commit_are_nobody_s_originals(failing: World) -
     assert failing.told() == [ROOT_TROOPS]
 
 
-async def test_poll_that_cannot_be_written_lets_the_others_finish_first(failing: World) -> None:
+async def test_poll_that_cannot_be_written_has_the_others_given_up(failing: World) -> None:
+    """Each of them would wait for half a minute to learn that the database is locked."""
     assert isinstance(failing.store, FailingStore)
     failing.store.failures = 1
     failing.fetch.script(GAZETTE.url, make.rss(SHIPS, published=failing.now))
     failing.fetch.delays[GAZETTE.url] = 0.01
     with pytest.raises(StateError):
         await failing.poll(WIRE, GAZETTE)
-    assert failing.verdicts() == {SHIPS[0]: "alert"}
+    assert failing.verdicts() == {}
+    await failing.poll(WIRE, GAZETTE)
+    assert failing.verdicts() == {TROOPS[0]: "alert", SHIPS[0]: "alert"}
+
+
+async def test_every_feed_of_polls_that_were_given_up_has_left_its_place(failing: World) -> None:
+    assert isinstance(failing.store, FailingStore)
+    failing.store.failures = 1
+    states, left = failing.store.feeds(), list[str]()
+    with pytest.raises(StateError):
+        # the second has not begun when the first fails
+        await collect_all(states, failing.judge, failing.collector, 1, lambda feed: left.append(feed.url))
+    assert sorted(left) == sorted(state.feed.url for state in states)
 
 
 async def test_validators_of_a_failed_commit_are_not_sent(failing: World) -> None:
