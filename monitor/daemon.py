@@ -370,14 +370,21 @@ def _reread_configuration(before: Config, reread: Callable[[], Config]) -> None:
 
 
 async def _reload(monitor: Monitor, env: Mapping[str, str], *, asked: bool) -> None:
-    notify(env, "STATUS=reading the rules again")
-    problems = await monitor.reload(asked=asked)
+    # by its monotonic clock systemd knows which reload this is: sd_notify(3)
+    begun, done = (f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1_000}\n", "READY=1\n") if asked else ("", "")
+    notify(env, f"{begun}STATUS=reading the rules again")
+    try:
+        problems = await monitor.reload(asked=asked)
+    except Exception:
+        if done:
+            notify(env, "READY=1")  # what is wrong, the next line says
+        raise
     refused = any(not problem.warning for problem in problems)
     for problem in problems:
         (log.warning if problem.warning else log.error)("rules", problem=str(problem))
     if refused:
         log.error("rules kept", reason="a topic file is wrong, or fails its tests: the last good set stays in force")
-    notify(env, "STATUS=rules kept, a topic file is wrong" if refused else "STATUS=running")
+    notify(env, f"{done}STATUS=rules kept, a topic file is wrong" if refused else f"{done}STATUS=running")
 
 
 def notify(env: Mapping[str, str], state: str) -> None:
