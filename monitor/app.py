@@ -894,13 +894,13 @@ def turn_back(store: Store, now: datetime) -> None:
 
 
 def waiting_since(store: Store, reply_gap: timedelta, now: datetime) -> datetime | None:
-    """Since when the oldest delivery waits that could be sent; None if there is none."""
+    """Since when the oldest delivery waits that could be sent, or is tried in vain; None if there is none."""
     waiting = (
         row.free_since
         for channel in store.told_channels(now)
         for row in store.expected(channel, now, (), now, reply_gap)
     )
-    return min(filter(None, waiting), default=None)
+    return min(filter(None, (store.tried_since(), *waiting)), default=None)
 
 
 def slack_problems(config: Config, env: Mapping[str, str], topics: Sequence[Topic]) -> list[str] | None:
