@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -298,6 +299,16 @@ def test_trouble_is_read_by_others_while_it_lasts(tmp_path: Path) -> None:
         lock.note("")
         after = trouble(tmp_path)
     assert (during, after) == ("nothing is polled or sent", "")
+
+
+def test_trouble_is_seen_where_nobody_could_write_it_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(path: Path, *_: int) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+    with Lock(tmp_path):
+        before = trouble(tmp_path)
+        monkeypatch.setattr(os, "open", read_only)  # a disk that is so wants root: tests/faults.py
+        assert (before, "is read-only" in trouble(tmp_path)) == ("", True)
 
 
 def test_trouble_of_a_process_that_died_is_over(tmp_path: Path) -> None:
