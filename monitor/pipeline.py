@@ -114,6 +114,8 @@ log = structlog.get_logger()
 FULL_EVERY = timedelta(days=1)
 #: Texts that the engines are given at once: a feed of thousands must let others' news in between, and be seen to get on.
 EMBEDDED_AT_ONCE = 256
+#: Items that are judged and written down at once: some tenths of a second, in which nobody else is answered.
+JUDGED_AT_ONCE = 100
 #: A doubtful alert counts as not sent when the channel lacks it twice, this far apart: what Slack shows can lag.
 BETWEEN_READS = timedelta(seconds=10)
 #: Waits between tries that were certainly not accepted, doubling, and their end.
@@ -516,9 +518,25 @@ async def collect(state: FeedState, judge: Judge, edges: Collector) -> PollOutco
     embedded = await _embed([*findings.fresh, *(item for item, _ in findings.edits)], edges)
     # what stood in a feed before us is not told: no opinion is worth its price
     opinions = await _second_opinions(embedded.values(), judge, edges) if state.first_success else {}
-    records = await edges.in_store(
-        _judge_and_commit, state, answer, parsed, findings, embedded, opinions, full, judge, edges
-    )
+    records: list[Record] = []
+
+    def commit_some(some: Sequence[Record], now: datetime) -> None:
+        edges.memory.commit_again(some, edges.embed.id, now, judge.ruling)
+
+    def commit_rest(rest: Sequence[Record], now: datetime) -> None:
+        polled = _polled(state, answer, parsed, findings, [*records, *rest], full, judge, edges, now)
+        edges.memory.commit_poll(polled, rest, edges.embed.id, judge.ruling)
+
+    def judged(some: _Findings, commit: Callable[[Sequence[Record], datetime], None]) -> Awaitable[list[Record]]:
+        return edges.in_store(_judge_and_commit, state, some, embedded, opinions, judge, edges, commit)
+
+    left = findings
+    # the poll itself is written down with the last of them: one that ends before is due again, and finds the others known
+    while len(left.fresh) > JUDGED_AT_ONCE:
+        some = _Findings(fresh=left.fresh[:JUDGED_AT_ONCE], released=left.released)
+        records += await judged(some, commit_some)
+        left = replace(left, fresh=left.fresh[JUDGED_AT_ONCE:])
+    records += await judged(left, commit_rest)
     if findings.fresh:
         edges.note_news(feed, edges.clock())
     edges.telemetry.note_judged(records, first_poll=state.first_success is None, now=edges.clock())
@@ -769,24 +787,21 @@ def _considered(
 
 def _judge_and_commit(
     state: FeedState,
-    answer: Document | NotModified,
-    parsed: ParsedFeed | None,
     findings: _Findings,
     embedded: Mapping[str, EmbeddedItem],
     opinions: Mapping[str, Opinion],
-    full: bool,
     judge: Judge,
     edges: Collector,
+    commit: Callable[[Sequence[Record], datetime], None],
 ) -> list[Record]:
-    """In the store's thread, so that one poll's stories are settled before the next poll looks at them."""
+    """In the store's thread, so that these items' stories are settled before the next poll looks at them."""
     now, memory, model = edges.clock(), edges.memory, edges.embed.id
     if findings.has_items:
         _heed_rulings(judge, memory, model)
     while True:
         try:
             records = _judge(state, findings, embedded, opinions, judge, edges, now)
-            polled = _polled(state, answer, parsed, findings, records, full, judge, edges, now)
-            memory.commit_poll(polled, records, model, judge.ruling)
+            commit(records, now)
         except BaseException as error:
             # what was put in stories was not written down: go back to what was
             reopen(judge, memory, model)

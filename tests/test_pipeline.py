@@ -40,7 +40,7 @@ from monitor.model import (
     Vector,
     Verdict,
 )
-from monitor.pipeline import EMBEDDED_AT_ONCE, collect_all, deliver
+from monitor.pipeline import EMBEDDED_AT_ONCE, JUDGED_AT_ONCE, collect_all, deliver
 from monitor.store import Store
 from monitor.text import gist, text_hash, units
 
@@ -457,6 +457,27 @@ async def test_every_feed_of_polls_that_were_given_up_has_left_its_place(failing
         # the second has not begun when the first fails
         await collect_all(states, failing.judge, failing.collector, 1, lambda feed: left.append(feed.url))
     assert sorted(left) == sorted(state.feed.url for state in states)
+
+
+async def test_large_feed_that_fails_at_its_last_piece_is_told_once_all_the_same(failing: World) -> None:
+    assert isinstance(failing.store, FailingStore)
+    failing.store.failures = 1
+    told = [(f"Warships off port {n}", f"Of {make.content(str(n), 'a')}.") for n in range(3)]
+    large = [
+        *told[:1],
+        *((f"Report {n}", f"Of {n} things.") for n in range(2 * JUDGED_AT_ONCE)),
+        *told[1:],
+    ]  # of which some join their stories
+    with pytest.raises(StateError):
+        await failing.publish(WIRE, *large)
+    assert 0 < len(failing.verdicts()) < len(large)
+    await failing.poll(WIRE)
+    await failing.deliver()
+    assert failing.store.totals()["items"] == len(large) + 2  # the weather, twice
+    assert sum(title in {title for title, _ in told} for title in failing.verdicts()) == len(told)
+    said = [line.partition(": ")[2] for line in failing.told()]
+    assert {title for title, _ in told} <= set(said)
+    assert len(said) == len(set(said))
 
 
 async def test_validators_of_a_failed_commit_are_not_sent(failing: World) -> None:
