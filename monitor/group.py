@@ -7,7 +7,7 @@ time, and more like it than items are like stories of no concern to them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.copies import Wording, numbers, repetition, same_words, wording, words
-from monitor.members import Members, Rows, Sight, roomy, sight
+from monitor.ids import Ids
+from monitor.members import Members, Rows, Sight, Texts, roomy, sight
 from monitor.model import EmbeddedItem, Member, Placement, Relation, Story, Vector, voices
 from monitor.space import Space
 
@@ -76,12 +77,13 @@ class OpenStories:
     in the order in which they were seen gives the same answers.
     """
 
-    def __init__(self, space: Space, window: timedelta) -> None:
+    def __init__(self, space: Space, window: timedelta, texts: Callable[[], Texts] | None = None) -> None:
+        """texts: makes what keeps the items' texts; in memory if None."""
         self._space = space
         self.window = window
         #: the longest window that a topic asks for
         self.longest = window
-        self._members = Members(space)
+        self._members = Members(space, texts)
         self._stories = _Stories(self._members.ids)
         self._seen_last: tuple[EmbeddedItem, Sight] | None = None
 
@@ -238,7 +240,7 @@ class OpenStories:
         if len(rows) * FORGET_FROM > len(self):
             return
         names = [self._stories.name(row) for row in rows]
-        self._members = self._members.only(rows)
+        self._members.keep(rows)
         self._stories = _Stories(self._members.ids)
         for row, at in enumerate(self._members.at(np.arange(len(rows))).tolist()):
             self._stories.add(row, names[row], at)
@@ -274,10 +276,10 @@ def _bar(one: Sight) -> float:
 class _Stories:
     """Which rows tell which story. A story's number is the row of its first open item, whose id is mostly its name."""
 
-    def __init__(self, ids: Sequence[str]) -> None:
+    def __init__(self, ids: Ids) -> None:
         """ids: of the items, by row; it grows beside this."""
         self._ids = ids
-        self._row_of: dict[str, int] = {}
+        self._count = 0
         #: the stories that bear another name than their first open item
         self._named: dict[int, str] = {}
         self._number_of: dict[str, int] = {}
@@ -296,7 +298,7 @@ class _Stories:
     def add(self, row: int, story_id: str, at: float) -> None:
         """Put a row, which is the next and whose item's id is known by now, in a story."""
         number, item_id = self._number(story_id), self._ids[row]
-        self._row_of[item_id] = row
+        self._count = row + 1
         if number is None:
             number = row
             if story_id != item_id:
@@ -309,7 +311,7 @@ class _Stories:
         story["last"], story["from"], story["to"] = row, min(story["from"], at), max(story["to"], at)
 
     def row(self, item_id: str) -> int | None:
-        return self._row_of.get(item_id)
+        return self._ids.find(item_id)
 
     def name(self, row: int) -> str:
         number = int(self._table["number"][row])
@@ -341,8 +343,10 @@ class _Stories:
         if story_id in self._number_of:
             return self._number_of[story_id]
         # the item that gave a story its name may have been taken out of it, into another
-        row = self._row_of.get(story_id)
-        return row if row is not None and self._table["number"][row] == row and row not in self._named else None
+        row = self._ids.find(story_id)
+        if row is None or row >= self._count or self._table["number"][row] != row or row in self._named:
+            return None
+        return row
 
 
 _ALONE = {

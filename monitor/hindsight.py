@@ -10,22 +10,38 @@ stood in a feed before its first poll counts as news.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
-from monitor.app import Learning, Report, learning_of_state, open_learning, policy_of, silent, vectors
+from monitor.array_cache import ArrayCache
+from monitor.background import Sample
+from monitor.columns import Past, past_of
 from monitor.config import Config
 from monitor.database import FILE
 from monitor.decide import Policy, decide
+from monitor.embed import Embedder
 from monitor.errors import StateError
-from monitor.group import OpenStories
 from monitor.language import identified
+from monitor.learning import (
+    OWN_ITEMS,
+    OWN_LEAST,
+    OWN_SPAN,
+    Learning,
+    Report,
+    now,
+    open_learning,
+    own_items,
+    policy_of,
+    silent,
+    vectors,
+)
 from monitor.match import Matcher, embedded_items, item_texts, topic_texts
 from monitor.model import (
     Alert,
@@ -35,7 +51,6 @@ from monitor.model import (
     Match,
     MatchOutcome,
     Member,
-    Past,
     Placement,
     Root,
     Story,
@@ -46,10 +61,13 @@ from monitor.model import (
     Verdict,
     voices,
 )
-from monitor.sieve import Near, Sieve
-from monitor.space import CompactSpace
+from monitor.recall import Recalled, Tongues, recall
+from monitor.sieve import Near, near
 from monitor.store import Store
 from monitor.text import gist, text_hash, units
+
+if TYPE_CHECKING:
+    from monitor.group import OpenStories
 
 #: From here on (decades: one in a hundred ordinary items) scores are shown, or from so far below a lower bar.
 FLOOR, BELOW_BAR = 2.0, 0.5
@@ -150,9 +168,9 @@ class Archive(Protocol):
 class Remembered:
     """The items of a state."""
 
-    def __init__(self, store: Store, span: timedelta, model: str) -> None:
+    def __init__(self, store: Store, past: Past) -> None:
         self._store = store
-        self.past = store.past(span, model)
+        self.past = past
 
     def items(self, rows: Sequence[int]) -> list[Item]:
         found = self._store.tellings([self.past.ids[row] for row in rows])
@@ -174,16 +192,9 @@ class Filed:
         """vectors: by gist. stories: gives a set with nothing in it."""
         self._items = items
         self._stories = stories
-        rows = [vectors[gist(item.title, item.text)] for item in items]
+        rows = ((one.id, one.title, one.text, one.language, vectors[gist(one.title, one.text)]) for one in items)
         times = [item.at for item in items]
-        self.past = Past(
-            ids=[item.id for item in items],
-            titles=[item.title for item in items],
-            texts=[item.text for item in items],
-            languages=[item.language for item in items],
-            vectors=np.array(rows, dtype=np.float16).reshape(len(rows), -1 if rows else 0),
-            span=(min(times), max(times)) if times else None,
-        )
+        self.past = replace(past_of(rows), span=(min(times), max(times)) if times else None)
 
     def items(self, rows: Sequence[int]) -> list[Item]:
         return [self._items[row] for row in rows]
@@ -230,7 +241,8 @@ class Hindsight:
         self._store = store
         self._policy = replace(policy, max_age=timedelta.max)
         self._report = report
-        self._sieve = Sieve(archive.past)
+        #: what was asked last, and what was near
+        self._found: tuple[object, dict[str, Near]] | None = None
 
     @property
     def past(self) -> Past:
@@ -256,11 +268,21 @@ class Hindsight:
         """
         bars = [-math.log10(matcher.topics[topic].noise) for topic in topics]
         lowest = [min(floors.get(topic, FLOOR), bar - BELOW_BAR) for topic, bar in zip(topics, bars, strict=True)]
-        near = self._sieve.near(matcher, topics, lowest, lambda done, of: self._report("looking back", done, of))
+        asked = matcher.ranks, topics, [matcher.topics[topic].terms.always for topic in topics], lowest
+        # of two versions that differ in a bar alone the same is near
+        if not self._found or self._found[0] != asked:
+            found = near(
+                self.past, self._read, matcher, topics, lowest, lambda done, of: self._report("looking back", done, of)
+            )
+            self._found = asked, found
+        found = self._found[1]
         return [
-            self._judged(matcher, topic, near[topic], bar, whole, max(shown, whole))
+            self._judged(matcher, topic, found[topic], bar, whole, max(shown, whole))
             for topic, bar in zip(topics, bars, strict=True)
         ]
+
+    def _read(self, rows: Sequence[int]) -> list[str]:
+        return [f"{item.title}\n{item.text}" for item in self._archive.items(rows)]
 
     def _judged(self, matcher: Matcher, topic: str, near: Near, bar: float, whole: int, shown: int) -> Looked:
         past = self._archive.past
@@ -275,13 +297,13 @@ class Hindsight:
         judged: list[Judged] = []
         again: list[tuple[Item, int]] = []
         first_below = len(rows) - len(below)
+        vectors = past.vectors[rows].astype(np.float32)
+        matches = matcher.judge_gists(items, vectors, topic)
         for number, (item, row) in enumerate(zip(items, rows, strict=True)):
-            vector = past.vectors[row].astype(np.float32)
-            match = matcher.judge_by(EmbeddedItem(item, vector), topic)
-            is_open = number < first_below + whole and match.outcome in _OPEN and len(units(item.title, item.text)) > 1
-            if whole and is_open:
+            match, has_more = matches[number], gist(item.title, item.text) != item.title
+            if whole and has_more and number < first_below + whole and match.outcome in _OPEN:
                 again.append((item, row))
-            judged.append(Judged(item, match, len(units(item.title, item.text)) == 1, vector))
+            judged.append(Judged(item, match, not has_more, vectors[number]))
         further = self._whole(matcher, topic, again)
         judged = [further.get(one.item.id, one) for one in judged]
         scores |= {one.item.id: one.match.score for one in judged}
@@ -559,30 +581,61 @@ def _sends(topic: Topic | None, other: Topic | None) -> bool:
 
 @contextlib.contextmanager
 def open_hindsight(
-    config: Config, span: timedelta | None, items: Sequence[Item] | None, report: Report
+    config: Config,
+    span: timedelta | None,
+    items: Sequence[Item] | None,
+    report: Report,
+    cache: ArrayCache | None = None,
 ) -> Iterator[tuple[Hindsight, Learn]]:
     """Make an archive ready, and what learns topics as the monitor of this state would.
 
     items: of a file; None: those of the state. span: only the last so much of them; None: all of a file, SPAN of a state.
+    cache: where a state's items are kept in columns; None: they are made, and forgotten.
 
     Raises: StateError if there is no state to look back on, EngineError.
     """
     there = (config.state / FILE).exists()
     if not there and items is None:
         raise StateError(f"nothing yet in {config.state} to look back on; --archive FILE takes a file instead")
-    learning = learning_of_state(config, open_learning(config, lazily=True))
     with contextlib.closing(Store.open(config.state)) if there else contextlib.nullcontext() as store:
+
+        @functools.cache
+        def recalled(model: str) -> Recalled:
+            name = text_hash(f"{config.state.resolve()}\n{model}")
+            return recall(
+                store, model, span or SPAN, now() - OWN_SPAN, OWN_ITEMS, cache, name,
+                lambda done, of: report("reading the archive", done, of),
+            ) if store else Recalled(past_of([]), past_of([]))  # fmt: skip
+
+        def own(embedder: Embedder) -> Sample | None:
+            if store is None or items is not None:
+                return own_items(store, embedder.id, now) if store else None
+            ordinary = recalled(embedder.id).ordinary
+            return ordinary.sample() if len(ordinary) >= OWN_LEAST else None
+
+        learning = open_learning(config, lazily=True, own=own)
         archive: Archive
         if items is not None:
 
             def stories() -> OpenStories:
+                from monitor.group import OpenStories
+                from monitor.space import CompactSpace
+
                 return OpenStories(CompactSpace(learning.background), config.alerts.story_window)
 
             archive = read_file(items, span, learning, stories, store, report)
         elif store:
-            archive = Remembered(store, span or SPAN, learning.embedder.id)
+            archive = Remembered(store, recalled(learning.embedder.id).past)
+
+        tongues = Tongues(cache)
+        known: dict[str, Vector] = {}
+        before: list[Matcher | None] = [None]
 
         def learn(topics: Sequence[Topic], asked: Sequence[str]) -> Matcher:
-            return learning.matcher(topics, vectors(topic_texts(topics), learning, store, report), asked)
+            known.update(vectors([text for text in topic_texts(topics) if text not in known], learning, store, report))
+            matcher = learning.matcher(topics, known, asked, tongues, before[0])
+            before[0] = matcher
+            tongues.keep()
+            return matcher
 
         yield Hindsight(archive, learning, store, policy_of(config), report), learn

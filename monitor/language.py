@@ -156,9 +156,18 @@ def _choose(text: str, possible: Sequence[str], believed: str) -> str:
 
 @cache
 def _identifier() -> LanguageIdentifier:
-    # Here and not above: the model takes half a second and 84 MB, and commands that read no feed do without.
+    # Here and not above: the model takes half a second and 55 MB, and commands that read no feed do without.
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    identifier.set_languages([language for script in _SHARED for language in _LANGUAGES[script]])
-    return identifier
+    whole = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    whole.set_languages([language for script in _SHARED for language in _LANGUAGES[script]])
+    # it would keep what it knows of all the other languages too, 28 MB
+    return LanguageIdentifier(
+        whole.nb_ptc,
+        whole.nb_pc,
+        whole.nb_classes,
+        whole.tk_nextmove,
+        whole.tk_output,
+        norm_probs=True,
+        tk_row=whole.tk_row,
+    )

@@ -8,7 +8,7 @@ counts: of a digest, one sentence. Nothing here touches the world.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 from monitor.background import Background, Matrix, Tongue, cosine
 from monitor.language import identify
 from monitor.model import EmbeddedItem, Item, Match, MatchOutcome, Terms, Topic, TopicStatus, Vector
-from monitor.rarity import Ranks, TopicTexts, pack_step
+from monitor.rarity import Ranks, Some, TopicTexts, pack_step
 from monitor.terms import Found, Lexicon, Term, terms_of
-from monitor.text import script, units
-from monitor.words import word_ids
+from monitor.text import gist, script, scripts, units
+from monitor.words import Bags, word_ids
 
 #: An item is nearer to the negatives when the contrast of the means (-0.5 at the negatives', 0.5 at the examples') and the
 #: difference of the nearest texts' likeness, so weighted, come below the margin. Measured: DESIGN.md, "Matching".
 NEAREST_WEIGHT, NEGATIVE_MARGIN = 1.0, -0.1
 #: Near misses from here on (decades: one in twenty ordinary items) are judgements too, so that it can be said what fell short.
 NEAR = 1.3
-#: Of topics that are not asked so many say what tail is usual: a median, of which a quarter counts.
+#: Of all topics so many, evenly drawn, say what tail is usual: a median, of which a quarter counts.
 USUAL_TOPICS = 100
 
 #: a reload brings most texts of topics again; those of items never come back
@@ -41,6 +41,8 @@ class Matcher:
     vectors: text -> vector for each of `topic_texts`.
     asked: only these topics will be asked. The others count for the scatter of the pack, and some of them for what is the usual
         tail: a thousand topics' scores of all ordinary items take half a minute.
+    read: tells what a text is written in, as `tongue_of` does.
+    before: another one, of which the half that takes long is taken over if it is the same: what is learnt of texts alone.
     """
 
     def __init__(
@@ -49,28 +51,38 @@ class Matcher:
         vectors: Mapping[str, Vector],
         background: Background,
         asked: Collection[str] | None = None,
+        read: Callable[[str], Tongue] | None = None,
+        before: Matcher | None = None,
     ) -> None:
         every = {topic.id: topic for topic in topics if topic.status is not TopicStatus.OFF}
         self.background = background
-        self.topics = every if asked is None else {one: every[one] for one in _kept(list(every), asked)}
+        usual = list(every)[:: math.ceil(len(every) / USUAL_TOPICS)] if every else []
+        kept = every.keys() if asked is None else {*asked, *usual}
+        self.topics = {one: topic for one, topic in every.items() if one in kept}
         #: of each topic its column in what `ranks` gives
         self.places = {topic: place for place, topic in enumerate(self.topics)}
-        self.lexicon = Lexicon(
-            term for t in self.topics.values() if asked is None or t.id in asked for term in _written(t.terms)
-        )
+        self.lexicon = _lexicon(t for t in self.topics.values() if asked is None or t.id in asked)
         pack = [*(text for t in every.values() for text in _told(t)), *(n for t in every.values() for n in t.negatives)]
         pack = pack[:: pack_step(len(pack))]
-        texts = _Texts(list(dict.fromkeys([*topic_texts(self.topics.values()), *pack])), vectors, background)
-        self._learnt = [_Learnt.of(topic, texts) for topic in self.topics.values()]
-        self.ranks = Ranks(
-            [
-                TopicTexts(texts.centred(written), tuple(map(_topic_word_ids, written)))
-                for written in map(_told, self.topics.values())
-            ],
-            [texts.centred(topic.negatives) for topic in self.topics.values()],
-            background,
-            texts.centred(pack),
-        )
+        told, against = list(map(_told, self.topics.values())), [topic.negatives for topic in self.topics.values()]
+        of = (background, told, against, pack, usual)
+        if before and before.learnt and before.learnt.of == of:
+            learnt = before.learnt
+        else:
+            written = list(dict.fromkeys([*topic_texts(self.topics.values()), *pack]))
+            texts = _Texts(written, vectors, background, list(map(read or tongue_of, written)))
+            ranks = Ranks(
+                [TopicTexts(texts.centred(one), tuple(map(_topic_word_ids, one))) for one in told],
+                [texts.centred(one) for one in against],
+                background,
+                texts.centred(pack),
+                [self.places[one] for one in usual],
+            )
+            learnt = LearntOfTexts(of, texts, ranks)
+        self.ranks: Ranks = learnt.ranks
+        #: the texts of a thousand topics are 50 MB: not for who is never asked for them again
+        self.learnt: LearntOfTexts | None = None if asked is None else learnt
+        self._learnt = [_Learnt.of(topic, learnt.texts) for topic in self.topics.values()]
         #: where a judgement begins to be worth having
         self._near = np.minimum(NEAR, [one.bar for one in self._learnt])
         #: places of the topics that a term lets in or keeps out by itself
@@ -96,41 +108,71 @@ class Matcher:
         likenable = self.background.length_one(scored.centred)
         near = np.ones(len(self._learnt), dtype=bool) if every else scored.best >= self._near
         near[[place for term in found for place in self._by_term.get(term, ())]] = True
-        return [self._judge(int(place), item, found, scored, likenable) for place in np.flatnonzero(near)]
+        return [
+            self._judge(int(place), item, found, scored, scored.rarities[:, place], likenable)
+            for place in np.flatnonzero(near)
+        ]
 
     def judge_by(self, embedded: EmbeddedItem, topic_id: str) -> Match:
         """The judgement of one topic, however far the item is.
 
         Raises: KeyError if the topic is not known.
         """
-        item, scored = embedded.item, self._scored(embedded)
+        place, item = self.places[topic_id], embedded.item
+        scored = self._scored(embedded, self.ranks.of_some([place]))
+        return self._judged_by(place, item, scored, self.background.length_one(scored.centred))
+
+    def judge_gists(self, items: Sequence[Item], vectors: Matrix, topic_id: str) -> list[Match]:
+        """The same for many items, by their gists alone.
+
+        vectors: a row an item.
+        """
+        place = self.places[topic_id]
+        some = self.ranks.of_some([place])
+        gists = [gist(item.title, item.text) for item in items]
+        tongues = [Tongue(item.language, name) for item, name in zip(items, scripts(gists), strict=True)]
+        scored = self._rarities(gists, self.background.centred(vectors, tongues), tongues, some)
+        likenable = self.background.length_one(scored.centred)
+        return [
+            self._judged_by(place, item, scored.only(row), likenable[row : row + 1]) for row, item in enumerate(items)
+        ]
+
+    def _judged_by(self, place: int, item: Item, scored: _Scored, likenable: Matrix) -> Match:
         found = self.lexicon.find(f"{item.title}\n{item.text}")
-        return self._judge(self.places[topic_id], item, found, scored, self.background.length_one(scored.centred))
+        return self._judge(place, item, found, scored, scored.rarities[:, 0], likenable)
 
     def likeness(self) -> Matrix:
         """How alike the topics are learnt, -1 to 1, in the order of `topics`; shape (topics, topics)."""
         return self.ranks.likeness()
 
-    def _scored(self, embedded: EmbeddedItem) -> _Scored:
-        """Place each unit of an item among ordinary news, and find the one that says most to each topic."""
+    def _scored(self, embedded: EmbeddedItem, some: Some | None = None) -> _Scored:
+        """Place each unit of an item among ordinary news, in the sense of each topic or of some."""
         item = embedded.item
         texts = units(item.title, item.text)
         vectors = embedded.vector[None] if embedded.further is None else np.vstack([embedded.vector, embedded.further])
         texts = texts[: len(vectors)]
         tongues = [Tongue(item.language, script(text)) for text in texts]
-        centred = self.background.centred(vectors, tongues)
-        rarities = np.zeros((len(texts), len(self._learnt)), dtype=np.float32)
+        scored = self._rarities(texts, self.background.centred(vectors, tongues), tongues, some)
+        # Many pieces have many chances: together they are to have one, as the gist has, and the title.
+        scored.rarities[2:] -= math.log10(max(len(texts) - 2, 1))
+        return scored
+
+    def _rarities(self, texts: Sequence[str], centred: Matrix, tongues: Sequence[Tongue], some: Some | None) -> _Scored:
+        asked = some or self.ranks
+        rarities = np.zeros((len(texts), len(asked)), dtype=np.float32)
         for tongue in set(tongues):
             rows = [row for row, one in enumerate(tongues) if one == tongue]
-            rarities[rows] = self.ranks.rarities(centred[rows], [word_ids(texts[row]) for row in rows], tongue)
-        # Many pieces have many chances: together they are to have one, as the gist has, and the title.
-        rarities[2:] -= math.log10(max(len(texts) - 2, 1))
+            shared = asked.shared_words(Bags.of([word_ids(texts[row]) for row in rows]))
+            rarities[rows] = asked.rarities(centred[rows], shared, tongue)
         return _Scored(texts, tongues, centred, rarities)
 
-    def _judge(self, place: int, item: Item, found: Found, scored: _Scored, likenable: Matrix) -> Match:
+    def _judge(
+        self, place: int, item: Item, found: Found, scored: _Scored, rarities: Vector, likenable: Matrix
+    ) -> Match:
+        """rarities: of each unit, in this topic's sense."""
         learnt = self._learnt[place]
-        best, against = self._telling(place, scored, likenable)
-        topic, rarity = learnt.topic, float(scored.rarities[best, place])
+        best, against = self._telling(place, scored, rarities, likenable)
+        topic, rarity = learnt.topic, float(rarities[best])
         likeness = cosine(learnt.units.astype(np.float32), likenable[best])
 
         def judged(outcome: MatchOutcome, terms: tuple[str, ...] = (), gate: str = "", negative: str = "") -> Match:
@@ -162,12 +204,11 @@ class Matcher:
             outcome = MatchOutcome.NEARER_NEGATIVE if against else MatchOutcome.MATCHED
         return judged(outcome, terms, gate, against)
 
-    def _telling(self, place: int, scored: _Scored, likenable: Matrix) -> tuple[int, str]:
+    def _telling(self, place: int, scored: _Scored, rarities: Vector, likenable: Matrix) -> tuple[int, str]:
         """The unit by which a topic judges an item, and the negative that this one is nearer to than to the examples.
 
         The rarest, unless it is nearer to a negative, and another that is rare enough is not.
         """
-        rarities = scored.rarities[:, place]
         order = [int(n) for n in np.argsort(-rarities, kind="stable")]
         negatives = {order[0]: self._nearer_negative(place, order[0], scored, likenable)}
         for n in order:
@@ -190,11 +231,15 @@ class Matcher:
         return learnt.topic.negatives[int(np.argmax(against))] if leaning < NEGATIVE_MARGIN else ""
 
 
-def _kept(topics: Sequence[str], asked: Collection[str]) -> list[str]:
-    """The topics that are asked, and evenly among the others so many as tell what is usual, in their order."""
-    others = [topic for topic in topics if topic not in asked]
-    usual = set(others[:: math.ceil(len(others) / USUAL_TOPICS)]) if others else set()
-    return [topic for topic in topics if topic in asked or topic in usual]
+def read_ahead(topics: Collection[Topic]) -> None:
+    """Do what of learning needs no vector, and is kept: a second or two, in which another thread may load the models."""
+    _lexicon(topics)
+    for text in topic_texts(topics):
+        tongue_of(text)
+
+
+def _lexicon(topics: Iterable[Topic]) -> Lexicon:
+    return Lexicon(term for topic in topics for term in _written(topic.terms))
 
 
 def topic_texts(topics: Iterable[Topic]) -> list[str]:
@@ -229,10 +274,11 @@ def tongue_of(text: str) -> Tongue:
 class _Texts:
     """The texts of all topics, as the background sees them."""
 
-    def __init__(self, texts: Sequence[str], vectors: Mapping[str, Vector], background: Background) -> None:
+    def __init__(
+        self, texts: Sequence[str], vectors: Mapping[str, Vector], background: Background, tongues: Sequence[Tongue]
+    ) -> None:
         self._places = {text: place for place, text in enumerate(texts)}
         rows = np.array([vectors[text] for text in texts], dtype=np.float32).reshape(len(texts), background.dimension)
-        tongues = [tongue_of(text) for text in texts]
         self._centred = background.centred(rows, tongues)
         self._units = background.units(rows, tongues).astype(np.float16)
 
@@ -242,6 +288,15 @@ class _Texts:
     def units(self, texts: Sequence[str]) -> NDArray[np.float16]:
         """In half precision: a thousand topics have ten each."""
         return self._units[[self._places[text] for text in texts]]
+
+
+@dataclass(frozen=True, slots=True)
+class LearntOfTexts:
+    """What is learnt of topics' texts alone, whatever their bars and terms."""
+
+    of: tuple[Background, Sequence[Sequence[str]], Sequence[Sequence[str]], Sequence[str], Sequence[str]]
+    texts: _Texts
+    ranks: Ranks
 
 
 def _told(topic: Topic) -> tuple[str, ...]:
@@ -293,8 +348,13 @@ class _Scored:
     texts: Sequence[str]
     tongues: Sequence[Tongue]
     centred: Matrix
-    #: of each unit, in each topic's sense; shape (units, topics)
+    #: of each unit, in the sense of each topic that is asked; shape (units, topics)
     rarities: Matrix
+
+    def only(self, row: int) -> _Scored:
+        """One of the texts by itself."""
+        one = slice(row, row + 1)
+        return _Scored(self.texts[one], self.tongues[one], self.centred[one], self.rarities[one])
 
     @property
     def best(self) -> Vector:

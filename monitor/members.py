@@ -1,17 +1,19 @@
-"""What is kept of the items in open stories: what comparing takes, some 1,000 bytes each, in columns; never an item itself."""
+"""What is kept of the items in open stories: what comparing takes, some 500 bytes each, in columns; never an item itself."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Hashable, Sequence
+import math
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from mmap import mmap
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.copies import Wording, without_reissue, wording
+from monitor.ids import Ids
 from monitor.model import EmbeddedItem, Feed, Item, Relation, Vector
 from monitor.neighbours import Neighbours
 from monitor.space import Space
@@ -23,6 +25,8 @@ LEANING = 1_000
 #: Words are counted by the last bits of their hashes.
 _WORD_TABLE = 1 << 20
 _WORD_MASK = np.uint32(_WORD_TABLE - 1)
+#: Rows whose vectors are made whole at once.
+_BLOCK = 4_096
 
 Rows = NDArray[np.int64]
 Thing = TypeVar("Thing", bound=Hashable)
@@ -49,37 +53,63 @@ def sight(embedded: EmbeddedItem, space: Space) -> Sight:
     return Sight(space.vector(embedded), word_ids(text), item.language or script(text), wording(item))
 
 
+class Texts(Protocol):
+    """Texts, one after the other, by where they begin."""
+
+    def add(self, text: bytes) -> int:
+        """Keep a text; where it begins."""
+        ...
+
+    def read(self, start: int, size: int) -> bytes:
+        """The text of this size that was added there."""
+        ...
+
+
+class _TextsInMemory:
+    def __init__(self) -> None:
+        self._kept = bytearray()
+
+    def add(self, text: bytes) -> int:
+        self._kept += text
+        return len(self._kept) - len(text)
+
+    def read(self, start: int, size: int) -> bytes:
+        return bytes(self._kept[start : start + size])
+
+
 class Members:
     """Items by row, in the order in which they were added."""
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, texts: Callable[[], Texts] | None = None) -> None:
+        """texts: makes what keeps their texts; in memory if None."""
         self._space = space
-        self.ids: list[str] = []
+        self._make_texts = texts or _TextsInMemory
+        self.ids = Ids()
         self._table = np.zeros(
             0,
             np.dtype(
                 [
-                    # the vector in steps of `scale`
-                    ("vector", np.int8, (space.dimension,)), ("scale", np.float32),
                     ("at", np.float64), ("seen", np.float64), ("relation", np.int8),
                     ("tongue", np.int16), ("language", np.int16), ("feed", np.int32), ("link", np.uint32),
-                    ("words", np.int64), ("word_count", np.int32), ("text", np.int64), ("text_size", np.int32),
+                    ("words", np.uint32), ("word_count", np.uint16), ("text", np.int64), ("text_size", np.uint16),
                 ]
             ),
         )  # fmt: skip
+        self._parts = [_Part(end - start) for start, end in space.bounds]
         # one row's after the other's
         self._words = np.zeros(0, dtype=np.uint32)
         self._words_used = 0
-        self._texts = bytearray()
+        self._texts = self._make_texts()
         self._tongues: _Numbered[str] = _Numbered()
         self._languages: _Numbered[str] = _Numbered()
         self._feeds: _Numbered[Feed] = _Numbered()
         self._neighbours = Neighbours(space.common[1] - space.common[0])
         #: in how many ordinary items and rows each word stands
         self._word_counts = space.word_weights.counts(_WORD_TABLE)
-        #: of each tongue, the sum of its rows' vectors, and how many they are
+        #: of each tongue, the sum of its rows' vectors, how many they are, and their middle
         self._sums = np.zeros((0, space.dimension), dtype=np.float64)
         self._counts = np.zeros(0, dtype=np.int64)
+        self._middles = np.zeros((0, space.dimension), dtype=np.float32)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -103,22 +133,19 @@ class Members:
 
         The middle moves with the news: while one subject fills it, having that subject in common says little.
         """
-        theirs = self._table["vector"][rows] * self._table["scale"][rows, None]
-        middles = np.asarray(self._sums / (self._counts + LEANING)[:, None], dtype=np.float32)
-        tongues, places = self._table["tongue"][rows], np.arange(len(rows))
-        tongue = self._tongues.find(one.tongue)
+        tongues, tongue = self._table["tongue"][rows], self._tongues.find(one.tongue)
         total, shared = np.zeros(len(rows), dtype=np.float32), np.zeros(len(rows), dtype=np.float32)
-        for start, end in self._space.bounds:
-            if one.vector[start:end].any():
-                part, middle = theirs[:, start:end], middles[:, start:end]
-                mine = one.vector[start:end] - (middle[tongue] if tongue >= 0 else 0)
-                # (part - middle) times mine, and times itself, without making the differences
-                squares, products = np.einsum("ij,ij->i", part, part), np.vstack([mine, middle]) @ part.T
-                shifts, own = products[1 + tongues, places], np.einsum("ij,ij->i", middle, middle)[tongues]
-                dots = products[0] - (middle @ mine)[tongues]
-                lengths = np.sqrt(np.maximum(squares - 2 * shifts + own, 1e-9)) * max(float(np.linalg.norm(mine)), 1e-9)
-                living = squares > 0
-                total += np.where(living, dots / lengths, 0)
+        for part, (start, end) in zip(self._parts, self._space.bounds, strict=True):
+            mine, middle = one.vector[start:end], self._middles[:, start:end]
+            if part.used and mine.any():
+                mine = mine - middle[tongue] if tongue >= 0 else mine
+                theirs, scales, living = part.rows(rows)
+                # theirs, of length 1, less their middle: its product with mine, and its length, without making the difference
+                products = (np.vstack([mine, middle]) @ theirs.T) * scales
+                shifts = products[1 + tongues, np.arange(len(rows))]
+                own = (middle * middle).sum(axis=1)[tongues]
+                lengths = np.sqrt(np.maximum(1 - 2 * shifts + own, 1e-9)) * max(math.sqrt(mine @ mine), 1e-9)
+                total += living * (products[0] - (middle @ mine)[tongues]) / lengths
                 shared += living
         return np.asarray(total / np.maximum(shared, 1), dtype=np.float32)
 
@@ -126,23 +153,23 @@ class Members:
         """Cosine of each row with an item as sets of words, weighted by how rare these are in ordinary and in this news."""
         if not len(one.words):
             return np.zeros(len(rows), dtype=np.float32)
-        theirs, owners = self._words_of(rows)
+        theirs, starts = self._words_of(rows)
         weights = self._weights(theirs)
         places = np.minimum(np.searchsorted(one.words, theirs), len(one.words) - 1)
-        shared = np.bincount(owners, weights * (one.words[places] == theirs), minlength=len(rows))
-        lengths = np.bincount(owners, weights, minlength=len(rows)) * self._weights(one.words).sum()
-        likeness = np.divide(shared, np.sqrt(lengths), out=np.zeros(len(rows)), where=lengths > 0)
-        return np.asarray(likeness, dtype=np.float32)
+        shared = _sums(weights * (one.words[places] == theirs), starts)
+        lengths = _sums(weights, starts) * self._weights(one.words).sum()
+        none: Vector = np.zeros(len(rows), dtype=np.float32)
+        return np.asarray(np.divide(shared, np.sqrt(lengths), out=none, where=lengths > 0), dtype=np.float32)
 
-    def _weights(self, words: WordIds) -> NDArray[np.float64]:
+    def _weights(self, words: WordIds) -> Vector:
         """What words tell: inverse document frequency (Spärck Jones 1972), cubed: names tell most."""
-        counts = self._word_counts[words & _WORD_MASK]
-        rarity = np.log((self._space.word_weights.texts + len(self) + 1) / (counts + 0.5))
-        return np.asarray(rarity * rarity * rarity, dtype=np.float64)
+        counts = self._word_counts[words & _WORD_MASK].astype(np.float32)
+        rarity = np.log(np.float32(self._space.word_weights.texts + len(self) + 1) / (counts + np.float32(0.5)))
+        return np.asarray(rarity * rarity * rarity, dtype=np.float32)
 
     def wording(self, row: int) -> Wording:
         one = self._table[row]
-        title, _, text = zlib.decompress(self._packed(row)).decode("utf-8", "replace").partition("\n")
+        title, _, text = self._texts.read(*self._text_at(row)).decode("utf-8", "replace").partition("\n")
         feed = self.feed(row)
         return Wording(title, text, feed.name, feed.url, int(one["link"]), _time(one["at"]))
 
@@ -179,66 +206,124 @@ class Members:
         one = self._table[row]
         words, _ = self._words_of(np.array([row]))
         np.subtract.at(self._word_counts, words & _WORD_MASK, 1)
-        self._sums[one["tongue"]] -= one["vector"] * one["scale"]
-        self._counts[one["tongue"]] -= 1
+        self._lean(int(one["tongue"]), -self._vectors(np.array([row]))[0], -1)
         self._write(row, item, now)
 
-    def only(self, rows: Sequence[int]) -> Members:
-        """The same with these rows alone, in their order."""
-        kept = Members(self._space)
-        kept._tongues, kept._languages, kept._feeds = self._tongues, self._languages, self._feeds
-        kept.ids = [self.ids[row] for row in rows]
-        # all at once: row by row it takes seconds, in which no poll can be judged
+    def keep(self, rows: Sequence[int]) -> None:
+        """Let go of all but these rows, which are numbered anew, in their order."""
+        # a column after the other, and all its rows at once: by the row it takes seconds, in which no poll can be judged
         chosen = np.array(rows, dtype=np.int64)
-        table = kept._table = self._table[chosen]
-        kept._words, _ = self._words_of(chosen)
-        kept._words_used = len(kept._words)
-        table["words"] = np.cumsum(table["word_count"], dtype=np.int64) - table["word_count"]
-        kept._word_counts += np.bincount(kept._words & _WORD_MASK, minlength=_WORD_TABLE).astype(np.int32)
-        kept._texts = bytearray().join(map(self._packed, rows))
-        table["text"] = np.cumsum(table["text_size"], dtype=np.int64) - table["text_size"]
-        vectors = table["vector"] * table["scale"][:, None]
-        kept._sums, kept._counts = np.zeros_like(self._sums), np.bincount(table["tongue"], minlength=len(self._counts))
-        np.add.at(kept._sums, table["tongue"], vectors)
-        kept._neighbours.add_all(range(len(rows)), vectors[:, slice(*self._space.common)])
-        return kept
+        self.ids = Ids(self.ids[row] for row in rows)
+        let_go, _ = self._words_of(np.setdiff1d(np.arange(len(self._table)), chosen))
+        self._word_counts -= np.bincount(let_go & _WORD_MASK, minlength=_WORD_TABLE).astype(np.int32)
+        self._words, _ = self._words_of(chosen)
+        self._words_used = len(self._words)
+        texts, kept = self._texts, self._make_texts()
+        for row in rows:
+            kept.add(texts.read(*self._text_at(row)))
+        self._texts = kept
+        table = self._table = self._table[chosen]
+        for begin, size in (("words", "word_count"), ("text", "text_size")):
+            sizes = table[size].astype(np.int64)
+            table[begin] = np.cumsum(sizes) - sizes
+        for part in self._parts:
+            part.keep(chosen)
+        self._neighbours = Neighbours(self._space.common[1] - self._space.common[0])
+        self._sums, self._counts = np.zeros_like(self._sums), np.zeros_like(self._counts)
+        for start in range(0, len(rows), _BLOCK):
+            block = np.arange(start, min(start + _BLOCK, len(rows)))
+            vectors = self._vectors(block)
+            np.add.at(self._sums, table["tongue"][block], vectors)
+            self._neighbours.add_all(block.tolist(), vectors[:, slice(*self._space.common)])
+        self._counts += np.bincount(table["tongue"], minlength=len(self._counts))
+        self._middles[:] = self._sums / (self._counts + LEANING)[:, None]
 
     def _write(self, row: int, item: Item, one: Sight) -> None:
-        self._table["tongue"][row] = self._tongues.number(one.tongue)
-        self._table["language"][row] = self._languages.number(item.language)
-        self._table["feed"][row] = self._feeds.number(item.feed)
-        self._table["link"][row] = one.wording.link
-        scale = float(np.abs(one.vector).max()) / 127 or 1.0
-        packed = zlib.compress(f"{one.wording.title}\n{one.wording.text}".encode("utf-8", "replace"), 1)
-        self._put(row, np.round(one.vector / scale).astype(np.int8), np.float32(scale), one.words, packed)
-
-    def _put(self, row: int, vector: NDArray[np.int8], scale: np.float32, words: WordIds, packed: bytes) -> None:
-        one = self._table[row]
-        one["vector"], one["scale"] = vector, scale
-        one["words"], one["word_count"], self._words_used = self._words_used, len(words), self._words_used + len(words)
+        tongue = self._tongues.number(one.tongue)
+        text = f"{one.wording.title}\n{one.wording.text}".encode("utf-8", "replace")
+        kept = self._table[row]
+        kept["tongue"], kept["language"] = tongue, self._languages.number(item.language)
+        kept["feed"], kept["link"] = self._feeds.number(item.feed), one.wording.link
+        kept["text"], kept["text_size"] = self._texts.add(text), len(text)
+        kept["words"], kept["word_count"] = self._words_used, len(one.words)
+        self._words_used += len(one.words)
         self._words = roomy(self._words, self._words_used)
-        self._words[one["words"] : self._words_used] = words
-        np.add.at(self._word_counts, words & _WORD_MASK, 1)
-        one["text"], one["text_size"] = len(self._texts), len(packed)
-        self._texts += packed
-        tongue = one["tongue"]
+        self._words[kept["words"] : self._words_used] = one.words
+        np.add.at(self._word_counts, one.words & _WORD_MASK, 1)
+        parts = zip(self._parts, self._space.bounds, strict=True)
+        # what is kept is what counts, so that an edit takes out what was put in
+        vector = np.concatenate([part.put(row, one.vector[start:end]) for part, (start, end) in parts])
+        self._lean(tongue, vector, 1)
+        self._neighbours.add(row, vector[slice(*self._space.common)])
+
+    def _lean(self, tongue: int, vector: Vector, count: int) -> None:
+        """Move a tongue's middle by so many rows, of which this is the sum."""
         if tongue >= len(self._counts):
-            self._counts = np.pad(self._counts, (0, tongue + 1 - len(self._counts)))
-            self._sums = np.pad(self._sums, ((0, tongue + 1 - len(self._sums)), (0, 0)))
-        self._sums[tongue] += vector * scale
-        self._counts[tongue] += 1
-        self._neighbours.add(row, (vector * scale)[slice(*self._space.common)])
+            more = ((0, tongue + 1 - len(self._counts)), (0, 0))
+            self._counts = np.pad(self._counts, more[0])
+            self._sums, self._middles = np.pad(self._sums, more), np.pad(self._middles, more)
+        self._sums[tongue] += vector
+        self._counts[tongue] += count
+        self._middles[tongue] = self._sums[tongue] / (self._counts[tongue] + LEANING)
+
+    def _vectors(self, rows: Rows) -> Vector:
+        """As they are kept; shape (rows, dimensions)."""
+        parts = (part.rows(rows) for part in self._parts)
+        return np.hstack([vectors * (scales * living)[:, None] for vectors, scales, living in parts])
 
     def _words_of(self, rows: Rows) -> tuple[WordIds, Rows]:
-        """The words of rows, one row's after the other's, and of each the place of its row."""
-        counts = self._table["word_count"][rows].astype(np.int64)
-        owners = np.repeat(np.arange(len(rows)), counts)
-        offsets = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return self._words[np.repeat(self._table["words"][rows], counts) + offsets], owners
+        """The words of rows, one row's after the other's, and where each row's begin, and the last one's end."""
+        counts = self._table["word_count"][rows]
+        starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        shifts = np.repeat(self._table["words"][rows] - starts[:-1], counts)
+        return self._words[shifts + np.arange(len(shifts))], starts
 
-    def _packed(self, row: int) -> bytes:
+    def _text_at(self, row: int) -> tuple[int, int]:
         one = self._table[row]
-        return bytes(self._texts[one["text"] : one["text"] + one["text_size"]])
+        return int(one["text"]), int(one["text_size"])
+
+
+class _Part:
+    """One engine's part of the rows' vectors, of those where it lives."""
+
+    def __init__(self, dimension: int) -> None:
+        self.used = 0
+        #: by row; -1 where the part is zero
+        self._places = np.zeros(0, dtype=np.int32)
+        # by place: the vector in steps, and the step that makes its length 1
+        self._vectors = np.zeros((0, dimension), dtype=np.int8)
+        self._scales = np.zeros(0, dtype=np.float32)
+
+    def put(self, row: int, vector: Vector) -> Vector:
+        """Keep a row's part; the part as it is kept."""
+        self._places = roomy(self._places, row + 1)
+        largest = max(float(vector.max()), -float(vector.min()))
+        if not largest:
+            self._places[row] = -1
+            return vector
+        self._places[row] = place = self.used
+        self._vectors, self._scales = roomy(self._vectors, place + 1), roomy(self._scales, place + 1)
+        steps = np.round(vector * np.float32(127 / largest))
+        scale = np.float32(1 / math.sqrt(steps @ steps))
+        self._vectors[place], self._scales[place] = steps, scale
+        self.used += 1
+        return steps * scale
+
+    def rows(self, rows: Rows) -> tuple[Vector, Vector, NDArray[np.bool_]]:
+        """Of each row the vector in steps, the step, and whether it lives: if not, the others say nothing."""
+        places = self._places[rows]
+        living = places >= 0
+        if not self.used:
+            nothing = np.zeros((len(rows), self._vectors.shape[1]), dtype=np.float32)
+            return nothing, nothing[:, 0], living
+        return self._vectors[places].astype(np.float32), self._scales[places], living
+
+    def keep(self, rows: Rows) -> None:
+        places = self._places[rows]
+        living = places >= 0
+        self._vectors, self._scales = self._vectors[places[living]], self._scales[places[living]]
+        self._places = np.where(living, np.cumsum(living) - 1, -1).astype(np.int32)
+        self.used = len(self._scales)
 
 
 class _Numbered(Generic[Thing]):
@@ -260,12 +345,24 @@ class _Numbered(Generic[Thing]):
 
 
 def roomy(column: NDArray[Number], count: int) -> NDArray[Number]:
-    """The column, with room for so many; it grows by a quarter, so that growing stays cheap and little is wasted."""
+    """The column, with room for so many; it grows by half, so that growing stays cheap.
+
+    Of what the system maps only what was written to takes memory, and all of it is given back: on the heap, columns that
+    grow in turns leave holes, which were as large as they.
+    """
     if count <= len(column):
         return column
-    grown = np.zeros(max(count, 64, len(column) * 5 // 4), dtype=column.dtype)
+    shape = max(count, 1_024, len(column) * 3 // 2), *column.shape[1:]
+    grown = np.frombuffer(mmap(-1, math.prod(shape) * column.dtype.itemsize), dtype=column.dtype).reshape(shape)
     grown[: len(column)] = column
     return grown
+
+
+def _sums(values: Vector, starts: Rows) -> Vector:
+    """Of each stretch of the values the sum; it may be empty."""
+    # `reduceat` gives an empty stretch the value that comes next
+    sums = np.add.reduceat(np.append(values, np.float32(0)), starts)[:-1]
+    return np.asarray(np.where(np.diff(starts) > 0, sums, 0), dtype=np.float32)
 
 
 def _time(timestamp: float) -> datetime:

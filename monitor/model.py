@@ -732,26 +732,6 @@ class Timeline:
         return tuple(dict.fromkeys(topic for telling in self.tellings for topic in telling.topics))
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
-    """Items of the past in columns, in no order: so many that each as an object would be too much."""
-
-    ids: Sequence[str]
-    titles: Sequence[str]
-    texts: Sequence[str]
-    #: ISO 639-1; empty where it could not be told
-    languages: Sequence[str]
-    #: of the items' gists, as they are kept: float16, a row each
-    vectors: NDArray[np.float16] = field(repr=False)
-    #: the effective times of the earliest and the latest; None if there is no item
-    span: tuple[datetime, datetime] | None = None
-    #: items of that time of which the model has given no vector, and which are left out
-    unread: int = 0
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
 # -- the hand's word on stories -------------------------------------------------------------------
 
 

@@ -61,7 +61,8 @@ class Neighbours:
         _, found = (self._lists or self._flat).search(self._codes(vector[None]), min(count, len(self)))
         rows = np.sort(np.frombuffer(self._rows, dtype=np.int32)[found[0][found[0] >= 0]])
         # an amended row has two codes
-        return rows[np.diff(rows, prepend=-1) > 0]
+        is_first = np.concatenate([[True], rows[1:] > rows[:-1]])
+        return np.asarray(rows[is_first], dtype=np.int32)
 
     def _codes(self, vectors: Vector) -> NDArray[np.uint8]:
         return np.packbits(vectors @ self._planes > 0, axis=1)

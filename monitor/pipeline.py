@@ -41,6 +41,7 @@ from monitor.gate import ONE_BY_ONE, Gate
 from monitor.group import OpenStories
 from monitor.language import identified
 from monitor.match import Matcher, embedded_items, item_texts
+from monitor.members import Texts
 from monitor.metrics import Telemetry
 from monitor.model import (
     Alert,
@@ -250,9 +251,18 @@ Clock = Callable[[], datetime]
 class Judge:
     """The pure steps between a vector and a decision, with what they compare with: the topics and the open stories."""
 
-    def __init__(self, matcher: Matcher, background: Background, window: timedelta, policy: Policy) -> None:
+    def __init__(
+        self,
+        matcher: Matcher,
+        background: Background,
+        window: timedelta,
+        policy: Policy,
+        texts: Callable[[], Texts] | None = None,
+    ) -> None:
+        """texts: makes what keeps the texts of open stories; in memory if None."""
         self.policy = policy
         self._window = window
+        self._texts = texts
         self._space = CompactSpace(background)
         self.stories = self.no_stories()
         #: the latest of people's rulings on stories that the open ones heed
@@ -376,7 +386,7 @@ class Judge:
 
     def no_stories(self, window: timedelta | None = None) -> OpenStories:
         """Make a set of stories with nothing in it."""
-        return OpenStories(self._space, window or self._window)
+        return OpenStories(self._space, window or self._window, self._texts)
 
     def rebuild(self, members: Sequence[Member], ruling: int = 0) -> None:
         """Start from the stories that the store knows to be open, as they were after this ruling."""

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from monitor.background import Background, Matrix, Parts, Tongue
 from monitor.model import Vector
-from monitor.words import WordIds, WordWeights
+from monitor.words import Bags, WordIds, WordWeights
 
 #: What a cosine of words adds, in deviations of the vectors' score. Measured: DESIGN.md, "Matching".
 WORD_WEIGHT = 15.0
@@ -72,6 +72,7 @@ class Ranks:
 
     negatives: for each topic the centred vectors of its look-alikes, which may be none.
     pack: centred vectors of texts of the pack (`pack_step`), of which a share goes into the scatter; None: of these topics.
+    usual: places of the topics by whose tails the usual one is told; None: all.
     """
 
     def __init__(
@@ -80,103 +81,154 @@ class Ranks:
         negatives: Sequence[Matrix],
         background: Background,
         pack: Matrix | None = None,
+        usual: Sequence[int] | None = None,
     ) -> None:
-        self._background = background
-        self._topics = len(topics)
-        self._texts = [one.words for one in topics]
-        self._words = _Postings(self._texts, background.word_weights)
-        self._directions: dict[Parts, _Directions] = {}
+        self.background = background
+        self.topics = len(topics)
+        self.texts = [one.words for one in topics]
+        self._words = _Postings(self.texts, background.word_weights)
+        self.directions: dict[Parts, _Directions] = {}
         self._scales: dict[tuple[Tongue, Parts], _Scale] = {}
         self._tails: dict[tuple[Tongue, Parts], Matrix] = {}
+        self._tables: dict[Parts, tuple[Matrix, NDArray[np.bool_]]] = {}
+        self._usual = slice(None) if usual is None else list(usual)
+        self._some: dict[tuple[int, ...], Some] = {}
         if topics:
             if pack is None:
                 pack = np.concatenate([*(one.vectors for one in topics), *negatives])
                 pack = pack[:: pack_step(len(pack))]
             vectors = [one.vectors for one in topics]
             for alive in background.patterns:
-                self._directions[alive] = _Directions.of(vectors, negatives, pack, background, alive)
+                self.directions[alive] = _Directions.of(vectors, negatives, pack, background, alive)
 
-    def rarities(self, centred: Matrix, words: Sequence[WordIds], tongue: Tongue) -> Matrix:
+    def __len__(self) -> int:
+        return self.topics
+
+    def shared_words(self, words: Bags) -> Matrix:
+        """What the words of texts have in common with each topic; shape (texts, topics)."""
+        return self._words.scores(words, self.background.word_weights)
+
+    def rarities(self, centred: Matrix, shared: Matrix, tongue: Tongue) -> Matrix:
         """How rare texts of one tongue are, in decades; shape (texts, topics).
 
         centred: as `Background.centred` gives them; all zero where no engine reads the script, and then nothing is rare.
+        shared: as `shared_words` gives it.
         """
-        alive = self._background.alive(tongue.script)
-        if not self._topics or not any(alive):
-            return np.zeros((len(centred), self._topics), dtype=np.float32)
-        return self._scale(tongue, alive).rarity(self._scores(centred, words, alive))
-
-    def rarities_by(self, centred: Matrix, shared: Matrix, tongue: Tongue, places: Sequence[int]) -> Matrix:
-        """The same for some topics, where it is known what the texts' words have in common with them; shape (texts, places)."""
-        alive = self._background.alive(tongue.script)
-        if not any(alive):
+        alive = self.background.alive(tongue.script)
+        if not self.topics or not any(alive):
             return np.zeros(shared.shape, dtype=np.float32)
-        score = self._directions[alive].scores(centred, places) + WORD_WEIGHT * shared
-        return self._scale(tongue, alive).only(places).rarity(score)
+        return self.scale(tongue, alive).rarity(self.directions[alive].scores(centred) + WORD_WEIGHT * shared)
 
-    def shared_words(self, words: Sequence[WordIds], places: Sequence[int]) -> Matrix:
-        """What the words of texts have in common with some topics; shape (texts, places)."""
-        weights = self._background.word_weights
-        return _Postings([self._texts[place] for place in places], weights).scores(words, weights)
-
-    def at_most(self, vectors: Matrix, shared: Matrix, tongue: Tongue, places: Sequence[int]) -> Matrix:
-        """Hardly less than `rarities` would give for some topics, and mostly more, for a fraction of the work.
-
-        vectors: of texts of one tongue, as `embed` gives them. shared: what their words have in common with those topics, or
-        more; shape (texts, places), as what comes back.
-        """
-        alive = self._background.alive(tongue.script)
-        if not any(alive):
-            return np.zeros(shared.shape, dtype=np.float32)
-        directions = self._directions[alive]
-        toward = directions.toward(places)
-        score = vectors @ toward - self._background.middle(tongue) @ toward
-        shortest, longest = directions.lengths
-        score = np.where(score > 0, score / shortest**LENGTH_POWER, score / longest**LENGTH_POWER)
-        return self._scale(tongue, alive).only(places).rarity(score + WORD_WEIGHT * shared)
+    def of_some(self, places: Sequence[int]) -> Some:
+        """What is asked of some topics only, without the work of all."""
+        key = tuple(places)
+        if key not in self._some:
+            self._some[key] = Some(self, key)
+        return self._some[key]
 
     def contrast(self, place: int, centred: Vector, tongue: Tongue) -> float:
         """Where a text lies between a topic's negatives and its own texts: -0.5 at the mean of those, 0.5 at that of these.
 
         0 where no engine reads the script. Only for a topic with negatives.
         """
-        alive = self._background.alive(tongue.script)
-        return self._directions[alive].contrast(place, centred) if any(alive) else 0.0
+        alive = self.background.alive(tongue.script)
+        return self.directions[alive].contrast(place, centred) if any(alive) else 0.0
 
     def likeness(self) -> Matrix:
         """The cosine of the topics' directions, where most parts live; shape (topics, topics)."""
-        if not self._directions:
-            return np.zeros((self._topics, self._topics), dtype=np.float32)
-        means = self._directions[max(self._directions, key=sum)].means
+        if not self.directions:
+            return np.zeros((self.topics, self.topics), dtype=np.float32)
+        means = self.directions[max(self.directions, key=sum)].means
         units = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), np.float32(1e-9))
         return np.asarray(units @ units.T, dtype=np.float32)
 
-    def _scale(self, tongue: Tongue, alive: Parts) -> _Scale:
-        name, rows = self._background.rows_like(tongue)
+    def scale(self, tongue: Tongue, alive: Parts) -> _Scale:
+        """Where ordinary items of a tongue score; a column a topic."""
+        name, rows = self.background.rows_like(tongue)
         if (name, alive) not in self._scales:
-            wide_name, wide = self._background.rows_like(tongue, TAIL_ITEMS)
+            wide_name, wide = self.background.rows_like(tongue, TAIL_ITEMS)
             scores = self._ordinary(rows, alive)
             if (wide_name, alive) not in self._tails:  # of a script, mostly, and so of many languages
-                self._tails[wide_name, alive] = _tail(scores if wide_name == name else self._ordinary(wide, alive))
+                wide_scores = scores if wide_name == name else self._ordinary(wide, alive)
+                self._tails[wide_name, alive] = _tail(wide_scores, self._usual)
             self._scales[name, alive] = _Scale(*_place(scores), self._tails[wide_name, alive])
         return self._scales[name, alive]
 
     def _ordinary(self, rows: NDArray[np.intp], alive: Parts) -> Matrix:
         """What the background's items score, of those in which all these parts live."""
-        background = self._background
-        rows = rows[background.having(background.rows[rows], alive)]
-        return self._scores(background.rows[rows], [background.words[n] for n in rows], alive)
+        background = self.background
+        rows = rows[background.rows_having(alive)[rows]]
+        if len(background) * self.topics > _CELLS:
+            return self._scored(rows, alive)
+        # a language is a part of its script: what was scored once is not scored again, while it is no great table
+        if alive not in self._tables:
+            shape = len(background), self.topics
+            self._tables[alive] = np.empty(shape, dtype=np.float32), np.zeros(len(background), dtype=np.bool_)
+        table, known = self._tables[alive]
+        missing = rows[~known[rows]]
+        table[missing] = self._scored(missing, alive)
+        known[missing] = True
+        return np.asarray(table[rows])
 
-    def _scores(self, centred: Matrix, words: Sequence[WordIds], alive: Parts) -> Matrix:
-        shared = self._words.scores(words, self._background.word_weights)
-        return self._directions[alive].scores(centred) + WORD_WEIGHT * shared
+    def _scored(self, rows: NDArray[np.intp], alive: Parts) -> Matrix:
+        shared = self.shared_words(self.background.words.take(rows))
+        return self.directions[alive].scores(self.background.rows[rows]) + WORD_WEIGHT * shared
+
+
+class Some:
+    """Some of the topics that were learnt: what is asked of them again and again is made once."""
+
+    def __init__(self, ranks: Ranks, places: Sequence[int]) -> None:
+        self._ranks = ranks
+        self._places = list(places)
+        texts = [ranks.texts[place] for place in places]
+        self._words = _Postings(texts, ranks.background.word_weights)
+        self._directions = {alive: one.only(self._places) for alive, one in ranks.directions.items()}
+        self._toward = {alive: one.toward(ranks.background.dimension) for alive, one in self._directions.items()}
+        self._scales: dict[Tongue, _Scale] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def shared_words(self, words: Bags) -> Matrix:
+        """As `Ranks` does."""
+        return self._words.scores(words, self._ranks.background.word_weights)
+
+    def rarities(self, centred: Matrix, shared: Matrix, tongue: Tongue) -> Matrix:
+        """As `Ranks` does."""
+        alive = self._ranks.background.alive(tongue.script)
+        if not any(alive):
+            return np.zeros(shared.shape, dtype=np.float32)
+        score = self._directions[alive].scores(centred) + WORD_WEIGHT * shared
+        return self._scale(tongue, alive).rarity(score)
+
+    def at_most(self, vectors: Matrix, shared: Matrix, tongue: Tongue) -> Matrix:
+        """Hardly less than `rarities` would give, and mostly more, for a fraction of the work.
+
+        vectors: of texts of one tongue, as `embed` gives them.
+        """
+        background = self._ranks.background
+        alive = background.alive(tongue.script)
+        if not any(alive):
+            return np.zeros(shared.shape, dtype=np.float32)
+        toward, directions = self._toward[alive], self._directions[alive]
+        score = vectors @ toward - background.middle(tongue) @ toward
+        shortest, longest = directions.lengths
+        score = np.where(score > 0, score / shortest**LENGTH_POWER, score / longest**LENGTH_POWER)
+        return self._scale(tongue, alive).rarity(score + WORD_WEIGHT * shared)
+
+    def _scale(self, tongue: Tongue, alive: Parts) -> _Scale:
+        if tongue not in self._scales:
+            self._scales[tongue] = self._ranks.scale(tongue, alive).only(self._places)
+        return self._scales[tongue]
 
 
 @dataclass(frozen=True, slots=True)
 class _Directions:
     """The discriminants, for items of which the same parts live."""
 
-    live: NDArray[np.bool_]
+    #: which dimensions of a vector these are
+    live: slice | NDArray[np.bool_]
     whitening: Matrix
     #: whitened means of topics' texts and of their negatives; shape (topics, living dimensions)
     means: Matrix
@@ -195,25 +247,27 @@ class _Directions:
         def whitened(rows: Sequence[Matrix]) -> Matrix:
             return np.stack([background.mean(one, alive) for one in rows])[:, live] @ whitening
 
-        rows = background.rows[background.having(background.rows, alive)]
-        some = rows[:: max(1, len(rows) // DEVIATION_ITEMS)]
+        rows = np.flatnonzero(background.rows_having(alive))
+        some = background.rows[rows[:: max(1, len(rows) // DEVIATION_ITEMS)]]
         low, high = np.quantile(np.linalg.norm(some[:, live] @ whitening, axis=1), LENGTHS).tolist()
         ones = np.ones(len(topics), dtype=np.float32)
         bare = cls(live, whitening, whitened(topics), whitened(negatives), ones, (low, high))
         return replace(bare, deviations=np.maximum(bare.scores(some).std(axis=0), np.float32(1e-9)))
 
-    def scores(self, centred: Matrix, places: Sequence[int] | slice = slice(None)) -> Matrix:
-        """How far each text lies in each topic's direction, or in that of some, in deviations; shape (texts, topics)."""
+    def scores(self, centred: Matrix) -> Matrix:
+        """How far each text lies in each topic's direction, in deviations; shape (texts, topics)."""
         white = centred[:, self.live] @ self.whitening
         lengths = np.maximum(np.linalg.norm(white, axis=1, keepdims=True), 1e-9)
-        toward = self.means[places].T / self.deviations[places]
-        return np.asarray(white / lengths**LENGTH_POWER @ toward, dtype=np.float32)
+        return np.asarray(white @ (self.means.T / self.deviations) / lengths**LENGTH_POWER, dtype=np.float32)
 
-    def toward(self, places: Sequence[int]) -> Matrix:
-        """The directions of some topics in the space of vectors, a column each; a score is the product, less for length."""
-        toward = np.zeros((len(self.live), len(places)), dtype=np.float32)
-        toward[self.live] = self.whitening @ (self.means[places] / self.deviations[places, None]).T
+    def toward(self, dimension: int) -> Matrix:
+        """The topics' directions in the space of vectors, a column each; a score is the product, less for length."""
+        toward = np.zeros((dimension, len(self.means)), dtype=np.float32)
+        toward[self.live] = self.whitening @ (self.means / self.deviations[:, None]).T
         return toward
+
+    def only(self, places: Sequence[int]) -> _Directions:
+        return replace(self, means=self.means[places], against=self.against[places], deviations=self.deviations[places])
 
     def contrast(self, place: int, centred: Vector) -> float:
         toward, against = self.means[place], self.against[place]
@@ -233,32 +287,36 @@ class _Postings:
         shares = np.repeat([1 / max(len(topic), 1) for topic in topics], [sum(map(len, topic)) for topic in topics])
         # a word that stands in many texts of a topic is one entry
         pairs, entries = np.unique(words.astype(np.int64) * max(len(topics), 1) + users, return_inverse=True)
-        self._says = np.bincount(entries, weights.of_each(texts) * shares, len(pairs)).astype(np.float32)
+        self._says = np.bincount(entries, weights.of_each(Bags.of(texts)) * shares, len(pairs)).astype(np.float32)
         self._users = pairs % max(len(topics), 1)
         self._known, starts = np.unique((pairs // max(len(topics), 1)).astype(np.uint32), return_index=True)
         self._ends = np.append(starts, len(pairs))
 
-    def scores(self, texts: Sequence[WordIds], weights: WordWeights) -> Matrix:
+    def scores(self, texts: Bags, weights: WordWeights) -> Matrix:
         """The cosine of each text's words with each topic's, shape (texts, topics)."""
         shared = np.zeros((len(texts), self._topics), dtype=np.float32)
+        if not len(self._known):
+            return shared
+        #: of each known word of the texts its place among the topics', or none
+        places = np.minimum(np.searchsorted(self._known, texts.known), len(self._known) - 1)
+        places[self._known[places] != texts.known] = -1
+        told = weights.of_each(texts)
         chunk = max(1, _CELLS // max(self._topics, 1))
         for start in range(0, len(texts), chunk):
-            shared[start : start + chunk] = self._of_few(texts[start : start + chunk], weights)
+            bounds = texts.bounds[start : start + chunk + 1]
+            within = slice(bounds[0], bounds[-1])
+            shared[start : start + chunk] = self._of_few(places[texts.places[within]], told[within], np.diff(bounds))
         return shared
 
-    def _of_few(self, texts: Sequence[WordIds], weights: WordWeights) -> Matrix:
-        words = np.concatenate([*texts, np.zeros(0, np.uint32)])
-        if not len(self._known) or not len(words):
-            return np.zeros((len(texts), self._topics), dtype=np.float32)
-        places = np.minimum(np.searchsorted(self._known, words), len(self._known) - 1)
-        hits = np.flatnonzero(self._known[places] == words)
-        starts, counts = self._ends[places[hits]], self._ends[places[hits] + 1] - self._ends[places[hits]]
-        entries = np.arange(counts.sum()) + np.repeat(starts - np.cumsum(counts) + counts, counts)
-        told = self._says[entries] * np.repeat(weights.of_each(texts)[hits], counts)
-        owners = np.repeat(np.arange(len(texts)), [len(text) for text in texts])[hits]
-        cells = np.repeat(owners * self._topics, counts) + self._users[entries]
-        shared = np.bincount(cells, told, len(texts) * self._topics)
-        return shared.astype(np.float32).reshape(len(texts), self._topics)
+    def _of_few(self, places: NDArray[np.intp], told: Vector, counts: NDArray[np.int64]) -> Matrix:
+        hits = np.flatnonzero(places >= 0)
+        starts, users = self._ends[places[hits]], self._ends[places[hits] + 1] - self._ends[places[hits]]
+        entries = np.arange(users.sum()) + np.repeat(starts - np.cumsum(users) + users, users)
+        amounts = self._says[entries] * np.repeat(told[hits], users)
+        owners = np.repeat(np.arange(len(counts)), counts)[hits]
+        cells = np.repeat(owners * self._topics, users) + self._users[entries]
+        shared = np.bincount(cells, amounts, len(counts) * self._topics)
+        return shared.astype(np.float32).reshape(len(counts), self._topics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,10 +354,10 @@ def _place(scores: Matrix) -> tuple[Vector, Vector]:
     return location, np.maximum((shoulder - location) / _NORMAL_SHOULDER, np.float32(1e-9))
 
 
-def _tail(scores: Matrix) -> Matrix:
+def _tail(scores: Matrix, usual: slice | list[int]) -> Matrix:
     location, spread = _place(scores)
     own = np.maximum((np.quantile(scores, TAIL, axis=0) - location) / spread, _NORMAL_SHOULDER * 1.05)
-    common = np.median(own, axis=1, keepdims=True)
+    common = np.median(own[:, usual], axis=1, keepdims=True)
     tail = own**OWN * common ** (1 - OWN)
     tail[0] = common[0]
     low, high = (tail[0] * growth ** _progress()[:, None] for growth in TAIL_GROWTH)

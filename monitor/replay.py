@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from monitor.app import Learning
 from monitor.language import identified
+from monitor.learning import Learning
 from monitor.match import Matcher
 from monitor.model import Alert, EmbeddedItem, Item, Match, Record
 from monitor.phrases import why

@@ -10,35 +10,58 @@ from pathlib import Path
 
 from monitor.errors import Problem, RevisionError
 from monitor.model import Topic
-from monitor.rules import load_topics
+from monitor.rules import PACK, load_topics
 
 _NO_REPOSITORY = "is in no git repository; --against DIR compares with another folder"
 
 
-def topics_at(folders: Sequence[Path], revision: str) -> tuple[list[Topic], list[Problem]]:
+def topics_at(folders: Sequence[Path], revision: str, now: Sequence[Topic] = ()) -> tuple[list[Topic], list[Problem]]:
     """Return the topics that could be used then, and what is wrong with the other files; no folder then is no topic.
 
-    A folder in no repository, as a shipped pack's, is taken as it is now, unless none is in one.
+    A folder in no repository, as a shipped pack's, is taken as it is now, unless none is in one. now: the folders' topics as
+    they are: of a file that is what it was then, the topic is not read again.
 
     Raises: RevisionError if there is no git, no repository, or no such revision.
     """
     with tempfile.TemporaryDirectory() as made:
         then: dict[Path, Path] = {}
+        kept = list[Topic]()
         for number, folder in enumerate(folders):
             if len(folders) > 1 and _git(folder, "rev-parse", "--git-dir") is None:
                 continue
             then[folder] = Path(made) / str(number)
             then[folder].mkdir()
-            for name, content in _files(folder, _commit(folder, revision)):
-                (then[folder] / name).write_bytes(content)
+            files = dict(_files(folder, _commit(folder, revision)))
+            # two folders' files of one name would be a mistake to tell, and a pack's defaults are in each of its topics
+            same = _same(folder, files, now) if len(folders) == 1 else []
+            kept += same
+            for name in files.keys() - {Path(topic.path).name for topic in same}:
+                (then[folder] / name).write_bytes(files[name])
         if not then:
             raise RevisionError(f"{folders[0]}: {_NO_REPOSITORY}")
         topics, problems = load_topics([then.get(folder, folder) for folder in folders])
         names = {str(path): f"{folder.name}@{revision}" for folder, path in then.items()}
+        names |= {str(folder): f"{folder.name}@{revision}" for folder in then} if kept else {}
     return (
-        [replace(topic, path=_renamed(topic.path, names)) for topic in topics],
+        sorted((replace(one, path=_renamed(one.path, names)) for one in [*topics, *kept]), key=lambda one: one.path)
+        if kept
+        else [replace(topic, path=_renamed(topic.path, names)) for topic in topics],
         [replace(problem, path=_renamed(problem.path, names)) for problem in problems],
     )
+
+
+def _same(folder: Path, files: Mapping[str, bytes], now: Sequence[Topic]) -> list[Topic]:
+    """The topics whose files, and their pack's, are today what they were."""
+    if _read(folder / PACK) != files.get(PACK):
+        return []
+    return [topic for topic in now if _read(Path(topic.path)) == files.get(Path(topic.path).name, b"")]
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def _renamed(path: str, names: Mapping[str, str]) -> str:

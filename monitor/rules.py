@@ -197,6 +197,15 @@ def _load_file(
     return _topic(validate(_TopicFile, source), source, path.stem), source, []
 
 
+def with_defaults(topic: Topic, folder: Path) -> Topic:
+    """A topic that is to be a file of a folder, as that file will be read: with what the folder's pack says."""
+    pack, _ = _load_pack(folder / PACK, None)
+    data = as_data(topic)
+    said = {key: data[key] for key in ("title", "description", "theme", "owner", "examples") if data[key]}
+    source = _inherit(Source(str(folder / f"{topic.id}.toml"), said, {}), pack)
+    return _topic(validate(_TopicFile, source), source, topic.id)
+
+
 def _inherit(own: Source, pack: Source) -> Source:
     """A topic's file with what its pack says: its own word counts, key by key, in tables too."""
     data = {**pack.data, **own.data}
@@ -323,7 +332,7 @@ _Noise = Annotated[
 class _Table(BaseModel):
     """The text below each key is what editors show of it: it goes into deploy/topic.schema.json."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class _TermsTable(_Table):
@@ -616,7 +625,7 @@ def topic_schema() -> dict[str, Any]:
 
 def pack_schema() -> dict[str, Any]:
     """The same for _pack.toml."""
-    return json_schema(_PackFile, "A pack of topics of news-monitor")
+    return json_schema(_PackFile, "A pack of topics of news-monitor", _TopicFile)
 
 
 def schema_line(folder: Path) -> str:

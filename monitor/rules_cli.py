@@ -34,6 +34,7 @@ from monitor.model import Item, Label, Terms, Topic, TopicStatus
 from monitor.text import clip
 
 if TYPE_CHECKING:
+    from monitor.array_cache import ArrayCache
     from monitor.hindsight import Hindsight, Judged
     from monitor.match import Matcher
     from monitor.report import Case
@@ -259,10 +260,14 @@ def rules_schema(pack: bool) -> None:
 
 @rules.command("test")
 @click.option("--run", "pattern", default="", help="Only topics whose id matches this regular expression.")
+@click.option("--format", "form", type=click.Choice(["text", "junit"]), default="text", show_default=True,
+              help="For people; for CI servers.")  # fmt: skip
 @click.pass_context
 @command
-def rules_test(context: click.Context, pattern: str) -> None:
+def rules_test(context: click.Context, pattern: str, form: str) -> None:
     """Run the tests inside the topic files; 1 if one fails."""
+    from monitor.learning import vectors
+    from monitor.report import Case, as_junit
     from monitor.rules import load_rules
     from monitor.trial import run_tests, texts_of_tests
 
@@ -273,11 +278,16 @@ def rules_test(context: click.Context, pattern: str) -> None:
         raise click.UsageError(f"--run: {error}") from error
     topics = [topic for topic in load_rules(config.rules) if wanted.search(topic.id)]
     learning, judge = learn(config, topics)
-    trials = list(run_tests(topics, judge, learning.vectors(texts_of_tests(topics))))
+    trials = list(run_tests(topics, judge, vectors(texts_of_tests(topics), learning, None, progress())))
     failed = [trial for trial in trials if not trial.passed]
-    for trial in failed:
-        click.echo(f"{Problem(trial.topic.path, trial.line, f'“{trial.name}”: {trial.because}')}")
-    click.echo(f"{len(trials) - len(failed)} passed, {len(failed)} failed")
+    told = {id(one): str(Problem(one.topic.path, one.line, f"“{one.name}”: {one.because}")) for one in failed}
+    if form == "junit":
+        cases = [Case(one.topic.id, one.name, told.get(id(one), "")) for one in trials]
+        click.echo(as_junit("rules test", cases))
+    else:
+        for line in told.values():
+            click.echo(line)
+        click.echo(f"{len(trials) - len(failed)} passed, {len(failed)} failed")
     if failed:
         sys.exit(1)
 
@@ -314,7 +324,7 @@ def rules_suggest(
         click.echo(str(problem), err=True)
     pack, asked = words.subject(topics), [one.id for one in topics]
     use_all_cores()
-    with open_hindsight(config, _span(since), _items(file), progress()) as (hindsight, learn_topics):
+    with open_hindsight(config, _span(since), _items(file), progress(), _array_cache()) as (hindsight, learn_topics):
         # learnt beside the others it would bear on what they score
         matchers = (learn_topics(topics, asked), learn_topics([pack], [pack.id]))
         looked = [*hindsight.look(matchers[0], asked, 0, 0), *hindsight.look(matchers[1], [pack.id], 0, 0)]
@@ -372,7 +382,7 @@ def rules_calibrate(
     said = store.feedback_on_alerts(datetime.min.replace(tzinfo=UTC)) if store else []
     use_all_cores()
     items = _items(file) if count else []
-    with open_hindsight(config, _span(since), items, progress()) as (hindsight, learn_topics):
+    with open_hindsight(config, _span(since), items, progress(), _array_cache()) as (hindsight, learn_topics):
         matcher = learn_topics(list(topics.values()), asked)
         if count:
             labels += _labelled(topics[topic_id], labels, hindsight, matcher, path, count)
@@ -401,7 +411,7 @@ def _labelled(
 
     [looked] = hindsight.look(matcher, [topic.id], 0, 0)
     judged = [label.item.title for label in known if label.topic == topic.id]
-    titles = dict(zip(hindsight.past.ids, hindsight.past.titles, strict=True))
+    titles = {item.id: item.title for item in hindsight.items(list(looked.scores))}
     drawn = to_label(looked.scores, titles, judged, count)
     click.echo(f"{topic.id} · {topic.title}\n{topic.description}", err=True)
     if not drawn:
@@ -437,9 +447,9 @@ def _yes_or_no() -> str:
 def rules_feedback(context: click.Context, since: str, topic: str, as_json: bool) -> None:
     """Make proposals of what people said of alerts by reactions: a negative or an example, its test, and what it would have
     changed in the last 30 days. Changes nothing."""
-    from monitor.app import learning_of_state, open_learning
     from monitor.embed import use_all_cores
     from monitor.feedback import proposals, proposed, proposed_data
+    from monitor.learning import learning_of_state, open_learning
     from monitor.rules import load_rules
     from monitor.trial import effects
 
@@ -512,7 +522,7 @@ def rules_new(
     from monitor.embed import use_all_cores
     from monitor.errors import StateError
     from monitor.hindsight import open_hindsight
-    from monitor.rules import load_topics, schema_line
+    from monitor.rules import load_topics, schema_line, with_defaults
     from monitor.seed import Seed, seed_of_page, seed_of_text
 
     config = read_config(context)
@@ -546,10 +556,12 @@ def rules_new(
     if not (topic.title and topic.description):
         found = "nothing there says what it is about" if url or paragraph else "there is no terminal to ask at"
         raise click.UsageError(f"--title and --description: {found}")
+    # judged as its file will be, with what its pack says, which its file need not say again
+    own, topic = topic, replace(with_defaults(topic, folder), status=TopicStatus.ACTIVE)
     use_all_cores()
     items, report = _items(file), progress()
     try:
-        with open_hindsight(config, _span(since), items, report) as (hindsight, learn_topics):
+        with open_hindsight(config, _span(since), items, report, _array_cache()) as (hindsight, learn_topics):
             made = draft(
                 topic, topics, learn_topics, hindsight, whole, a_day,
                 _ask if (at_terminal if ask is None else ask) else None,
@@ -558,9 +570,10 @@ def rules_new(
         if file or items is not None:
             raise
         click.echo(f"monitor: {error}; nothing is measured", err=True)
-        with open_hindsight(config, None, [], report) as (hindsight, learn_topics):
+        with open_hindsight(config, None, [], report, _array_cache()) as (hindsight, learn_topics):
             made = draft(topic, topics, learn_topics, hindsight, 0, a_day, None)
-    text = schema_line(folder) + written(made)
+    said = replace(made.topic, theme=own.theme, owner=own.owner, severity=own.severity, status=own.status)
+    text = schema_line(folder) + written(replace(made, topic=said))
     if dry_run:
         click.echo(text, nl=False)
         return
@@ -575,8 +588,8 @@ def rules_new(
         (len(made.topic.negatives), "negatives"),
         (len(made.topic.tests), "tests"),
     ]
-    said = ", ".join(f"{count} {noun}" for count, noun in counts)
-    click.echo(f"  {said}; {len(made.proposed)} look-alikes to decide on, in comments")
+    listed = ", ".join(f"{count} {noun}" for count, noun in counts)
+    click.echo(f"  {listed}; {len(made.proposed)} look-alikes to decide on, in comments")
     for dropped in made.dropped:
         click.echo(f"  left out, since the topic says otherwise: {dropped}")
     click.echo(f"monitor: next, monitor rules try {topic_id}, and monitor rules check", err=True)
@@ -643,7 +656,7 @@ def rules_try(
     )  # fmt: skip
     use_all_cores()
     span, report, shown = _span(since), progress(), 1000 if as_json or page else limit
-    with open_hindsight(config, span, _items(file), report) as (hindsight, learn_topics):
+    with open_hindsight(config, span, _items(file), report, _array_cache()) as (hindsight, learn_topics):
         versions = [played] if played == written else [played, written]
         looked = [
             one
@@ -671,6 +684,14 @@ def rules_try(
 
 def _with(topics: Sequence[Topic], version: Topic) -> list[Topic]:
     return [version if topic.id == version.id else topic for topic in topics]
+
+
+def _array_cache() -> ArrayCache:
+    from monitor.array_cache import ArrayCache
+    from monitor.recall import meaning
+    from monitor.vector_cache import cache_folder
+
+    return ArrayCache(cache_folder(os.environ), meaning())
 
 
 def _span(since: str | None) -> timedelta | None:
@@ -723,14 +744,17 @@ def rules_diff(
 
     config = read_config(context)
     now = load_rules(config.rules)
-    before, problems = load_topics(against) if against else topics_at(config.rules, revision)
+    before, problems = load_topics(against) if against else topics_at(config.rules, revision, now)
     for problem in problems:
         if not problem.warning:
             click.echo(f"{problem} (left out of the comparison)", err=True)
     use_all_cores()
     changes = []
     if differing(before, now):
-        with open_hindsight(config, _span(since), _items(file), progress()) as (hindsight, learn_topics):
+        with open_hindsight(config, _span(since), _items(file), progress(), _array_cache()) as (
+            hindsight,
+            learn_topics,
+        ):
             changes = compare(before, now, learn_topics, hindsight, whole)
     if as_json:
         click.echo(json.dumps(words.changes_data(changes), ensure_ascii=False, indent=2))

@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-import numpy as np
-
 from monitor.database import (
     ITEMS,
     Connected,
@@ -26,7 +24,6 @@ from monitor.model import (
     Item,
     MatchOutcome,
     Member,
-    Past,
     Relation,
     Ruling,
     RulingKind,
@@ -37,6 +34,12 @@ from monitor.model import (
     Verdict,
     voices,
 )
+from monitor.text import text_hash
+
+#: judged, that is neither held nor dropped by a person
+_JUDGED = f"verdict NOT IN ('{Verdict.HELD}', '{Verdict.DROPPED}')"
+_OF_LATE = f"(at >= ? OR first_seen >= ?) AND {_JUDGED}"
+_SAID = "text_hash || '|' || content_hash || '|' || language"
 
 
 class Stories(Connected):
@@ -174,27 +177,38 @@ class Stories(Connected):
             found |= {row["id"]: _telling(row, ()) for row in rows}
         return found
 
-    def past(self, span: timedelta, model: str) -> Past:
-        """All items of the last `span` before the newest, in columns, with the vectors that this model gave."""
-        row = self._one("SELECT max(at) AS at FROM items WHERE verdict NOT IN (?, ?)", Verdict.HELD, Verdict.DROPPED)
-        newest = as_time(row["at"]) if row else None
-        if newest is None:
-            return Past([], [], [], [], np.zeros((0, 0), dtype=np.float16))
-        # Two passes over two tables: a join is a search for each item, and takes three times as long; rows as objects, ten.
-        rows = self._connection.execute(
-            "SELECT id, title, text, language, at, text_hash FROM items WHERE at >= ? AND verdict NOT IN (?, ?)",
-            (as_text(newest - span), Verdict.HELD, Verdict.DROPPED),
-        ).fetchall()
-        known = dict(
-            self._connection.execute("SELECT text_hash, vector FROM vectors WHERE model = ?", (model,)).fetchall()
-        )
-        read = [row for row in rows if row[5] in known]
-        if not read:
-            return Past([], [], [], [], np.zeros((0, 0), dtype=np.float16), unread=len(rows))
-        ids, titles, texts, languages, times, keys = zip(*read, strict=True)
-        vectors = np.frombuffer(b"".join([known[key] for key in keys]), dtype="<f2").reshape(len(read), -1)
-        when = need_time(min(times)), need_time(max(times))
-        return Past(ids, titles, texts, languages, vectors, when, len(rows) - len(read))
+    def newest_judged(self) -> datetime | None:
+        """The effective time of the latest item that was judged; None if there is none."""
+        row = self._one(f"SELECT max(at) AS at FROM items WHERE {_JUDGED}")
+        return as_time(row["at"]) if row else None
+
+    def standing_in_brief(self, since: datetime, seen_since: datetime) -> str:
+        """What changes if `standings` does: a fraction of the work."""
+        sql = f"""SELECT group_concat(id || '|' || {_SAID} || '|' || relation, '|'), (SELECT count(*) FROM vectors)
+                  FROM items WHERE {_OF_LATE}"""
+        [(said, vectors)] = self._tuples(sql, as_text(since), as_text(seen_since))
+        return text_hash(f"{said} {vectors}")
+
+    def standings(self, since: datetime, seen_since: datetime, model: str) -> list[tuple[str, str, str, str, str, int]]:
+        """Of the judged items of a time, or seen in another: id, what changes if its words do, effective time, when it was
+        first seen, relation, whether the model has given a vector; in columns since they are many."""
+        sql = f"""SELECT id, {_SAID}, substr(at, 1, 23), substr(first_seen, 1, 23), relation,
+                      EXISTS (SELECT 1 FROM vectors v WHERE v.text_hash = items.text_hash AND v.model = ?)
+                  FROM items WHERE {_OF_LATE}"""
+        return self._tuples(sql, model, as_text(since), as_text(seen_since))
+
+    def bodies(self, item_ids: Sequence[str], model: str) -> Iterator[tuple[str, str, str, str, Vector]]:
+        """Id, title, text, language and vector of each of these items of which the model gave one, in no order."""
+        for chunk in chunks(item_ids):
+            rows = self._tuples(
+                f"""SELECT i.id, i.title, i.text, i.language, v.vector FROM items i
+                    JOIN vectors v ON v.text_hash = i.text_hash AND v.model = ?
+                    WHERE i.id IN ({",".join("?" * len(chunk))})""",
+                model,
+                *chunk,
+            )
+            for item_id, title, text, language, vector in rows:
+                yield item_id, title, text, language, as_vector(vector)
 
     def stories_named(self, name: str) -> list[str]:
         """The stories that a name may mean: a story's id or its beginning, or an item in it (`items_named`)."""

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.text import fold, script
+from monitor.words import taken
 
 #: Scripts that put no space beside a word of another script ("金砖BRICS峰会", "BRICS가"): where one ends, a word does.
 _HAN, _HANGUL = "\u3005-\u3007\u3041-\u3096\u30a1-\u30fc\u3400-\u9fff\uf900-\ufaff", "\u1100-\u11ff\uac00-\ud7a3"
@@ -74,29 +75,75 @@ class Lexicon:
         return Found(text, searched, places)
 
 
-class Pieces:
-    """Pieces of text, to be found in a great deal of folded text wherever they stand, inside words too."""
-
-    def __init__(self, pieces: Sequence[str]) -> None:
-        """pieces: folded, distinct, none empty."""
-        self._automaton = ahocorasick.Automaton()
-        for number, piece in enumerate(pieces):
-            self._automaton.add_word(piece, number)
-        self._any = bool(pieces)
-        if pieces:
-            self._automaton.make_automaton()
-
-    def find(self, folded: str) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Where each one that is found ends (its last sign), and which it is."""
-        found = list(self._automaton.iter(folded)) if self._any else []
-        both = np.array(found, dtype=np.intp).reshape(len(found), 2)
-        return both[:, 0], both[:, 1]
+def searched_words(text: str) -> set[str]:
+    """The words of a text, as terms are looked for in it."""
+    return set(_WORD.findall(fold(text)))
 
 
-def pieces_of(term: str) -> set[str]:
-    """Folded pieces of text, of which one stands in every folded text in which the term is found."""
-    words = (max(needle.text.split(), key=len, default="") for needle in _needles(term))
-    return {word for word in words if word}
+class Concordance:
+    """Of a great many texts the words, each looked up once: so few of them are read for a term."""
+
+    def __init__(self, words: Sequence[str], places: NDArray[np.uint32], bounds: NDArray[np.int64]) -> None:
+        """words: each once. places: of each text its words' in `words`, one text after the other. bounds: where each begins."""
+        self.words = words
+        self.places = places
+        self.bounds = bounds
+
+    def take(self, rows: NDArray[np.intp]) -> Concordance:
+        """Some of the texts, in the order given."""
+        return Concordance(self.words, *taken(self.places, self.bounds, rows))
+
+    def __add__(self, other: Concordance) -> Concordance:
+        places = {word: n for n, word in enumerate(self.words)}
+        moved = np.array([places.setdefault(word, len(places)) for word in other.words], dtype=np.uint32)
+        bounds = np.append(self.bounds, other.bounds[1:] + self.bounds[-1])
+        return Concordance(list(places), np.concatenate([self.places, moved[other.places]]), bounds)
+
+    def may_hold(self, terms: Iterable[str]) -> dict[str, NDArray[np.intp]]:
+        """By term, rising, the texts that have all words of one of its forms; all in which it stands are among them."""
+        forms = {term: {tuple(_parts(needle.text)) for needle in _needles(term)} for term in terms}
+        parts = {part: n for n, part in enumerate({part for each in forms.values() for form in each for part in form})}
+        rows = self._having(list(parts))
+        found = {}
+        for term, each in forms.items():
+            holding = [functools.reduce(np.intersect1d, [rows[parts[part]] for part in form]) for form in each]
+            found[term] = functools.reduce(np.union1d, holding, _NONE)
+        return found
+
+    def _having(self, parts: Sequence[str]) -> list[NDArray[np.intp]]:
+        """The texts that have each part in a word."""
+        if not parts or not self.words:
+            return [_NONE] * len(parts)
+        automaton = ahocorasick.Automaton()
+        for number, part in enumerate(parts):
+            automaton.add_word(part, number)
+        automaton.make_automaton()
+        # a space on either side of each: no part has two in a row
+        begins = np.cumsum([0, *(len(word) + 2 for word in self.words)])
+        hits = np.array(list(automaton.iter("".join(f" {word} " for word in self.words))), dtype=np.intp).reshape(-1, 2)
+        words = np.searchsorted(begins, hits[:, 0], side="right") - 1
+        wanted = np.zeros(len(self.words), dtype=np.bool_)
+        wanted[words] = True
+        there = np.flatnonzero(wanted[self.places])
+        there = there[np.argsort(self.places[there], kind="stable")]
+        sorted_words = self.places[there]
+        texts = np.searchsorted(self.bounds, there, side="right") - 1
+        rows: list[list[NDArray[np.intp]]] = [[_NONE] for _ in parts]
+        for word, part in dict.fromkeys(zip(words.tolist(), hits[:, 1].tolist(), strict=True)):
+            start, end = np.searchsorted(sorted_words, [word, word + 1]).tolist()
+            rows[part].append(texts[start:end])
+        return [np.unique(np.concatenate(each)) for each in rows]
+
+
+_NONE = np.zeros(0, dtype=np.intp)
+
+
+def _parts(searched: str) -> Iterator[str]:
+    """The words of a piece of what is searched, each with the spaces beside it."""
+    words = searched.split(" ")
+    for n, word in enumerate(words):
+        if word:
+            yield f"{' ' * (n > 0)}{word}{' ' * (n < len(words) - 1)}"
 
 
 #: where in a searched text a term begins and ends
@@ -248,6 +295,15 @@ def _analyzers() -> tuple[_Analyzer, ...]:
     with contextlib.suppress(ValueError):  # how it says that it has no such dictionary
         found.append(pymorphy3.MorphAnalyzer(lang="uk"))
     return tuple(found)
+
+
+def forget_dictionaries() -> None:
+    """Let go of the dictionaries, 40 MB, once all terms were read; the next term that needs them loads them again.
+
+    Not while another thread makes a `Lexicon`.
+    """
+    for kept in (_analyzers, _readings, _knows):  # the latter two know them by who reads
+        kept.cache_clear()
 
 
 def _dictionary_words(chunk: str, analyzer: _Analyzer) -> list[str]:

@@ -5,17 +5,22 @@ Knows nothing of what a file means; `config` and `rules` bring the models. Never
 
 from __future__ import annotations
 
+import ast
 import difflib
+import functools
+import inspect
 import json
 import re
+import textwrap
 import tomllib
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import time, timedelta
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType, UnionType
-from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias, TypeVar, Union, get_args, get_origin
 from zoneinfo import ZoneInfo, available_timezones
 
 from annotated_types import Ge, Gt, Interval, Le, Lt
@@ -29,8 +34,8 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import ErrorDetails
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import ErrorDetails, core_schema
 
 from monitor.errors import SECRET, Level, Problem, ProblemsError, printable
 from monitor.model import QuietHours
@@ -146,7 +151,7 @@ def salvage(text: str, path: str) -> tuple[Source | None, list[Problem]]:
             data = tomllib.loads(text)
             if _depth(data) > _DEEPEST:
                 return None, [*problems, _too_much(text, path)]
-            return Source(path, data, _locate(text)), problems
+            return Source(path, data, _Places(text)), problems
         except tomllib.TOMLDecodeError as error:
             problems.append(_syntax_problem(str(error), text, path))
         except (ValueError, RecursionError):  # a number of 5,000 digits; arrays nested 500 deep
@@ -420,16 +425,41 @@ def _written_key(key: str) -> str:
 # -- JSON Schema ----------------------------------------------------------------------------------
 
 
-def json_schema(model: type[BaseModel], title: str) -> dict[str, Any]:
-    """Say in JSON Schema what a model takes, as editors of TOML understand it: draft 7, no null, each table in its place."""
-    made = model.model_json_schema(schema_generator=_Schema)
+def json_schema(model: type[BaseModel], title: str, written: type[BaseModel] | None = None) -> dict[str, Any]:
+    """Say in JSON Schema what a model takes, as editors of TOML understand it: draft 7, no null, each table in its place.
+
+    written: where the texts below the keys of a model stand that no file shows.
+    """
+    texts_of = {model: written or model}
+    made = model.model_json_schema(schema_generator=type("_Schema", (_Schema,), {"texts_of": texts_of}))
     definitions = made.pop("$defs", {})
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": title, **_plain(made, definitions)}
 
 
 class _Schema(GenerateJsonSchema):
+    texts_of: ClassVar[Mapping[type, type]] = {}
+
     def encode_default(self, dft: Any) -> Any:
         return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        made = super().model_schema(schema)
+        said = _texts_below_keys(self.texts_of.get(schema["cls"], schema["cls"]))
+        for key, about in made.get("properties", {}).items():
+            about.update({"description": said[key]} if key in said else {})
+        return made
+
+
+def _texts_below_keys(model: type) -> dict[str, str]:
+    """What stands below the keys of a model. Pydantic would read it at each start: a quarter of a second, for no schema."""
+    said: dict[str, str] = {}
+    for base in model.__mro__[-1::-1]:
+        if issubclass(base, BaseModel) and base is not BaseModel:
+            [written] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+            for key, below in pairwise(getattr(written, "body", [])):
+                if isinstance(key, ast.AnnAssign) and isinstance(below, ast.Expr):
+                    said[ast.unparse(key.target)] = inspect.cleandoc(ast.literal_eval(below.value))
+    return said
 
 
 def _plain(schema: Any, definitions: Mapping[str, Any]) -> Any:
@@ -551,6 +581,35 @@ _TOKEN = re.compile(
     ''',
     re.VERBOSE | re.DOTALL,
 )
+
+
+#: a document that begins, after comments, with a bare key
+_FIRST_KEY = re.compile(r"(?:[ \t]*(?:#[^\r\n]*)?\n)*[ \t]*([A-Za-z0-9_-]+)[ \t]*=[ \t]*(?=[^\s#])")
+
+
+class _Places(Mapping[Keys, Place]):
+    """The place of all in a valid document, looked for when it is first asked: most files are well."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @functools.cached_property
+    def _found(self) -> dict[Keys, Place]:
+        return _locate(self._text)
+
+    def __getitem__(self, keys: Keys) -> Place:
+        # of a topic that is well only this is asked: a thousand of them are there a second sooner
+        first = _FIRST_KEY.match(self._text) if "_found" not in self.__dict__ else None
+        if first and keys == (first[1],):
+            begin = self._text.rfind("\n", 0, first.start(1)) + 1
+            return Place(self._text.count("\n", 0, begin) + 1, first.start(1) - begin + 1, first.end() - begin + 1)
+        return self._found[keys]
+
+    def __iter__(self) -> Iterator[Keys]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
 def _locate(text: str) -> dict[Keys, Place]:

@@ -74,7 +74,12 @@ class VectorCache:
 
 
 def cache_of(env: Mapping[str, str]) -> VectorCache:
-    """The user's own, https://specifications.freedesktop.org/basedir-spec/: below $XDG_CACHE_HOME, else ~/.cache."""
+    """The user's own."""
+    return VectorCache(cache_folder(env) / FILE)
+
+
+def cache_folder(env: Mapping[str, str]) -> Path:
+    """Ours of the user's, https://specifications.freedesktop.org/basedir-spec/: below $XDG_CACHE_HOME, else ~/.cache."""
     folder = env.get("XDG_CACHE_HOME", "")
     home = Path(folder) if folder.startswith("/") else Path(env.get("HOME") or "/dev/null") / ".cache"
-    return VectorCache(home / "news-monitor" / FILE)
+    return home / "news-monitor"

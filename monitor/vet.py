@@ -26,7 +26,7 @@ from monitor.toml import Keys, Source, did_you_mean, dotted, in_file_order, quot
 from monitor.words import word_ids
 
 if TYPE_CHECKING:
-    from monitor.app import Learning
+    from monitor.learning import Learning
 
 Files: TypeAlias = Sequence[tuple[Topic, Source]]
 
@@ -205,8 +205,9 @@ class _Seen:
         self._words: dict[int, int] = {}
         self._ordinary: Counter[str] = Counter()
         if background is not None:
-            words, counts = np.unique(np.concatenate([*background.words, np.zeros(0, np.uint32)]), return_counts=True)
-            self._words = dict(zip(words.tolist(), counts.tolist(), strict=True))
+            words = background.words
+            counts = np.bincount(words.places, minlength=len(words.known))
+            self._words = dict(zip(words.known.tolist(), counts.tolist(), strict=True))
             for tongue, count in background.tongues.items():
                 self._ordinary[tongue.script] += count
 

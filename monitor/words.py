@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -40,8 +41,9 @@ def word_id(stem: str) -> int:
 
 def stems(text: str) -> set[str]:
     """What is kept of the words of a text, folded: their beginnings, or pairs of characters."""
-    found = _WORD.findall(fold(text))
-    if text.isascii():
+    folded = fold(text)
+    found = _WORD.findall(folded)
+    if text.isascii() or not _FIRST_UNSPACED.search(folded):
         return {word[:STEM] for word in found}
     words: set[str] = set()
     for word in found:
@@ -50,6 +52,52 @@ def stems(text: str) -> set[str]:
         else:
             words.add(word[:STEM])
     return words
+
+
+@dataclass(frozen=True, slots=True)
+class Bags:
+    """Of a great many texts the words, each looked up once: places among those that stand in any of them."""
+
+    #: sorted, each once
+    known: WordIds
+    #: of each text places in `known`, rising; one text after the other
+    places: NDArray[np.uint32]
+    #: where each text's begin, and at last where all end
+    bounds: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, texts: Sequence[WordIds]) -> Bags:
+        if len(texts) == 1:
+            return cls(texts[0], np.arange(len(texts[0]), dtype=np.uint32), bounds_of([len(texts[0])]))
+        words = np.concatenate([*texts, np.zeros(0, np.uint32)])
+        known, places = np.unique(words, return_inverse=True)
+        return cls(known, places.astype(np.uint32), bounds_of(map(len, texts)))
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def take(self, rows: NDArray[np.intp]) -> Bags:
+        """Some of the texts, in the order given."""
+        return Bags(self.known, *taken(self.places, self.bounds, rows))
+
+    def __add__(self, other: Bags) -> Bags:
+        known = np.union1d(self.known, other.known)
+        places = [np.searchsorted(known, one.known).astype(np.uint32)[one.places] for one in (self, other)]
+        return Bags(known, np.concatenate(places), np.append(self.bounds, other.bounds[1:] + self.bounds[-1]))
+
+
+def bounds_of(counts: Iterable[int]) -> NDArray[np.int64]:
+    """Where pieces of so many begin that stand one after the other, and at last where all end."""
+    return np.cumsum([0, *counts], dtype=np.int64)
+
+
+def taken(
+    values: NDArray[np.uint32], bounds: NDArray[np.int64], rows: NDArray[np.intp]
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Of such pieces some, in the order given: their values, and their bounds."""
+    starts, counts = bounds[rows], bounds[rows + 1] - bounds[rows]
+    ends = bounds_of(counts)
+    return values[np.arange(ends[-1]) + np.repeat(starts - ends[:-1], counts)], ends
 
 
 class WordWeights:
@@ -76,14 +124,14 @@ class WordWeights:
 
     def of(self, words: WordIds) -> NDArray[np.float32]:
         """Weights that make the text's words a vector of length 1; shape (len(words),)."""
-        return self.of_each([words])
+        return self.of_each(Bags.of([words]))
 
-    def of_each(self, texts: Sequence[WordIds]) -> NDArray[np.float32]:
+    def of_each(self, texts: Bags) -> NDArray[np.float32]:
         """The same for many texts, one after the other; shape (words of all texts,)."""
-        words = np.concatenate([*texts, np.zeros(0, np.uint32)])
-        if not len(words):
-            return np.zeros(0, dtype=np.float32)
-        weights = self.telling(words)
-        counts = np.array([len(text) for text in texts if len(text)])
-        lengths = np.sqrt(np.add.reduceat(weights * weights, np.cumsum(counts) - counts))
-        return np.asarray(weights / np.repeat(lengths, counts), dtype=np.float32)
+        weights = self.telling(texts.known)[texts.places]
+        if not len(weights):
+            return weights
+        counts = np.diff(texts.bounds)
+        there = counts > 0
+        lengths = np.sqrt(np.add.reduceat(weights * weights, texts.bounds[:-1][there]))
+        return np.asarray(weights / np.repeat(lengths, counts[there]), dtype=np.float32)

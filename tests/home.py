@@ -17,10 +17,11 @@ import make
 from fakes import FakeEmbedder, FakeSink, background, no_rules, ordinary, parse_here, usual_pace
 from world import TOPICS, at_once, learn
 
-from monitor.app import Learning, Monitor
+from monitor.app import Monitor
 from monitor.config import Config, Ops, Polling, Slack
 from monitor.decide import Policy
 from monitor.fetch import Fetcher, FetchPolicy
+from monitor.learning import Learning
 from monitor.model import Feed, FeedState, PollOutcome
 from monitor.pipeline import Collector, Courier, Fetch, Judge
 from monitor.push import Pushes, open_pushes
@@ -135,7 +136,7 @@ async def open_home(
         monitor = Monitor(
             config,
             store,
-            Learning(FakeEmbedder(), ordinary(), background()),
+            Learning(FakeEmbedder(), ordinary, background()),
             judge,
             collector,
             courier,

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 import make
 from fakes import FakeEmbedder, background, ordinary, parse_here
 
-from monitor import app, cli, daemon
+from monitor import app, cli, daemon, learning
 
 FASTER = 40
 
@@ -31,7 +31,7 @@ def fast_clock(began: float) -> Callable[[], float]:
 
 def main(config: str, began: float) -> None:
     clock = fast_clock(began)
-    app.open_learning = lambda _config: app.Learning(FakeEmbedder(), ordinary(), background())
+    app.open_learning = lambda _config: learning.Learning(FakeEmbedder(), ordinary, background())
     app._parse_elsewhere = lambda *_: parse_here  # noqa: SLF001 - as said above
     app.open_monitor = functools.partial(app.open_monitor, clock=lambda: datetime.fromtimestamp(clock(), UTC))
     daemon.TICK /= FASTER

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from fakes import FakeEmbedder, background, ordinary
 
-from monitor import app, hindsight
+from monitor import hindsight, learning
 from monitor.cli import main
 from monitor.rules import load_rules
 
@@ -56,10 +56,10 @@ def test_tested_topic_takes_fewer_than_five_commands() -> None:
 
 
 def test_every_command_of_the_page_ends_well(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fake(*_: Any, **__: Any) -> app.Learning:
-        return app.Learning(FakeEmbedder(), ordinary(), background())  # type: ignore[arg-type]  # as good as a real one
+    def fake(*_: Any, **__: Any) -> learning.Learning:
+        return learning.Learning(FakeEmbedder(), ordinary, background())  # type: ignore[arg-type]  # as good as a real one
 
-    monkeypatch.setattr(app, "open_learning", fake)
+    monkeypatch.setattr(learning, "open_learning", fake)
     monkeypatch.setattr(hindsight, "open_learning", fake)
     follow(folder, lambda *_: None)
     [topic] = load_rules(folder / "rules")

@@ -239,7 +239,7 @@ def test_a_mean_is_taken_over_the_rows_in_which_a_part_lives() -> None:
 def test_rows_and_dimensions_that_have_these_parts(alive: Parts, having: list[bool], live: list[int]) -> None:
     rows = np.array([[1, 1, 2, 2, 2], [0, 0, 4, 4, 4], [3, 3, 0, 0, 0]], dtype=np.float32)
     assert NEWS.having(rows, alive).tolist() == having
-    assert NEWS.live(alive).tolist() == live
+    assert np.arange(NEWS.dimension)[NEWS.live(alive)].tolist() == np.flatnonzero(live).tolist()
 
 
 # -- how it scatters -------------------------------------------------------------------------------

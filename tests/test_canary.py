@@ -12,9 +12,9 @@ import pytest
 from fakes import FakeEmbedder, FakeSink, background, ordinary
 from world import World, at_once, learn
 
-from monitor.app import Learning
 from monitor.canary import Aviary, is_due, tend
 from monitor.errors import MaybeAccepted, Misconfigured, NotAccepted
+from monitor.learning import Learning
 from monitor.match import Matcher
 from monitor.model import DeliveryState, Flight, Notice, Topic
 
@@ -27,7 +27,7 @@ class Coop(World):
 
     def __init__(self, sink: FakeSink | None = None) -> None:
         super().__init__(sink=sink)
-        self.learning = Learning(FakeEmbedder(), ordinary(), background())  # type: ignore[arg-type]  # as good as the real
+        self.learning = Learning(FakeEmbedder(), ordinary, background())  # type: ignore[arg-type]  # as good as the real
 
     @property
     def aviary(self) -> Aviary:
@@ -123,7 +123,7 @@ def test_canary_that_nothing_matches_has_failed_at_once() -> None:
 
     async def run() -> None:
         coop = Coop()
-        coop.learning = Deaf(FakeEmbedder(), ordinary(), background())  # type: ignore[arg-type]  # as above
+        coop.learning = Deaf(FakeEmbedder(), ordinary, background())  # type: ignore[arg-type]  # as above
         flight = await coop.tend()
 
         assert flight is not None

@@ -1267,6 +1267,22 @@ def test_rules_test_passes_what_holds(monitor: Run) -> None:
 
 
 @pytest.mark.model
+def test_rules_test_writes_junit(monitor: Run, home: Path) -> None:
+    topic = home / "rules" / "troops.toml"
+    topic.write_text(TROOPS.replace('expect = "silent"', 'expect = "alert"'), encoding="utf-8")
+    result = monitor("rules", "test", "--format", "junit")
+    suite = ElementTree.fromstring(result.stdout)  # noqa: S314 - ours
+    [failure] = suite.findall("testcase/failure")
+    assert (result.exit_code, suite.get("name"), suite.get("tests"), suite.get("failures")) == (
+        1,
+        "rules test",
+        "2",
+        "1",
+    )
+    assert failure.get("message", "").startswith(f"{topic}:12: ")
+
+
+@pytest.mark.model
 def test_rules_test_names_file_and_line_of_what_fails(monitor: Run, home: Path) -> None:
     topic = home / "rules" / "troops.toml"
     topic.write_text(TROOPS.replace('expect = "silent"', 'expect = "alert"'), encoding="utf-8")

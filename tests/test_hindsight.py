@@ -19,7 +19,6 @@ from fakes import FakeEmbedder, background, ordinary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.app import Learning
 from monitor.cli import main
 from monitor.decide import Policy
 from monitor.group import OpenStories
@@ -36,6 +35,7 @@ from monitor.hindsight import (
     read_file,
     silent,
 )
+from monitor.learning import Learning
 from monitor.match import Matcher
 from monitor.model import (
     Corroboration,
@@ -51,6 +51,7 @@ from monitor.model import (
     TopicTest,
     Verdict,
 )
+from monitor.recall import recall
 from monitor.sample_feeds import outlets
 from monitor.space import CompactSpace
 from monitor.store import Store
@@ -58,7 +59,7 @@ from monitor.terminal import columns
 from monitor.text import gist, text_hash
 from monitor.tried import changes_data, changes_markdown, changes_text, histogram, tried_data, tried_html, tried_text
 
-LEARNING = Learning(FakeEmbedder(), ordinary(), background())  # type: ignore[arg-type]  # it has all that Learning asks of one
+LEARNING = Learning(FakeEmbedder(), ordinary, background())  # type: ignore[arg-type]  # it has all that Learning asks of one
 POLICY = Policy("C0NEWS", max_age=timedelta(days=3), backfill=timedelta(0))
 TROOPS = make.topic(
     title="Troops",
@@ -102,7 +103,12 @@ def of_store(items: Sequence[Item], parents: Sequence[str]) -> Iterator[tuple[Ar
                 item=item, vector=vector, placement=placement, text_hash=text_hash(gist(item.title, item.text))
             )
             store.commit_poll(make.polled(feed=item.feed), [record], LEARNING.embedder.id)
-        yield Remembered(store, timedelta(days=30), LEARNING.embedder.id), store
+        yield remembered(store), store
+
+
+def remembered(store: Store, model: str = LEARNING.embedder.id) -> Remembered:
+    span = timedelta(days=30)
+    return Remembered(store, recall(store, model, span, make.NOW - span, 10, None, "").past)
 
 
 def attempt(hindsight: Hindsight, topic: Topic, whole: int = 10) -> Tried:
@@ -170,7 +176,7 @@ def test_empty_file_is_an_archive_too() -> None:
 
 def test_items_that_the_model_never_saw_are_left_out_and_counted() -> None:
     with of_store(CHESS, ["", "", ""]) as (_, store):
-        archive = Remembered(store, timedelta(days=30), "other@1")
+        archive = remembered(store, "other@1")
     assert (len(archive.past), archive.past.unread) == (0, 3)
 
 

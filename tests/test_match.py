@@ -574,5 +574,5 @@ def test_of_many_topics_those_asked_and_some_others_are_kept(monkeypatch: pytest
     monkeypatch.setattr("monitor.match.USUAL_TOPICS", 3)
     among, alone, matcher = among_all_and_alone(1)
     assert len(matcher.topics) == 4
-    # the usual tail is told from fewer: a hair's breadth
-    assert alone.score == pytest.approx(among.score, rel=0.1)
+    # the same few tell what tail is usual, whoever is asked
+    assert alone.score == pytest.approx(among.score, abs=1e-5)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from monitor.rules import (
     pack_schema,
     read_topics,
     topic_schema,
+    with_defaults,
 )
 from monitor.toml import dump
 
@@ -264,3 +266,15 @@ def test_shipped_pack_begins_with_where_its_schema_is(file: Path) -> None:
     assert first.startswith("#:schema ")
     assert (file.parent / first.removeprefix("#:schema ")).resolve() == ROOT / "deploy" / "pack.schema.json"
     assert jsonschema.Draft7Validator(SCHEMA).is_valid(tomllib.loads(file.read_text(encoding="utf-8")))
+
+
+def test_topic_that_is_to_be_written_has_what_its_pack_says(tmp_path: Path) -> None:
+    (tmp_path / "_pack.toml").write_text(
+        'owner = "@desk"\nnoise = "1/500"\n[scope]\nlanguages = ["ru"]\n', encoding="utf-8"
+    )
+    draft = Topic(id="grain", title="Grain", description="Grain leaves.", owner="@me", examples=("Ships sail",))
+    (tmp_path / "grain.toml").write_text(
+        'title = "Grain"\ndescription = "Grain leaves."\nowner = "@me"\nexamples = ["Ships sail"]\n', encoding="utf-8"
+    )
+    [written] = load_rules(tmp_path)
+    assert replace(with_defaults(draft, tmp_path), line=None) == replace(written, line=None)

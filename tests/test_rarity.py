@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from monitor.background import ENOUGH, Background, Sample, Tongue
 from monitor.rarity import TAIL_ITEMS, Ranks, TopicTexts
-from monitor.words import WordIds, WordWeights, word_ids
+from monitor.words import Bags, WordIds, WordWeights, word_ids
 
 ENGLISH, GERMAN = Tongue("en", "Latin"), Tongue("de", "Latin")
 RUSSIAN, KOREAN = Tongue("ru", "Cyrillic"), Tongue("ko", "Hangul")
@@ -38,7 +38,11 @@ def ranks(topics: list[TopicTexts], background: Background) -> Ranks:
 
 def rarities(known: Ranks, centred: Matrix, tongue: Tongue = ENGLISH) -> Matrix:
     """Of texts without words."""
-    return known.rarities(centred, [NO_WORDS] * len(centred), tongue)
+    return with_words(known, centred, [NO_WORDS] * len(centred), tongue)
+
+
+def with_words(known: Ranks, centred: Matrix, words: list[WordIds], tongue: Tongue) -> Matrix:
+    return known.rarities(centred, known.shared_words(Bags.of(words)), tongue)
 
 
 # -- one topic on a line ---------------------------------------------------------------------------
@@ -163,7 +167,7 @@ def test_where_no_engine_reads_nothing_is_rare() -> None:
     texts = topic(rows[:2], "sanctions on oil", "oil")
     known = Ranks([texts], [rows[2:4]], background)
     dead = np.zeros((2, 4), dtype=np.float32)
-    assert known.rarities(dead, [word_ids("sanctions on oil"), NO_WORDS], RUSSIAN).tolist() == [[0.0], [0.0]]
+    assert with_words(known, dead, [word_ids("sanctions on oil"), NO_WORDS], RUSSIAN).tolist() == [[0.0], [0.0]]
     assert known.contrast(0, dead[0], RUSSIAN) == 0.0
 
 
@@ -262,7 +266,9 @@ def wordy(*topics: TopicTexts) -> tuple[Ranks, Matrix]:
 
 def raised(known: Ranks, item: Matrix, text: str, tongue: Tongue = ENGLISH) -> Matrix:
     """What the words of a text add to each topic's rarity."""
-    raises: Matrix = (known.rarities(item, [word_ids(text)], tongue) - known.rarities(item, [NO_WORDS], tongue))[0]
+    raises: Matrix = (with_words(known, item, [word_ids(text)], tongue) - with_words(known, item, [NO_WORDS], tongue))[
+        0
+    ]
     return raises
 
 
@@ -316,6 +322,6 @@ def test_a_topic_without_words_in_the_script_of_the_item_gets_none() -> None:
 def test_words_count_whatever_the_order_of_texts() -> None:
     known, item = wordy(topic(ONE, TOPIC_WORDS))
     texts = [word_ids(text) for text in ("kazan", "", "talks")]
-    together = known.rarities(np.repeat(item, 3, axis=0), texts, ENGLISH)
-    alone = [known.rarities(item, [words], ENGLISH)[0] for words in texts]
+    together = with_words(known, np.repeat(item, 3, axis=0), texts, ENGLISH)
+    alone = [with_words(known, item, [words], ENGLISH)[0] for words in texts]
     assert together == pytest.approx(np.stack(alone))

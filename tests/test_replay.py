@@ -11,9 +11,9 @@ import fakes
 import make
 import pytest
 
-from monitor.app import Learning
 from monitor.archive import read_archive
 from monitor.decide import Policy
+from monitor.learning import Learning
 from monitor.model import (
     Corroboration,
     Item,
@@ -55,7 +55,7 @@ ARCHIVE: list[dict[str, Any]] = [
 
 def learning() -> Learning:
     embedder = fakes.FakeEmbedder()
-    return Learning(embedder, fakes.ordinary(), fakes.background())  # type: ignore[arg-type]  # it has all that Learning asks of one
+    return Learning(embedder, fakes.ordinary, fakes.background())  # type: ignore[arg-type]  # it has all that Learning asks of one
 
 
 def judge(topics: Sequence[Topic]) -> Judge:

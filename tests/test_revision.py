@@ -9,6 +9,7 @@ import pytest
 
 from monitor.errors import RevisionError
 from monitor.revision import topics_at
+from monitor.rules import load_rules
 
 GRAIN = 'title = "Grain"\ndescription = "Grain leaves."\n'
 
@@ -37,6 +38,20 @@ def test_topics_are_as_they_were(folder: Path) -> None:
     topics, problems = topics_at([folder], "HEAD")
     assert [(topic.id, topic.title, topic.path) for topic in topics] == [("grain", "Grain", "rules@HEAD/grain.toml")]
     assert problems == []
+
+
+@pytest.mark.parametrize("pack", ["", 'owner = "@desk"\n'])
+def test_topics_whose_files_are_the_same_need_not_be_read_again(folder: Path, pack: str) -> None:
+    for name in ("a-b", "a", "zinc"):
+        (folder / f"{name}.toml").write_text(GRAIN, encoding="utf-8")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "more")
+    (folder / "grain.toml").write_text(GRAIN.replace("Grain", "Wheat"), encoding="utf-8")
+    (folder / "zinc.toml").unlink()
+    (folder / "new.toml").write_text(GRAIN, encoding="utf-8")
+    if pack:
+        (folder / "_pack.toml").write_text(pack, encoding="utf-8")
+    assert topics_at([folder], "HEAD", load_rules(folder)) == topics_at([folder], "HEAD")
 
 
 def test_what_was_wrong_then_is_named_by_the_revision(folder: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import make
 import numpy as np
 import pytest
@@ -12,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from world import learn
 
+from monitor.columns import Past, past_of
 from monitor.match import embedded_items
-from monitor.model import EmbeddedItem, Past, Terms
-from monitor.sieve import Sieve
-from monitor.terms import Lexicon, Pieces, pieces_of
+from monitor.model import EmbeddedItem, Terms
+from monitor.sieve import Near, near
+from monitor.terms import Lexicon
 from monitor.text import fold, gist, script, scripts
 
 SIGNS = st.sampled_from("aZ ё’ß１Ж金ㄅか한7.-*\u0301\U00020000😀éا")
@@ -42,13 +41,22 @@ TERMS = ["north korean", "troop*", "посол", "金砖*", "BRICS Clear", "пл
 @pytest.mark.parametrize(
     "text", ["North Korean troops", "Посла вызвали; планы мира", "金砖国家BRICS峰会", "brics-clear!", "TROOPERS"]
 )
-def test_text_with_a_term_has_one_of_its_pieces(term: str, text: str) -> None:
-    ends, _ = Pieces(sorted(pieces_of(term))).find(fold(text))
-    assert term not in Lexicon([term]).find(text) or len(ends)
+def test_text_with_a_term_may_hold_it(term: str, text: str) -> None:
+    holding = past(["Rain", text]).texts.may_hold([term])[term].tolist()
+    assert term not in Lexicon([term]).find(text) or holding == [1]
 
 
-def test_no_pieces_are_found_nowhere() -> None:
-    assert [len(part) for part in Pieces([]).find("anything")] == [0, 0]
+@settings(deadline=None, max_examples=200)
+@given(st.lists(TEXTS, max_size=4), TEXTS.filter(lambda text: any(map(str.isalnum, text))))
+def test_no_text_with_a_term_is_passed_over(texts: list[str], term: str) -> None:
+    texts = [*texts, f"a {term} b", f"{term}{term}"]
+    found = past(texts).texts.may_hold([term])[term].tolist()
+    assert {row for row, text in enumerate(texts) if term in Lexicon([term]).find(text)} <= set(found)
+
+
+def test_all_words_of_a_term_must_stand_in_a_text() -> None:
+    texts = past(["North Korea", "Korean north", "north korean"]).texts
+    assert texts.may_hold(["north korean"])["north korean"].tolist() == [1, 2]
 
 
 WORDS = ("north korean soldiers arrive in russia for training near kursk rain over the weekend chess club elects "
@@ -59,20 +67,26 @@ GRAIN = make.topic(id="grain", title="Grain ships", description="Ships with grai
 
 def past(titles: list[str], texts: list[str] | None = None) -> Past:
     texts = texts or [""] * len(titles)
-    gists = [gist(title, text) for title, text in zip(titles, texts, strict=True)]
-    vectors = FakeEmbedder().embed(gists).astype(np.float16)
-    ids = [str(n) for n in range(len(titles))]
-    span = (make.NOW - timedelta(days=1), make.NOW)
-    return Past(ids, titles, texts, ["en"] * len(titles), vectors, span)
+    vectors = FakeEmbedder().embed([gist(title, text) for title, text in zip(titles, texts, strict=True)])
+    return past_of((str(n), *said, "en", vectors[n]) for n, said in enumerate(zip(titles, texts, strict=True)))
+
+
+def look(titles: list[str], texts: list[str] | None = None, floor: float = 2.0) -> dict[str, Near]:
+    """What is near the two topics."""
+    whole = [f"{title}\n{text}" for title, text in zip(titles, texts or [""] * len(titles), strict=True)]
+    matcher = learn((TROOPS, GRAIN))
+    return near(
+        past(titles, texts), lambda rows: [whole[row] for row in rows], matcher, ["dprk-troops", "grain"], [floor] * 2
+    )
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12).map(" ".join), min_size=1, max_size=30))
 def test_what_comes_near_is_scored_as_matching_scores_its_gist(titles: list[str]) -> None:
     matcher = learn((TROOPS, GRAIN))
-    near = Sieve(past(titles)).near(matcher, ["dprk-troops", "grain"], [2.0, 2.0])
+    found = look(titles)
     for topic, place in matcher.places.items():
-        for row, rarity in zip(near[topic].rows, near[topic].rarity, strict=True):
+        for row, rarity in zip(found[topic].rows, found[topic].rarity, strict=True):
             item = make.item(title=titles[row], text="", language="en")
             vector = FakeEmbedder().embed([gist(item.title, "")])[0]
             assert rarity == pytest.approx(matcher.scores(EmbeddedItem(item, vector))[place], abs=1e-3)
@@ -82,26 +96,24 @@ def test_what_comes_near_is_scored_as_matching_scores_its_gist(titles: list[str]
 @given(st.lists(st.lists(st.sampled_from(WORDS), min_size=4, max_size=12).map(" ".join), min_size=1, max_size=30))
 def test_nothing_that_is_near_is_left_out(titles: list[str]) -> None:
     matcher = learn((TROOPS, GRAIN))
-    near = Sieve(past(titles)).near(matcher, ["dprk-troops", "grain"], [2.0, 2.0])
+    found = look(titles)
     items = [make.item(title=title, text="", language="en") for title in titles]
     known = dict(zip(titles, FakeEmbedder().embed(titles), strict=True))
     scores = np.stack([matcher.scores(one) for one in embedded_items(items, known)])
     for topic, place in matcher.places.items():
         # the look at length is by quantiles: what is at the floor itself may fall to either side
-        assert set(np.flatnonzero(scores[:, place] >= 2.3)) <= set(near[topic].rows.tolist())
+        assert set(np.flatnonzero(scores[:, place] >= 2.3)) <= set(found[topic].rows.tolist())
 
 
 def test_always_term_is_found_however_common_the_item_is() -> None:
     titles = ["Rain over the weekend", "The chess club meets", "The chess set of a club"]
-    near = Sieve(past(titles)).near(learn((TROOPS,)), ["dprk-troops"], [50.0])["dprk-troops"]
-    assert (near.rows.tolist(), near.named.tolist()) == ([1], [True])
+    found = look(titles, floor=50.0)["dprk-troops"]
+    assert (found.rows.tolist(), found.named.tolist()) == ([1], [True])
 
 
 def test_always_term_is_found_in_the_text_too() -> None:
-    near = Sieve(past(["Rain"], ["x " * 400 + "chess club"])).near(learn((TROOPS,)), ["dprk-troops"], [50.0])
-    assert near["dprk-troops"].rows.tolist() == [0]
+    assert look(["Rain"], ["x " * 400 + "chess club"], floor=50.0)["dprk-troops"].rows.tolist() == [0]
 
 
 def test_archive_with_nothing_in_it_has_nothing_near() -> None:
-    empty = Past([], [], [], [], np.zeros((0, 64), dtype=np.float16))
-    assert len(Sieve(empty).near(learn((TROOPS,)), ["dprk-troops"], [2.0])["dprk-troops"].rows) == 0
+    assert len(look([])["dprk-troops"].rows) == 0

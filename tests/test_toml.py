@@ -325,3 +325,15 @@ def test_slack_secret_is_found_wherever_it_stands_and_never_repeated(secret: str
 
 def test_file_without_secrets_has_none_found() -> None:
     assert toml.secrets_in(toml.parse(DOCUMENT, "x.toml")) == []
+
+
+FIRST_LINES = ["# a comment", "", "  ", "#:schema x", 'title = "x"', "title = \'\'\'", "\'\'\'", "[a]", "b.c = 1", " d = [",
+               "]", "title=1", "\ttitle  =  true # x", '"title" = 2']  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(FIRST_LINES), max_size=6))
+def test_first_key_lies_where_all_keys_are_found_to_lie(lines: list[str]) -> None:
+    source, _ = toml.salvage("\n".join(lines), "x.toml")
+    if source:
+        first = source.places.get(("title",))
+        assert first == dict(source.places).get(("title",))

@@ -9,9 +9,10 @@ import pytest
 from fakes import FakeEmbedder, background, ordinary
 
 from monitor import vet
-from monitor.app import Learning, open_judge
+from monitor.app import open_judge
 from monitor.config import Config
 from monitor.errors import Level, Problem
+from monitor.learning import Learning
 from monitor.model import TopicStatus
 from monitor.rules import read_topics
 from monitor.trial import run_tests, texts_of_tests
@@ -27,7 +28,7 @@ examples = [
 ]
 noise = "1/50"
 """
-LEARNING = Learning(FakeEmbedder(), ordinary(), background())
+LEARNING = Learning(FakeEmbedder(), ordinary, background())
 
 
 def files(folder: Path, **texts: str) -> vet.Files:
@@ -218,7 +219,7 @@ def test_script_that_escapes_a_group_is_advice(tmp_path: Path) -> None:
 @pytest.mark.model
 @pytest.mark.parametrize("pack", [ROOT / "rules", ROOT / "rules" / "semiconductors"], ids=lambda pack: pack.name)
 def test_shipped_topics_take_their_examples_and_leave_their_negatives_and_pass_their_tests(pack: Path) -> None:
-    from monitor.app import open_learning
+    from monitor.learning import open_learning
 
     read, problems = read_topics(pack)
     config = Config(state=ROOT / "nowhere")
