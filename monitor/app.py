@@ -414,6 +414,10 @@ class Monitor:
             return {"database": str(error)}
         return readiness(vitals, trouble=trouble, stalled=stalled, waiting_since=waiting)
 
+    async def try_writing(self) -> None:
+        """Write something down. Raises: StateError."""
+        await self._collector.in_store(self._store.remember, "written", self._collector.clock().isoformat())
+
     async def status(self) -> str:
         """Say in a line how we are, for systemd."""
         in_store = self._collector.in_store
@@ -748,13 +752,13 @@ def turn_back(store: Store, now: datetime) -> None:
 
 
 def waiting_since(store: Store, reply_gap: timedelta, now: datetime) -> datetime | None:
-    """Since when the oldest delivery waits that could be sent; None if there is none."""
+    """Since when the oldest delivery waits that could be sent, or is tried in vain; None if there is none."""
     waiting = (
         row.free_since
         for channel in store.told_channels(now)
         for row in store.expected(channel, now, (), now, reply_gap)
     )
-    return min(filter(None, waiting), default=None)
+    return min(filter(None, (store.tried_since(), *waiting)), default=None)
 
 
 def slack_problems(config: Config, env: Mapping[str, str], topics: Sequence[Topic]) -> list[str] | None:

@@ -130,12 +130,18 @@ async def run(
                 notify(env, "WATCHDOG=1")
     finally:
         notify(env, "STOPPING=1")
+        if probes:  # what they would ask is about to be closed
+            probes.metrics, probes.ready = None, _stopping
         following.cancel()
         # its own shutdown cancels running jobs: stop it first, then let the post in flight finish
         scheduler.pause()
         await work.drain()
         scheduler.shutdown(wait=False)
         log.info("stopped")
+
+
+async def _stopping() -> dict[str, str]:
+    return {"stop": "it was told to stop"}
 
 
 async def follow_clock(scheduler: AsyncIOScheduler, clock: Callable[[], float]) -> None:
@@ -147,6 +153,8 @@ async def follow_clock(scheduler: AsyncIOScheduler, clock: Callable[[], float]) 
     ahead = clock() - loop.time()
     while True:
         await asyncio.sleep(CLOCK)
+        # who looked at a clock that was wrong for a moment, and is right again, waits for as long as it was wrong
+        scheduler.wakeup()
         before, ahead = ahead, clock() - loop.time()
         if ahead < before - CLOCK:
             log.warning("clock", problem="it was put back: what is done again and again begins anew", by=before - ahead)
@@ -234,7 +242,8 @@ class _Work:
         """Give each check of whether we do our work, with what is wrong."""
         health = self.health()
         found = await self._monitor.readiness(trouble=self._trouble, stalled=health["progress"])
-        return {"work": health["work"], **found}
+        # it may be known only since we asked
+        return {"work": health["work"], **found, "database": self._trouble or found["database"]}
 
     async def dump(self) -> None:
         """Put into the log what is being done, and where every thread is."""
@@ -260,8 +269,11 @@ class _Work:
         )
 
     async def _tell_systemd(self) -> None:
-        if not self._trouble:
-            notify(self._env, f"STATUS={await self._monitor.status()}")
+        if self._trouble:
+            return
+        status = await self._monitor.status()
+        if not self._trouble:  # a database that is locked takes half a minute to say so
+            notify(self._env, f"STATUS={status}")
 
     async def look(self) -> None:
         """Begin a look at the topic files."""
@@ -310,12 +322,17 @@ class _Work:
 
     def _note_trouble(self, error: StateError) -> None:
         self._try_again_at = asyncio.get_running_loop().time() + STATE_WAIT
+        for poll in self._polls:
+            poll.cancel()  # none of them could be written down
         if not self._trouble:
             self._trouble, self._since = str(error), f"{datetime.now(UTC):%H:%M}"
-            words = f"since {self._since} UTC nothing is polled or sent: {error}"
-            log.error("state", problem=words)
-            notify(self._env, f"STATUS={words}")
-            self._monitor.note_trouble(words)
+            log.error("state", problem=self._words)
+            self._monitor.note_trouble(self._words)
+        notify(self._env, f"STATUS={self._words}")  # once more: a reload may have said something else since
+
+    @property
+    def _words(self) -> str:
+        return f"since {self._since} UTC nothing is polled or sent: {self._trouble}"
 
     async def _try_again(self) -> None:
         """Do the work of a tick, in which all is written that could not be: if none of it fails, the trouble is over.
@@ -323,6 +340,8 @@ class _Work:
         Raises: StateError.
         """
         before = self._try_again_at
+        # of a database that is locked, the work of a tick would not know in time
+        await self._monitor.try_writing()
         self._begin()
         # alerts that keep pace may take long, and are as good a sign
         await asyncio.wait([*self._polls, self._others["deliver"]], timeout=STATE_WAIT)
@@ -351,14 +370,21 @@ def _reread_configuration(before: Config, reread: Callable[[], Config]) -> None:
 
 
 async def _reload(monitor: Monitor, env: Mapping[str, str], *, asked: bool) -> None:
-    notify(env, "STATUS=reading the rules again")
-    problems = await monitor.reload(asked=asked)
+    # by its monotonic clock systemd knows which reload this is: sd_notify(3)
+    begun, done = (f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1_000}\n", "READY=1\n") if asked else ("", "")
+    notify(env, f"{begun}STATUS=reading the rules again")
+    try:
+        problems = await monitor.reload(asked=asked)
+    except Exception:
+        if done:
+            notify(env, "READY=1")  # what is wrong, the next line says
+        raise
     refused = any(not problem.warning for problem in problems)
     for problem in problems:
         (log.warning if problem.warning else log.error)("rules", problem=str(problem))
     if refused:
         log.error("rules kept", reason="a topic file is wrong, or fails its tests: the last good set stays in force")
-    notify(env, "STATUS=rules kept, a topic file is wrong" if refused else "STATUS=running")
+    notify(env, f"{done}STATUS=rules kept, a topic file is wrong" if refused else f"{done}STATUS=running")
 
 
 def notify(env: Mapping[str, str], state: str) -> None:

@@ -8,6 +8,7 @@ a message was being sent, and it would be sent again.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -81,7 +82,20 @@ class Lock:
 
 def trouble(folder: Path) -> str:
     """What keeps the monitor that works on a folder from its work; empty if nothing does, or none works on it."""
-    return _holder(folder)[1] if is_at_work(folder) else ""
+    return (_holder(folder)[1] or _read_only(folder)) if is_at_work(folder) else ""
+
+
+def _read_only(folder: Path) -> str:
+    """What a monitor could not write down, in its words: that the file system takes nothing any more.
+
+    ext4 says so after an error of the disk to who opens a file, and to nobody else.
+    """
+    try:
+        os.close(os.open(folder / LOCK, os.O_WRONLY))
+    except OSError as error:
+        if error.errno == errno.EROFS:
+            return f"nothing is polled or sent: the file system of {folder} is read-only. Look after the disk"
+    return ""
 
 
 def is_at_work(folder: Path) -> bool:

@@ -32,8 +32,8 @@ from monitor.text import (
     text_hash,
 )
 
-#: Real news feeds carry 9 to 300 items; the largest of 200 saved ones 1,046.
-MAX_ITEMS = 2_000
+#: Real news feeds carry 9 to 300 items, the largest of 200 saved ones 1,046; so many are read in two seconds.
+MAX_ITEMS = 10_000
 #: Characters. The engine reads a few hundred; the rest is for people.
 MAX_TEXT = 5_000
 

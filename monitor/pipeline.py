@@ -113,6 +113,10 @@ log = structlog.get_logger()
 
 #: Validators lie, and redirects change their minds: so often a feed is asked as if for the first time.
 FULL_EVERY = timedelta(days=1)
+#: Texts that the engines are given at once: a feed of thousands must let others' news in between, and be seen to get on.
+EMBEDDED_AT_ONCE = 256
+#: Items that are judged and written down at once: some tenths of a second, in which nobody else is answered.
+JUDGED_AT_ONCE = 100
 #: A doubtful alert counts as not sent when the channel lacks it twice, this far apart: what Slack shows can lag.
 BETWEEN_READS = timedelta(seconds=10)
 #: Waits between tries that were certainly not accepted, doubling, and their end.
@@ -524,9 +528,25 @@ async def collect(state: FeedState, judge: Judge, edges: Collector) -> PollOutco
     embedded = await _embed([*findings.fresh, *(item for item, _ in findings.edits)], edges)
     # what stood in a feed before us is not told: no opinion is worth its price
     opinions = await _second_opinions(embedded.values(), judge, edges) if state.first_success else {}
-    records = await edges.in_store(
-        _judge_and_commit, state, answer, parsed, findings, embedded, opinions, full, judge, edges
-    )
+    records: list[Record] = []
+
+    def commit_some(some: Sequence[Record], now: datetime) -> None:
+        edges.memory.commit_again(some, edges.embed.id, now, judge.ruling)
+
+    def commit_rest(rest: Sequence[Record], now: datetime) -> None:
+        polled = _polled(state, answer, parsed, findings, [*records, *rest], full, judge, edges, now)
+        edges.memory.commit_poll(polled, rest, edges.embed.id, judge.ruling)
+
+    def judged(some: _Findings, commit: Callable[[Sequence[Record], datetime], None]) -> Awaitable[list[Record]]:
+        return edges.in_store(_judge_and_commit, state, some, embedded, opinions, judge, edges, commit)
+
+    left = findings
+    # the poll itself is written down with the last of them: one that ends before is due again, and finds the others known
+    while len(left.fresh) > JUDGED_AT_ONCE:
+        some = _Findings(fresh=left.fresh[:JUDGED_AT_ONCE], released=left.released)
+        records += await judged(some, commit_some)
+        left = replace(left, fresh=left.fresh[JUDGED_AT_ONCE:])
+    records += await judged(left, commit_rest)
     if findings.fresh:
         edges.note_news(feed, edges.clock())
     edges.telemetry.note_judged(records, first_poll=state.first_success is None, now=edges.clock())
@@ -612,15 +632,24 @@ async def collect_all(
                 await _write_failure(state, FetchError("our fault", str(error)), edges)
                 edges.telemetry.note_poll(PollOutcome.FAILED)
                 return PollOutcome.FAILED
-            finally:
-                done(state.feed)
 
-    outcomes = await asyncio.gather(*(guarded(state) for state in states), return_exceptions=True)
-    # raised when all are done: whoever polls again must not meet one of these still at work
-    for error in outcomes:
-        if isinstance(error, BaseException):
-            raise error
-    return [outcome for outcome in outcomes if isinstance(outcome, PollOutcome)]
+    polls = [asyncio.ensure_future(guarded(state)) for state in states]
+    for state, poll in zip(states, polls, strict=True):
+        poll.add_done_callback(partial(_call, done, state.feed))
+    try:
+        return list(await asyncio.gather(*polls))
+    except BaseException:
+        # nothing can be written down of the others either; a locked database would have each of them wait to learn it
+        for poll in polls:
+            poll.cancel()
+        # whoever polls again must not meet one of these still at work
+        await asyncio.gather(*polls, return_exceptions=True)
+        raise
+
+
+def _call(done: Callable[[Feed], None], feed: Feed, _poll: asyncio.Future[PollOutcome]) -> None:
+    """Also of a poll that was given up before it began."""
+    done(feed)
 
 
 async def _write_failure(state: FeedState, error: FetchError | ParseError, edges: Collector) -> None:
@@ -699,7 +728,9 @@ async def _embed(items: Sequence[Item], edges: Collector) -> dict[str, EmbeddedI
         return {}
     known = await edges.in_store(edges.memory.vectors, list(texts), edges.embed.id)
     missing = [text for key, text in texts.items() if key not in known]
-    made = await edges.in_engine(edges.embed.embed, missing) if missing else ()
+    made: list[Vector] = []
+    for begin in range(0, len(missing), EMBEDDED_AT_ONCE):
+        made += list(await edges.in_engine(edges.embed.embed, missing[begin : begin + EMBEDDED_AT_ONCE]))
     vectors = {texts[key]: vector for key, vector in known.items()} | dict(zip(missing, made, strict=True))
     return {embedded.item.id: embedded for embedded in embedded_items(items, vectors)}
 
@@ -766,24 +797,21 @@ def _considered(
 
 def _judge_and_commit(
     state: FeedState,
-    answer: Document | NotModified,
-    parsed: ParsedFeed | None,
     findings: _Findings,
     embedded: Mapping[str, EmbeddedItem],
     opinions: Mapping[str, Opinion],
-    full: bool,
     judge: Judge,
     edges: Collector,
+    commit: Callable[[Sequence[Record], datetime], None],
 ) -> list[Record]:
-    """In the store's thread, so that one poll's stories are settled before the next poll looks at them."""
+    """In the store's thread, so that these items' stories are settled before the next poll looks at them."""
     now, memory, model = edges.clock(), edges.memory, edges.embed.id
     if findings.has_items:
         _heed_rulings(judge, memory, model)
     while True:
         try:
             records = _judge(state, findings, embedded, opinions, judge, edges, now)
-            polled = _polled(state, answer, parsed, findings, records, full, judge, edges, now)
-            memory.commit_poll(polled, records, model, judge.ruling)
+            commit(records, now)
         except BaseException as error:
             # what was put in stories was not written down: go back to what was
             reopen(judge, memory, model)

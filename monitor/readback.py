@@ -78,6 +78,17 @@ class ReadBack(Stories):
             for row in rows
         ]  # fmt: skip
 
+    def tried_since(self) -> datetime | None:
+        """When the delivery was first tried that is tried for longest, and is not accepted, refused or blocked yet; None if
+        there is none. Whoever waits for his next try, or for his doubt to be settled, is not free, and waits all the same."""
+        row = self._one(
+            f"""SELECT min((SELECT min(e.at) FROM events e WHERE e.alert_id = o.id AND e.to_state = ?)) AS at
+                FROM outbox o WHERE o.state IN (?, ?, ?) AND o.attempt > 0 AND o.kind NOT IN ({_NO_MESSAGES})
+                    AND NOT EXISTS (SELECT 1 FROM blockages b WHERE b.channel IN ('', o.channel))""",
+            DeliveryState.SENDING, DeliveryState.QUEUED, DeliveryState.UNKNOWN, DeliveryState.SENDING,
+        )  # fmt: skip
+        return as_time(row["at"]) if row else None
+
     def adopted(self, delivery_ids: Collection[str]) -> set[str]:
         """Those of the deliveries that were adopted."""
         found: set[str] = set()

@@ -434,3 +434,14 @@ def m010_retention(db: Database) -> None:
     CREATE INDEX vectors_used ON vectors (used);
     """,
     )
+
+
+@migrations()
+def m011_events(db: Database) -> None:
+    _run(
+        db,
+        """
+    -- without it, what became of one alert would be looked for among all
+    CREATE INDEX events_alert ON events (alert_id, to_state, at);
+    """,
+    )

@@ -44,8 +44,9 @@ SLACK_URL = "https://slack.com/api/"
 #: Marks our messages in a channel. Anyone in the workspace can read metadata: it carries no secret.
 EVENT_TYPE = "news_monitor_delivery"
 
-#: Slack's clock names the messages, ours the tries; no honest pair of clocks is further apart.
-LOOK_BACK = timedelta(seconds=120)
+#: Slack's clock names the messages, ours the tries, and ours may be hours ahead, and right again by now: a zone is easily
+#: mistaken. A day of a channel is a page or two.
+LOOK_BACK = timedelta(days=1)
 PAGE = 200
 #: So much of what a message says is enough to know a headline in it, whatever stands before.
 BEGINNING = 700

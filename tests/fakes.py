@@ -98,12 +98,13 @@ class FeedServer:
     """A real HTTP server on the loopback interface: `with FeedServer() as server`.
 
     Each path has a list of answers, given in order; the last one repeats. A path without answers is 404. Asked as a
-    proxy, it takes the whole URL for the path.
+    proxy, it takes the whole URL for the path. Entered again after it was left, it listens on the same port.
     """
 
     def __init__(self, host: str = "127.0.0.1", *, tls: bool = False) -> None:
         self.host = host
         self._tls = tls
+        self._port = 0
         self.requests: list[Request] = []
         #: most requests that were being answered at one moment
         self.most_at_once = 0
@@ -120,10 +121,11 @@ class FeedServer:
         return self.serve(path, Answer(status=status, headers={"Location": to}))
 
     def url(self, path: str, host: str = "") -> str:
-        return f"{'https' if self._tls else 'http'}://{host or self.host}:{self._server.server_address[1]}{path}"
+        return f"{'https' if self._tls else 'http'}://{host or self.host}:{self._port}{path}"
 
     def __enter__(self) -> Self:
-        self._server = _Server((self.host, 0), self._handler())
+        self._server = _Server((self.host, self._port), self._handler())
+        self._port = self._server.server_address[1]
         self._server.tls = _weak_tls() if self._tls else None
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()

@@ -178,3 +178,22 @@ async def test_clock_put_back_stops_no_tick(monkeypatch: pytest.MonkeyPatch) -> 
     finally:
         following.cancel()
         scheduler.shutdown(wait=False)
+
+
+async def test_clock_that_was_wrong_for_a_moment_stops_no_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "CLOCK", 0.05)
+    ticked = asyncio.Event()
+
+    async def tick() -> None:
+        ticked.set()
+
+    scheduler = AsyncIOScheduler(timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True})
+    scheduler.add_job(tick, "interval", seconds=0.03)
+    scheduler.start()
+    scheduler._start_timer(3 * 3600)  # noqa: SLF001 - what a look at a clock that was three hours back has left
+    following = asyncio.create_task(daemon.follow_clock(scheduler, time.time))
+    try:
+        await asyncio.wait_for(ticked.wait(), 5)
+    finally:
+        following.cancel()
+        scheduler.shutdown(wait=False)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -34,7 +35,7 @@ from monitor import daemon
 from monitor.config import Config, Heartbeat, Log, Ops, Polling
 from monitor.daemon import _watchdog_seconds, notify
 from monitor.database import FILE
-from monitor.errors import ConfigError, FetchError, Level, Problem
+from monitor.errors import ConfigError, FetchError, Level, Problem, StateError
 from monitor.model import Alert, Feed
 from monitor.probes import Probes
 from monitor.progress import DEADLINES, Progress
@@ -151,6 +152,12 @@ class FakeMonitor:
 
     def stop_sending(self) -> None:
         self.asked["stops"] += 1
+
+    def note_trouble(self, words: str) -> None:
+        self.asked["troubles"] += bool(words)
+
+    async def try_writing(self) -> None:
+        self.asked["tries to write"] += 1
 
     async def status(self) -> str:
         return "running: 3 feeds; 0 sent"
@@ -415,18 +422,70 @@ async def test_change_of_topic_files_is_not_looked_for_if_nobody_wants_it(
     assert monitor.asked["reloads"] == 0
 
 
-#: what is wrong with the rules -> systemd's status line
+#: what is wrong with the rules -> what systemd hears at the end
 RELOADS = [
-    ([], "STATUS=running"),
-    ([Problem("a.toml", 1, "no tests", Level.WARNING)], "STATUS=running"),
-    ([Problem("a.toml", 1, "unknown key")], "STATUS=rules kept, a topic file is wrong"),
+    ([], "READY=1\nSTATUS=running"),
+    ([Problem("a.toml", 1, "no tests", Level.WARNING)], "READY=1\nSTATUS=running"),
+    ([Problem("a.toml", 1, "unknown key")], "READY=1\nSTATUS=rules kept, a topic file is wrong"),
 ]
 
 
 @pytest.mark.parametrize(("problems", "status"), RELOADS)
 async def test_systemd_hears_how_a_reload_went(tmp_path: Path, problems: list[Problem], status: str) -> None:
-    words = await run_for(FakeMonitor(problems=problems), 0.05, tmp_path, signal.SIGHUP)
-    assert [word for word in words if word.startswith("STATUS")][-1] == status
+    words = reload_words(await run_for(FakeMonitor(problems=problems), 0.05, tmp_path, signal.SIGHUP))
+    assert words == [RELOADING, status]
+
+
+RELOADING = "RELOADING=1\nMONOTONIC_USEC=…\nSTATUS=reading the rules again"
+
+
+def reload_words(words: list[str]) -> list[str]:
+    """What systemd heard of how we are after the first such word, but for what it hears each minute."""
+    said = [word for word in words if "STATUS=" in word and not word.startswith("STATUS=running:")]
+    return [re.sub(r"USEC=\d+", "USEC=…", word) for word in said[1:]]
+
+
+async def test_systemd_knows_by_its_own_clock_which_reload_it_hears_of(tmp_path: Path) -> None:
+    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000
+    words = "\n".join(await run_for(FakeMonitor(), 0.05, tmp_path, signal.SIGHUP))
+    assert before <= int(words.partition("MONOTONIC_USEC=")[2].split()[0]) <= time.monotonic_ns() // 1_000
+
+
+async def test_systemd_hears_the_end_of_a_reload_that_failed_too(tmp_path: Path) -> None:
+    class Refusing(FakeMonitor):
+        async def reload(self, **_: bool) -> list[Problem]:  # type: ignore[override]  # it refuses anything
+            raise StateError("the database cannot be written: database is locked")
+
+    words = await run_for(Refusing(), 0.05, tmp_path, signal.SIGHUP)
+    said = words[words.index("READY=1") :]
+    assert re.fullmatch(r"STATUS=since \d\d:\d\d UTC nothing is polled or sent: .* database is locked", said[1])
+
+
+async def test_systemd_does_not_hear_that_all_is_well_from_who_asked_before_it_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "REVIEW", 0.03)
+
+    class Locked(FakeMonitor):
+        """A database that takes a while to say that it is locked; then who waited for it is answered."""
+
+        async def review(self) -> None:
+            await asyncio.sleep(0.05)
+            raise StateError("the database cannot be written: database is locked")
+
+        async def status(self) -> str:
+            await asyncio.sleep(0.1)
+            return "running: 3 feeds; 0 sent"
+
+    words = await run_for(Locked(), 0.3, tmp_path)
+    assert [word for word in words if word.startswith("STATUS=running")] == []
+    assert any(word.startswith("STATUS=since") for word in words)
+
+
+async def test_systemd_asked_for_no_reload_where_files_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "LOOK", 0.03)
+    words = reload_words(await run_for(FakeMonitor(changes=1), 0.2, tmp_path))
+    assert words == ["STATUS=reading the rules again", "STATUS=running"]
 
 
 # -- polling what is due, with a real monitor between fakes ----------------------------------------
@@ -934,15 +993,11 @@ def test_sigterm_ends_soon(day: Seen) -> None:
 
 @pytest.mark.model
 def test_systemd_hears_the_real_process_begin_reload_and_end(day: Seen) -> None:
-    # how we are is said each minute
-    words = [word for word in day.ready if not word.startswith(("WATCHDOG=1", "STATUS=running:"))]
-    assert words == [
-        "STATUS=loading the models",
-        "READY=1\nSTATUS=running",
-        "STATUS=reading the rules again",
-        "STATUS=rules kept, a topic file is wrong",
-        "STOPPING=1",
-    ]
+    assert day.ready[0] == "STATUS=loading the models"
+    assert day.ready[-1] == "STOPPING=1"
+    assert reload_words(day.ready) == [
+        "READY=1\nSTATUS=running", RELOADING, "READY=1\nSTATUS=rules kept, a topic file is wrong"
+    ]  # fmt: skip
 
 
 @pytest.mark.model

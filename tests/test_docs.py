@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import json
 import re
@@ -15,7 +16,7 @@ import pytest
 import yaml
 
 from monitor import config, toml
-from monitor.cli import main
+from monitor.cli import CRITICAL, main
 from monitor.command import EXIT_CODES
 from monitor.metrics import METRICS
 from monitor.model import Condition, Corroboration, DeliveryState, Verdict
@@ -31,6 +32,7 @@ DEPLOY = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
 DESIGN = (ROOT / "DESIGN.md").read_text(encoding="utf-8")
 SLACK = (ROOT / "docs" / "slack.md").read_text(encoding="utf-8")
 SINKS = (ROOT / "docs" / "sinks.md").read_text(encoding="utf-8")
+SOURCES = sorted((ROOT / "monitor").glob("*.py"))
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "deploy").glob("*.md"), *(ROOT / "docs").glob("*.md")]
 #: documented, and built by the change that takes it off here
 COMING: set[str] = set()
@@ -81,9 +83,82 @@ def test_file_is_on_the_map(path: Path) -> None:
     assert path.name.startswith("__") or f"`{path.name}`" in README
 
 
-@pytest.mark.parametrize("code", [0, 1, 2, *EXIT_CODES.values()])
-def test_exit_code_is_in_the_readme(code: int) -> None:
-    assert re.search(rf"\b{code}\b", README.partition("Exit codes:")[2].partition("\n\n")[0])
+def exit_codes() -> set[int]:
+    """Those of errors, that of `doctor`, and every number that a file says by itself."""
+    said = {
+        int(code) for path in SOURCES for code in re.findall(r"sys\.exit\((\d+)\)", path.read_text(encoding="utf-8"))
+    }
+    # 2: click's, for a wrong command line
+    return {0, 2, CRITICAL, *EXIT_CODES.values()} | said
+
+
+@pytest.mark.parametrize("page", [README, DEPLOY], ids=["README", "handbook"])
+@pytest.mark.parametrize("code", sorted(exit_codes()))
+def test_exit_code_is_in_the_documents(code: int, page: str) -> None:
+    assert re.search(rf"\b{code} ", page.partition("Exit codes:")[2].partition("\n\n")[0])
+
+
+@pytest.mark.parametrize("page", [README, DEPLOY], ids=["README", "handbook"])
+def test_exit_code_in_the_documents_is_one(page: str) -> None:
+    listed = page.partition("Exit codes:")[2].partition(" (systemd")[0].partition(". Every")[0]
+    assert {int(code) for code in re.findall(r"\b\d+\b", listed)} == exit_codes()
+
+
+# -- docs/log.md ------------------------------------------------------------------------------------
+
+#: a method of the log -> the level at which it speaks
+LEVELS = {
+    "debug": "debug",
+    "info": "info",
+    "warning": "warning",
+    "error": "error",
+    "exception": "error",
+    "critical": "critical",
+}
+
+
+def log_methods(call: ast.expr) -> set[str]:
+    """The methods of the log that an expression may come to: one, or those of a choice."""
+    if isinstance(call, ast.IfExp):
+        return log_methods(call.body) | log_methods(call.orelse)
+    if not isinstance(call, ast.Attribute):
+        return set()
+    owner = call.value.func if isinstance(call.value, ast.Call) else call.value
+    name = owner.id if isinstance(owner, ast.Name) else owner.attr if isinstance(owner, ast.Attribute) else ""
+    return {call.attr} & LEVELS.keys() if name in ("log", "get_logger") else set()
+
+
+def logged() -> dict[str, set[str]]:
+    """Every event that is logged -> its levels."""
+    events: dict[str, set[str]] = {}
+    for path in SOURCES:
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            chosen = {
+                one.targets[0].id: methods
+                for one in ast.walk(function)
+                if isinstance(one, ast.Assign)
+                and isinstance(one.targets[0], ast.Name)
+                and (methods := log_methods(one.value))
+            }
+            for call in ast.walk(function):
+                if not isinstance(call, ast.Call):
+                    continue
+                methods = chosen.get(call.func.id, set()) if isinstance(call.func, ast.Name) else log_methods(call.func)
+                if methods:
+                    assert isinstance(call.args[0], ast.Constant), (
+                        f"{path.name}:{call.lineno}: an event has a name of its own"
+                    )
+                    events.setdefault(call.args[0].value, set()).update(LEVELS[one] for one in methods)
+    return events
+
+
+def test_every_event_of_the_log_is_on_its_page_with_its_levels() -> None:
+    page = (ROOT / "docs" / "log.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `([^`]+)` \| ([a-z, ()]+) \| .+\. \| .*\|$", page, re.MULTILINE)
+
+    assert {event: set(re.findall(r"\w+", levels)) for event, levels in told} == logged()
 
 
 def test_every_dependency_has_its_reason_in_the_design() -> None:

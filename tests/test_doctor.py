@@ -168,7 +168,7 @@ def test_time_of_an_answer(headers: dict[str, str], at: object) -> None:
 
 @pytest.fixture
 def _models_are_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consult, "look", lambda _: None)
+    monkeypatch.setattr(consult, "look", lambda *_: None)
     monkeypatch.setattr(consult, "SYNCHRONISED", Path("/nowhere"))
 
 
@@ -226,7 +226,7 @@ def test_doctor_of_a_broken_configuration(monitor: Run, home: Path) -> None:
 
 
 def test_doctor_names_weights_that_are_not_there(monitor: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: object) -> None:
+    def refuse(*_: object) -> None:
         raise EngineError("engine minilm: not what its package came with")
 
     monkeypatch.setattr(consult, "look", refuse)

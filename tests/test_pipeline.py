@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -39,7 +40,7 @@ from monitor.model import (
     Vector,
     Verdict,
 )
-from monitor.pipeline import deliver
+from monitor.pipeline import EMBEDDED_AT_ONCE, JUDGED_AT_ONCE, collect_all, deliver
 from monitor.store import Store
 from monitor.text import gist, text_hash, units
 
@@ -341,6 +342,20 @@ async def test_text_is_embedded_once_however_many_outlets_have_it(world: World) 
     assert world.embedder.texts.count(gist(*TROOPS)) == 1
 
 
+async def test_engines_are_given_a_large_feed_in_pieces(world: World) -> None:
+    asked: list[int] = []
+    embed = world.embedder.embed
+
+    def counted(texts: Sequence[str]) -> Vector:
+        asked.append(len(texts))
+        return embed(texts)
+
+    world.embedder.embed = counted  # type: ignore[method-assign]  # it does the same
+    await world.publish(WIRE, *((f"Report {n}", f"Of {n} things.") for n in range(2 * EMBEDDED_AT_ONCE)))
+    assert set(asked[1:-1]) == {EMBEDDED_AT_ONCE}
+    assert len(world.verdicts()) == 2 * EMBEDDED_AT_ONCE
+
+
 async def test_known_item_is_not_embedded_again(world: World) -> None:
     await world.publish(WIRE, TROOPS)
     world.embedder.texts.clear()
@@ -421,14 +436,48 @@ async def test_items_of_a_failed_commit_are_nobody_s_originals(failing: World) -
     assert failing.told() == [ROOT_TROOPS]
 
 
-async def test_poll_that_cannot_be_written_lets_the_others_finish_first(failing: World) -> None:
+async def test_poll_that_cannot_be_written_has_the_others_given_up(failing: World) -> None:
+    """Each of them would wait for half a minute to learn that the database is locked."""
     assert isinstance(failing.store, FailingStore)
     failing.store.failures = 1
     failing.fetch.script(GAZETTE.url, make.rss(SHIPS, published=failing.now))
     failing.fetch.delays[GAZETTE.url] = 0.01
     with pytest.raises(StateError):
         await failing.poll(WIRE, GAZETTE)
-    assert failing.verdicts() == {SHIPS[0]: "alert"}
+    assert failing.verdicts() == {}
+    await failing.poll(WIRE, GAZETTE)
+    assert failing.verdicts() == {TROOPS[0]: "alert", SHIPS[0]: "alert"}
+
+
+async def test_every_feed_of_polls_that_were_given_up_has_left_its_place(failing: World) -> None:
+    assert isinstance(failing.store, FailingStore)
+    failing.store.failures = 1
+    states, left = failing.store.feeds(), list[str]()
+    with pytest.raises(StateError):
+        # the second has not begun when the first fails
+        await collect_all(states, failing.judge, failing.collector, 1, lambda feed: left.append(feed.url))
+    assert sorted(left) == sorted(state.feed.url for state in states)
+
+
+async def test_large_feed_that_fails_at_its_last_piece_is_told_once_all_the_same(failing: World) -> None:
+    assert isinstance(failing.store, FailingStore)
+    failing.store.failures = 1
+    told = [(f"Warships off port {n}", f"Of {make.content(str(n), 'a')}.") for n in range(3)]
+    large = [
+        *told[:1],
+        *((f"Report {n}", f"Of {n} things.") for n in range(2 * JUDGED_AT_ONCE)),
+        *told[1:],
+    ]  # of which some join their stories
+    with pytest.raises(StateError):
+        await failing.publish(WIRE, *large)
+    assert 0 < len(failing.verdicts()) < len(large)
+    await failing.poll(WIRE)
+    await failing.deliver()
+    assert failing.store.totals()["items"] == len(large) + 2  # the weather, twice
+    assert sum(title in {title for title, _ in told} for title in failing.verdicts()) == len(told)
+    said = [line.partition(": ")[2] for line in failing.told()]
+    assert {title for title, _ in told} <= set(said)
+    assert len(said) == len(set(said))
 
 
 async def test_validators_of_a_failed_commit_are_not_sent(failing: World) -> None:

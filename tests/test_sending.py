@@ -22,6 +22,7 @@ from slack_server import FakeSlack
 from world import GAZETTE, SHIPS, SHIPS_TOPIC, TROOPS, TROOPS_AGAIN, TROOPS_RETOLD, TROOPS_TOPIC, WIRE, World
 
 from monitor import pipeline
+from monitor.app import waiting_since
 from monitor.config import Slack
 from monitor.errors import MaybeAccepted, Misconfigured, NotAccepted, RootGone, SendError, Unacceptable, Unreadable
 from monitor.model import Alert, AlertKind, DeliveryState, Message, Notice, Notify, Placement, Relation, Topic
@@ -870,3 +871,29 @@ async def test_reply_that_cannot_be_rendered_takes_no_other_with_it(monkeypatch:
         world.wait(minutes=10)
     assert world.told() == [f"root: {TROOPS[0]}", f"reply: {TROOPS_RETOLD[0]}"]
     assert sorted(states(world)) == ["dead", "sent", "sent"]
+
+
+@pytest.mark.parametrize("failure", [NotAccepted("slack: cannot be reached"), LOST], ids=["refused", "in doubt"])
+async def test_alert_that_is_tried_in_vain_waits_though_it_is_not_free(failure: SendError) -> None:
+    """Slack is down: the next try, or the next look, is always a while away."""
+    world = await with_news(*[failure] * 50, settle=60)
+    world.sink.unreadable = MaybeAccepted("slack: cannot be reached")
+    await world.deliver()
+    began = world.now
+    for _ in range(20):
+        world.wait(minutes=1)
+        await world.deliver()
+    assert waiting_since(world.store, timedelta(0), world.now) == began
+    world.sink.outcomes, world.sink.unreadable = [], None
+    for _ in range(3):
+        world.wait(minutes=5)
+        await world.deliver()
+    assert states(world) == ["sent"]
+    assert waiting_since(world.store, timedelta(0), world.now) is None
+
+
+async def test_alert_of_a_blocked_channel_waits_for_a_person() -> None:
+    world = await with_news(NOT_INVITED)
+    await world.deliver()
+    world.wait(minutes=6)
+    assert waiting_since(world.store, timedelta(0), world.now) is None
