@@ -46,7 +46,8 @@ install_torch() {
 tools() {
     [ -e build/tools/installed ] && return
     "${PYTHON:-python3}" -m venv build/tools
-    build/tools/bin/pip install --quiet 'uv>=0.9,<1' 'cyclonedx-bom>=7.3,<8' 'pip-audit>=2.10,<3'
+    build/tools/bin/pip install --quiet 'uv>=0.9,<1'
+    build/tools/bin/uv pip install --quiet --python build/tools 'cyclonedx-bom>=7.3,<8' 'pip-audit>=2.10,<3'
     touch build/tools/installed
 }
 
