@@ -580,8 +580,9 @@ class Monitor:
             return  # the rules were read again meanwhile: the next time will do
         self._learning = learning
         await in_store(self._change_background, matcher)
-        await in_engine(_give_memory_back)
         log.info("learnt anew", own_items=len(own), background=len(learning.background))
+        del before, topics, own  # what was learnt before can only be given back when nobody holds it
+        await in_engine(_give_memory_back)
 
     def _change_background(self, matcher: Matcher) -> None:
         self.judge.learn(matcher, self._learning.background)
