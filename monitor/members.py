@@ -18,7 +18,7 @@ from monitor.model import EmbeddedItem, Feed, Item, Relation, Vector
 from monitor.neighbours import Neighbours
 from monitor.space import Space
 from monitor.text import gist, script
-from monitor.words import WordIds, word_ids
+from monitor.words import WordIds, gathered, sums_of, word_ids
 
 #: So many items of a language weigh as much as what is ordinary in it, in the middle that likeness is measured from.
 LEANING = 1_000
@@ -91,7 +91,7 @@ class Members:
                 [
                     ("at", np.float64), ("seen", np.float64), ("relation", np.int8),
                     ("tongue", np.int16), ("language", np.int16), ("feed", np.int32), ("link", np.uint32),
-                    ("words", np.uint32), ("word_count", np.uint16), ("text", np.int64), ("text_size", np.uint16),
+                    ("words", np.uint32), ("word_count", np.uint32), ("text", np.int64), ("text_size", np.uint16),
                 ]
             ),
         )  # fmt: skip
@@ -156,8 +156,8 @@ class Members:
         theirs, starts = self._words_of(rows)
         weights = self._weights(theirs)
         places = np.minimum(np.searchsorted(one.words, theirs), len(one.words) - 1)
-        shared = _sums(weights * (one.words[places] == theirs), starts)
-        lengths = _sums(weights, starts) * self._weights(one.words).sum()
+        shared = sums_of(weights * (one.words[places] == theirs), starts)
+        lengths = sums_of(weights, starts) * self._weights(one.words).sum()
         none: Vector = np.zeros(len(rows), dtype=np.float32)
         return np.asarray(np.divide(shared, np.sqrt(lengths), out=none, where=lengths > 0), dtype=np.float32)
 
@@ -273,10 +273,7 @@ class Members:
 
     def _words_of(self, rows: Rows) -> tuple[WordIds, Rows]:
         """The words of rows, one row's after the other's, and where each row's begin, and the last one's end."""
-        counts = self._table["word_count"][rows]
-        starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        shifts = np.repeat(self._table["words"][rows] - starts[:-1], counts)
-        return self._words[shifts + np.arange(len(shifts))], starts
+        return gathered(self._words, self._table["words"][rows], self._table["word_count"][rows])
 
     def _text_at(self, row: int) -> tuple[int, int]:
         one = self._table[row]
@@ -356,13 +353,6 @@ def roomy(column: NDArray[Number], count: int) -> NDArray[Number]:
     grown = np.frombuffer(mmap(-1, math.prod(shape) * column.dtype.itemsize), dtype=column.dtype).reshape(shape)
     grown[: len(column)] = column
     return grown
-
-
-def _sums(values: Vector, starts: Rows) -> Vector:
-    """Of each stretch of the values the sum; it may be empty."""
-    # `reduceat` gives an empty stretch the value that comes next
-    sums = np.add.reduceat(np.append(values, np.float32(0)), starts)[:-1]
-    return np.asarray(np.where(np.diff(starts) > 0, sums, 0), dtype=np.float32)
 
 
 def _time(timestamp: float) -> datetime:

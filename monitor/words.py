@@ -95,9 +95,22 @@ def taken(
     values: NDArray[np.uint32], bounds: NDArray[np.int64], rows: NDArray[np.intp]
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """Of such pieces some, in the order given: their values, and their bounds."""
-    starts, counts = bounds[rows], bounds[rows + 1] - bounds[rows]
-    ends = bounds_of(counts)
-    return values[np.arange(ends[-1]) + np.repeat(starts - ends[:-1], counts)], ends
+    return gathered(values, bounds[rows], bounds[rows + 1] - bounds[rows])
+
+
+def gathered(
+    values: NDArray[np.uint32], starts: NDArray[np.integer], counts: NDArray[np.integer]
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Pieces, by where each begins and its length, one after the other: their values, and their bounds."""
+    bounds = np.append(0, np.cumsum(counts, dtype=np.int64))
+    return values[np.arange(bounds[-1]) + np.repeat(starts - bounds[:-1], counts)], bounds
+
+
+def sums_of(values: NDArray[np.float32], bounds: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Of each piece the sum; it may be empty."""
+    # `reduceat` gives an empty piece the value that comes next
+    sums = np.add.reduceat(np.append(values, np.float32(0)), bounds)[:-1]
+    return np.asarray(np.where(np.diff(bounds) > 0, sums, 0), dtype=np.float32)
 
 
 class WordWeights:
@@ -129,9 +142,5 @@ class WordWeights:
     def of_each(self, texts: Bags) -> NDArray[np.float32]:
         """The same for many texts, one after the other; shape (words of all texts,)."""
         weights = self.telling(texts.known)[texts.places]
-        if not len(weights):
-            return weights
-        counts = np.diff(texts.bounds)
-        there = counts > 0
-        lengths = np.sqrt(np.add.reduceat(weights * weights, texts.bounds[:-1][there]))
-        return np.asarray(weights / np.repeat(lengths, counts[there]), dtype=np.float32)
+        lengths = np.sqrt(sums_of(weights * weights, texts.bounds))
+        return np.asarray(weights / np.repeat(lengths, np.diff(texts.bounds)), dtype=np.float32)

@@ -352,6 +352,13 @@ def test_no_text_is_too_strange_to_be_kept(title: str, text: str) -> None:
 UNPACKABLE = "".join(chr(0x4E00 + n * 7_919 % 20_000) for n in range(40_000))
 
 
+def test_more_words_than_two_bytes_can_count_are_kept() -> None:
+    pairs = np.random.default_rng(0).integers(0x4E00, 0x4E00 + 20_000, 90_000)
+    item = news(drawn(1), "".join(map(chr, pairs.tolist())))
+    assert len(sight(item, PLAIN).words) > 1 << 16
+    assert shared_words(holding(item), item) == pytest.approx([1])
+
+
 def test_of_a_title_as_long_as_a_book_the_beginning_is_kept() -> None:
     item = news(drawn(1), UNPACKABLE)
     assert holding(item).wording(0).title == UNPACKABLE[:COMPARED]
