@@ -29,6 +29,7 @@ from monitor.config import (
     SinkOptions,
     channel_problems,
     opinion_key,
+    shipped,
     sink_names,
     sink_secrets,
     slack_app_token,
@@ -99,7 +100,7 @@ from monitor.pipeline import (
 )
 from monitor.probes import Probes, answering, process_metrics
 from monitor.progress import Progress
-from monitor.publishers import Publishers, load_publishers, shipped_publishers
+from monitor.publishers import Publishers, load_publishers
 from monitor.push import Pushes, open_pushes
 from monitor.readiness import readiness, status_line
 from monitor.retention import START, Mark, Step
@@ -962,7 +963,7 @@ async def _open_asking(
 
 def _publishers(config: Config) -> Publishers:
     """What is known of publishers; what is wrong with one of them loses that one alone."""
-    publishers, problems = load_publishers(config.polling.publishers or shipped_publishers())
+    publishers, problems = load_publishers(config.polling.publishers or shipped("publishers.toml"))
     for problem in problems:
         (log.warning if problem.warning else log.error)("publishers", problem=str(problem))
     return publishers

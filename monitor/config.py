@@ -62,7 +62,7 @@ SYSTEM_STATE = Path("/var/lib/news-monitor")
 TOKEN_CREDENTIAL = "slack-bot-token"  # noqa: S105
 APP_TOKEN_CREDENTIAL = "slack-app-token"  # noqa: S105
 _PACKAGE = Path(__file__).parent
-#: what stands in `rules` for the folder of topics that come with the program
+#: what stands in `rules` for the folder of topics that come with the program, and in commands for its feed list
 SHIPPED = "{shipped}"
 #: RFC 9110, section 5.6.2
 _HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
@@ -889,6 +889,12 @@ def _default_rules(folder: Path) -> Path:
 def is_packaged(path: Path) -> bool:
     """Whether a file would lie among those of the installed program, where nobody's own belong."""
     return _PACKAGE in path.absolute().parents
+
+
+def shipped(name: str) -> Path:
+    """Return a file that comes with the program: in the wheel, else in the working copy's folder `deploy`."""
+    packed = _PACKAGE / name
+    return packed if packed.is_file() else _PACKAGE.parent / "deploy" / name
 
 
 def _shipped_rules() -> Path:

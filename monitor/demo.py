@@ -183,7 +183,7 @@ async def _suggest(monitor: Monitor, settings: Path, say: Say) -> None:
         (f"{command} status", "what stands in the database"),
         ('monitor explain --text "Xi and Putin discuss a BRICS payment system"', "what the topics make of any text"),
         ("monitor rules test", "the tests inside the topic files"),
-        ("monitor feeds import deploy/feeds.opml && monitor run", "the real feeds"),
+        ("monitor feeds import {shipped} && monitor run", "the real feeds"),
     ]
     say(tabulate(rows, tablefmt="plain"))
 
