@@ -35,7 +35,7 @@ def test_lock_is_pins_with_hashes_and_nothing_else() -> None:
 
 
 def test_lock_has_the_torch_that_is_installed_first_and_no_cuda() -> None:
-    torch = re.search(r"^TORCH=(\S+)$", (ROOT / "run.sh").read_text(encoding="utf-8"), re.MULTILINE)
+    torch = re.search(r"^TORCH=(\S+)$", (ROOT / "deploy" / "packages.sh").read_text(encoding="utf-8"), re.MULTILINE)
     assert torch
     assert ("torch", torch[1]) in PINS
     assert [name for name, _ in PINS if name.startswith(("nvidia", "cuda", "triton"))] == []
