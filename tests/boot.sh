@@ -10,7 +10,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 
 rm -rf "$root/root/news-monitor"
 git clone -q "$here" "$root/root/news-monitor"
-rm -f "$root/root/booted" "$root/root/boot.log" "$root"/etc/systemd/system/*.wants/news-monitor*
+rm -f "$root"/root/{booted,boot.log,console.log} "$root"/etc/systemd/system/*.wants/news-monitor*
 cat >"$root/root/boot.sh" <<'INSIDE'
 #!/usr/bin/env bash
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
@@ -62,7 +62,7 @@ backfill = "3650d"
 [probes]
 listen = "unix:/run/news-monitor/probes"
 TOML
-rm -rf /var/lib/private/news-monitor /etc/systemd/system/news-monitor.service.d
+rm -rf /var/lib/private/news-monitor* /etc/systemd/system/news-monitor.service.d
 must "install.sh is the upgrade too" deploy/install.sh --no-start </dev/null
 (cd /tmp && monitor demo --serve >/tmp/serve.log 2>&1 &)
 within 60 test -e /tmp/state/demo/monitor.toml
@@ -119,5 +119,5 @@ ln -sf ../boot.service "$root/etc/systemd/system/graphical.target.wants/boot.ser
 for _ in first second; do
     systemd-nspawn -D "$root" --boot --register=no --keep-unit --resolv-conf=replace-host >>"$root/root/console.log" 2>&1 </dev/null
 done
-cat "$root/root/boot.log" "$root/root/console.log"
-grep -q '^done$' "$root/root/boot.log" && ! grep -q '^FAILED' "$root/root/boot.log" "$root/root/console.log"
+cat "$root/root/boot.log"
+grep -q '^done$' "$root/root/boot.log" && ! grep -q '^FAILED' "$root/root/boot.log"
