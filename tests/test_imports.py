@@ -122,7 +122,7 @@ HOMES = {
     "slack_sdk": {"send"},
     "apprise": {"sinks"},
     "sqlite_utils": {"database", "schema"},
-    "sqlite3": {"database", "backup", "vector_cache"},
+    "sqlite3": {"database", "schema", "backup", "vector_cache"},
     "apscheduler": {"daemon"},
     "pydantic": {"config", "rules", "publishers", "toml"},
     "sentence_transformers": {"embed", "judges"},
