@@ -153,6 +153,24 @@ def test_feedback_keeps_what_it_is_about(store: Store) -> None:
     assert [alert.item.title for alert, _ in store.feedback_on_alerts(OLD - DAY)] == ["told"]
 
 
+def test_a_step_that_may_look_at_many_deletes_a_few(store: Store) -> None:
+    commit(store, *(record(f"item {n}") for n in range(2 * retention.AT_ONCE)), record("young", YOUNG))
+    mark = store.let_go_items(BEFORE, START, 1_000)
+    assert mark is not None
+    assert len(titles(store)) == retention.AT_ONCE + 1
+    store.let_go_items(BEFORE, mark, 1_000)
+    assert titles(store) == {"young"}
+
+
+def test_after_a_step_the_log_is_emptied_as_before(tmp_path: Path) -> None:
+    with closing(Store.open(tmp_path)) as store:
+        pages = store._rows("PRAGMA wal_autocheckpoint")  # noqa: SLF001 - nobody else asks
+        store.add_feed(FEED, OLD)
+        commit(store, record("old"))
+        all_of(store.let_go_items)
+        assert store._rows("PRAGMA wal_autocheckpoint") == pages  # noqa: SLF001 - as above
+
+
 def test_what_is_gone_still_counts_as_seen(store: Store) -> None:
     commit(store, record("a"), record("b", decision=Decision(Verdict.COPY, "")), record("c", YOUNG))
     before = store.verdict_counts()
