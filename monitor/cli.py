@@ -111,7 +111,8 @@ def run(context: click.Context) -> None:
 @click.pass_context
 @command
 def once(context: click.Context, every: bool, backfill: str | None) -> None:
-    """Poll the feeds that are due, deliver what waits, and exit: 1 if an alert could not be delivered."""
+    """Poll the feeds that are due, deliver what waits, let go of what is too old, and exit: 1 if an alert could not be
+    delivered."""
     from monitor.app import open_monitor
     from monitor.store import Store
 
@@ -126,6 +127,7 @@ def once(context: click.Context, every: bool, backfill: str | None) -> None:
                 click.echo(f"monitor: backfill: {told} item{'s' * (told != 1)} to tell of", err=True)
             await monitor.poll_all(only_due=not every)
             await monitor.deliver()
+            await monitor.tidy()
             return await monitor.ask(Store.undelivered)
 
     waiting = asyncio.run(work())
