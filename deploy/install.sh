@@ -12,7 +12,8 @@ deploy/install.sh [--wheel FILE] [--no-start]
   --no-start     install, and leave the service as it is
 
 The bot token is read from $SLACK_BOT_TOKEN, or from the first line of standard input if that is no terminal; without one, alerts
-go to the journal until you put it into /etc/news-monitor/slack-bot-token and run this again.
+go to the journal until you put it into /etc/news-monitor/slack-bot-token and run this again. A new configuration is given the
+channel $SLACK_CHANNEL (C0123456789).
 EOF
 }
 
@@ -53,7 +54,11 @@ install -m 644 "$here"/docs/* "$opt/docs/"
 
 say "the configuration, in $etc"
 install -d -m 755 "$etc"
-[ -e "$etc/monitor.toml" ] || install -m 644 "$here/deploy/monitor.toml" "$etc/"
+if [ ! -e "$etc/monitor.toml" ]; then
+    install -m 644 "$here/deploy/monitor.toml" "$etc/"
+    [ -z "${SLACK_CHANNEL:-}" ] ||
+        sed -i "/^#\[alerts]/,/^#channel/ { s/^#\[alerts]/[alerts]/; s/^#channel.*/channel = \"$SLACK_CHANNEL\"/ }" "$etc/monitor.toml"
+fi
 if [ ! -e "$etc/rules" ]; then
     cp -r "$here/rules" "$etc/rules"
     chmod -R a+rX "$etc/rules"
@@ -77,11 +82,11 @@ systemctl daemon-reload
 ln -sf "$opt/.venv/bin/monitor" /usr/local/bin/monitor
 
 say "is all well?"
-if [ -e "$etc/slack-bot-token" ]; then
-    CREDENTIALS_DIRECTORY=$etc monitor --config "$etc/monitor.toml" check
-else
-    monitor --config "$etc/monitor.toml" check
-fi
+[ ! -e "$etc/slack-bot-token" ] || export CREDENTIALS_DIRECTORY=$etc
+monitor --config "$etc/monitor.toml" check || {
+    say "mend that, and run this again: the service is as it was"
+    exit 1
+}
 if [ "$start" = yes ]; then
     systemctl enable --quiet news-monitor
     systemctl restart news-monitor

@@ -935,10 +935,12 @@ def channel_problems(config: Config, topics: Sequence[Topic]) -> list[Problem]:
             problems.append(
                 Problem(topic.path, None, f"notify.channel: {quote(channel)} is a channel's name; {advice}")
             )
-        if not (channel or config.alerts.channel):
-            message = "names no channel: set notify.channel here, or alerts.channel in monitor.toml for all topics"
-            problems.append(Problem(topic.path, None, message))
-    return problems
+    without = [topic for topic in topics if not (topic.notify.channel or config.alerts.channel)]
+    if without and len(without) == len(topics):
+        message = "alerts.channel: there is a token, and neither this nor a topic names a channel"
+        return [*problems, Problem("the configuration", None, message)]
+    message = "names no channel: set notify.channel here, or alerts.channel in monitor.toml for all topics"
+    return problems + [Problem(topic.path, None, message) for topic in without]
 
 
 def digest_problems(config: Config, topics: Iterable[Topic]) -> list[Problem]:

@@ -52,6 +52,14 @@ if [ -e /root/booted ]; then
     systemctl poweroff
     exit
 fi
+rm -rf /etc/news-monitor
+export SLACK_BOT_TOKEN=xoxb-none
+must "with a token install.sh wants a channel" sh -c '! deploy/install.sh --no-start'
+rm -rf /etc/news-monitor
+SLACK_CHANNEL=C0123456789 must "and writes it down" deploy/install.sh --no-start
+must "where it belongs" [ "$(sed -n '/^\[alerts]/,/^channel/p' "$config" | tail -n 1)" = 'channel = "C0123456789"' ]
+unset SLACK_BOT_TOKEN
+rm -rf /etc/news-monitor
 must "install.sh installs" deploy/install.sh --no-start </dev/null
 cat >"$config" <<'TOML'
 [polling]

@@ -238,6 +238,19 @@ def test_channels_that_are_named_are_refused_where_there_is_slack(
         ]
 
 
+def test_channels_that_nobody_names_are_told_once_where_there_is_slack(
+    monitor: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(2):
+        (home / "rules" / f"troops{n}.toml").write_text(TROOPS, encoding="utf-8")
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1-2")
+    result = monitor("check")
+    assert (result.exit_code, result.stderr.count("names a channel")) == (78, 1)
+    (home / "rules" / "troops0.toml").write_text(f'{TROOPS}\n[notify]\nchannel = "C0123456789"\n', encoding="utf-8")
+    result = monitor("check")
+    assert (result.exit_code, "troops1.toml: names no channel: set notify.channel here" in result.stderr) == (78, True)
+
+
 def test_topic_whose_channel_is_named_is_refused_where_there_is_slack(
     monitor: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
