@@ -168,8 +168,9 @@ def _overlap(one: str, other: str) -> float:
 
 
 @lru_cache(maxsize=16)  # an item is compared with several others
-def _shingles(text: str) -> frozenset[str]:
-    return frozenset(text[n : n + SHINGLE] for n in range(max(1, len(text) - SHINGLE + 1)))
+def _shingles(text: str) -> frozenset[tuple[str, ...]]:
+    # as tuples: slices take two thirds more time
+    return frozenset(zip(*(text[n:] for n in range(SHINGLE)), strict=False)) or frozenset([tuple(text)])
 
 
 def _telling_difference(mine: str, theirs: str) -> str:

@@ -141,8 +141,9 @@ class OpenStories:
     def _likeness(self, one: Sight, rows: Rows) -> _Likeness:
         meaning = self._members.meaning(one, rows)
         if len(rows) > CLOSE:
-            close = np.sort(np.argpartition(-meaning, CLOSE)[:CLOSE])
-            rows, meaning = rows[close], meaning[close]
+            close = np.argpartition(-meaning, CLOSE)[:CLOSE]
+            close.sort()
+            rows, meaning = rows.take(close), meaning.take(close)
         words = self._members.shared_words(one, rows)
         across = ~self._members.in_tongue(rows, one.tongue)
         likeness = np.where(
@@ -283,17 +284,10 @@ class _Stories:
         #: the stories that bear another name than their first open item
         self._named: dict[int, str] = {}
         self._number_of: dict[str, int] = {}
-        self._table = np.zeros(
-            0,
-            np.dtype(
-                [
-                    # by row: the number of its story, and the row before in that (-1: none)
-                    ("number", np.int32), ("before", np.int32),
-                    # by number: its last row, and the effective times, Unix, of its earliest and its latest item
-                    ("last", np.int32), ("from", np.float64), ("to", np.float64),
-                ]
-            ),
-        )  # fmt: skip
+        # by row: the number of its story, and the row before in that (-1: none)
+        self._numbers, self._before = np.zeros(0, np.int32), np.zeros(0, np.int32)
+        # by number: its last row, and the effective times, Unix, of its earliest and its latest item
+        self._last, self._from, self._to = np.zeros(0, np.int32), np.zeros(0), np.zeros(0)
 
     def add(self, row: int, story_id: str, at: float) -> None:
         """Put a row, which is the next and whose item's id is known by now, in a story."""
@@ -303,27 +297,32 @@ class _Stories:
             number = row
             if story_id != item_id:
                 self._named[row], self._number_of[story_id] = story_id, row
-        self._table = roomy(self._table, row + 1)
-        story = self._table[number]
+        if row >= len(self._numbers):
+            self._numbers, self._before, self._last = (
+                roomy(column, row + 1) for column in (self._numbers, self._before, self._last)
+            )
+            self._from, self._to = roomy(self._from, row + 1), roomy(self._to, row + 1)
         if number == row:
-            story["last"], story["from"], story["to"] = -1, at, at
-        self._table["number"][row], self._table["before"][row] = number, story["last"]
-        story["last"], story["from"], story["to"] = row, min(story["from"], at), max(story["to"], at)
+            self._before[row], self._from[row], self._to[row] = -1, at, at
+        else:
+            self._before[row] = self._last[number]
+            self._from[number], self._to[number] = min(self._from[number], at), max(self._to[number], at)
+        self._numbers[row], self._last[number] = number, row
 
     def row(self, item_id: str) -> int | None:
         return self._ids.find(item_id)
 
     def name(self, row: int) -> str:
-        number = int(self._table["number"][row])
+        number = int(self._numbers[row])
         return self._named.get(number) or self._ids[number]
 
     def silence_at(self, rows: Rows, at: float) -> NDArray[np.float64]:
         """How long, in seconds, the rows' stories had been silent then, or were to be; 0 or less while they were told."""
         numbers = self.numbers(rows)
-        return np.maximum(self._table["from"][numbers] - at, at - self._table["to"][numbers])
+        return np.maximum(self._from.take(numbers) - at, at - self._to.take(numbers))
 
     def numbers(self, rows: Rows) -> NDArray[np.int32]:
-        return np.asarray(self._table["number"][rows])
+        return self._numbers.take(rows)
 
     def rows(self, story_id: str) -> list[int]:
         """All rows of a story, in the order added.
@@ -333,10 +332,10 @@ class _Stories:
         number = self._number(story_id)
         if number is None:
             raise KeyError(story_id)
-        rows, row = [], int(self._table["last"][number])
+        rows, row = [], int(self._last[number])
         while row >= 0:
             rows.append(row)
-            row = int(self._table["before"][row])
+            row = int(self._before[row])
         return rows[::-1]
 
     def _number(self, story_id: str) -> int | None:
@@ -344,7 +343,7 @@ class _Stories:
             return self._number_of[story_id]
         # the item that gave a story its name may have been taken out of it, into another
         row = self._ids.find(story_id)
-        if row is None or row >= self._count or self._table["number"][row] != row or row in self._named:
+        if row is None or row >= self._count or self._numbers[row] != row or row in self._named:
             return None
         return row
 

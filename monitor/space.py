@@ -66,4 +66,6 @@ def _axes(rows: Matrix) -> Matrix:
     if rows.shape[1] <= KEPT or len(living) < KEPT:
         return np.eye(rows.shape[1], dtype=np.float32)
     _, axes = np.linalg.eigh(living.T @ living)
-    return np.ascontiguousarray(axes[:, ::-1][:, :KEPT], dtype=np.float32)
+    # turned, any way but always the same, so that all dimensions count alike: they are kept in few steps
+    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(KEPT, KEPT)))
+    return np.ascontiguousarray(axes[:, ::-1][:, :KEPT] @ turn, dtype=np.float32)

@@ -102,15 +102,21 @@ def gathered(
     values: NDArray[np.uint32], starts: NDArray[np.integer], counts: NDArray[np.integer]
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """Pieces, by where each begins and its length, one after the other: their values, and their bounds."""
-    bounds = np.append(0, np.cumsum(counts, dtype=np.int64))
-    return values[np.arange(bounds[-1]) + np.repeat(starts - bounds[:-1], counts)], bounds
+    bounds = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, out=bounds[1:])
+    # `take` is twice as fast as an index
+    return values.take(np.arange(bounds[-1]) + np.repeat(starts - bounds[:-1], counts)), bounds
 
 
 def sums_of(values: NDArray[np.float32], bounds: NDArray[np.int64]) -> NDArray[np.float32]:
     """Of each piece the sum; it may be empty."""
+    filled = bounds[1:] > bounds[:-1]
+    if filled.all():
+        return np.asarray(np.add.reduceat(values, bounds[:-1]) if len(filled) else values, dtype=np.float32)
     # `reduceat` gives an empty piece the value that comes next
-    sums = np.add.reduceat(np.append(values, np.float32(0)), bounds)[:-1]
-    return np.asarray(np.where(np.diff(bounds) > 0, sums, 0), dtype=np.float32)
+    sums = np.zeros(len(filled), dtype=np.float32)
+    sums[filled] = sums_of(values, np.append(bounds[:-1][filled], bounds[-1:]))
+    return sums
 
 
 class WordWeights:

@@ -1273,6 +1273,7 @@ def test_rules_check_asks_the_models_too(monitor: Run, home: Path) -> None:
     assert (result.exit_code, "examples: the topic would not take \"Kim's troops" in result.stdout) == (1, True)
 
 
+@pytest.mark.model
 def test_rules_test_passes_what_holds(monitor: Run) -> None:
     result = monitor("rules", "test")
     assert (result.exit_code, result.stdout) == (0, "2 passed, 0 failed\n")

@@ -109,6 +109,7 @@ def check(lives: Lives) -> None:
         assert all("edited" in stand[row["parent"]] for row in edits), where
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("faults", [[mortal.TERMINAL], ["ok", "accept_then_close"]], ids=["terminal", "slack"])
 def test_whenever_it_dies_every_alert_stands_once(faults: list[str], tmp_path: Path) -> None:
     lives = live_through(faults, tmp_path)

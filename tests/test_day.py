@@ -200,6 +200,7 @@ class Day:
             yield now
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [2])
 @pytest.mark.filterwarnings("ignore")
 async def test_day(seed: int) -> None:

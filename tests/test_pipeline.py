@@ -40,7 +40,7 @@ from monitor.model import (
     Vector,
     Verdict,
 )
-from monitor.pipeline import EMBEDDED_AT_ONCE, JUDGED_AT_ONCE, collect_all, deliver
+from monitor.pipeline import collect_all, deliver
 from monitor.store import Store
 from monitor.text import gist, text_hash, units
 
@@ -342,6 +342,16 @@ async def test_text_is_embedded_once_however_many_outlets_have_it(world: World) 
     assert world.embedder.texts.count(gist(*TROOPS)) == 1
 
 
+PIECE = 8
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.pipeline.EMBEDDED_AT_ONCE", PIECE)
+    monkeypatch.setattr("monitor.pipeline.JUDGED_AT_ONCE", PIECE)
+
+
+@pytest.mark.usefixtures("small_pieces")
 async def test_engines_are_given_a_large_feed_in_pieces(world: World) -> None:
     asked: list[int] = []
     embed = world.embedder.embed
@@ -351,9 +361,9 @@ async def test_engines_are_given_a_large_feed_in_pieces(world: World) -> None:
         return embed(texts)
 
     world.embedder.embed = counted  # type: ignore[method-assign]  # it does the same
-    await world.publish(WIRE, *((f"Report {n}", f"Of {n} things.") for n in range(2 * EMBEDDED_AT_ONCE)))
-    assert set(asked[1:-1]) == {EMBEDDED_AT_ONCE}
-    assert len(world.verdicts()) == 2 * EMBEDDED_AT_ONCE
+    await world.publish(WIRE, *((f"Report {n}", f"Of {n} things.") for n in range(2 * PIECE)))
+    assert set(asked[1:-1]) == {PIECE}
+    assert len(world.verdicts()) == 2 * PIECE
 
 
 async def test_known_item_is_not_embedded_again(world: World) -> None:
@@ -459,13 +469,14 @@ async def test_every_feed_of_polls_that_were_given_up_has_left_its_place(failing
     assert sorted(left) == sorted(state.feed.url for state in states)
 
 
+@pytest.mark.usefixtures("small_pieces")
 async def test_large_feed_that_fails_at_its_last_piece_is_told_once_all_the_same(failing: World) -> None:
     assert isinstance(failing.store, FailingStore)
     failing.store.failures = 1
     told = [(f"Warships off port {n}", f"Of {make.content(str(n), 'a')}.") for n in range(3)]
     large = [
         *told[:1],
-        *((f"Report {n}", f"Of {n} things.") for n in range(2 * JUDGED_AT_ONCE)),
+        *((f"Report {n}", f"Of {n} things.") for n in range(2 * PIECE)),
         *told[1:],
     ]  # of which some join their stories
     with pytest.raises(StateError):

@@ -168,6 +168,14 @@ def test_cutting_down_keeps_cosines_where_few_directions_matter() -> None:
     assert np.abs(cut @ cut.T - whole @ whole.T).max() < 0.01
 
 
+def test_all_dimensions_of_a_part_that_is_cut_down_count_alike() -> None:
+    """Each is kept in few steps: next to a large one, small ones would be lost."""
+    space = CompactSpace(news(in_few_directions(400), (WIDE,), ()))
+    shares = np.mean([space.vector(told(item)) ** 2 for item in in_few_directions(30, seed=2)], axis=0)
+    assert shares.sum() == pytest.approx(1)
+    assert shares.max() < 6 / KEPT
+
+
 def test_two_spaces_of_one_background_agree() -> None:
     ordinary = news(in_few_directions(400), (WIDE,), ())
     one, other = CompactSpace(ordinary), CompactSpace(ordinary)
