@@ -237,13 +237,13 @@ async def steady(setting: str, folder: Path, hours: int, feeds: int, a_day: int)
     span = timedelta(hours=hours)
     world = World(feeds, a_day)
     async with app.open_monitor(config, {}, io.StringIO(), clock=world, draw=random.Random(2).random) as monitor:
-        learning = monitor.learning
-        vectors = learning.ordinary().vectors[::4].astype(np.float16)
+        embedder = monitor.learning.embedder  # and no more of it: what is learnt first is let go of in time
+        vectors = monitor.learning.ordinary().vectors[::4].astype(np.float16)
 
         class Stand:
             """Vectors of ordinary items, by a hash of the first words, so that tellings of an event are alike."""
 
-            id = learning.embedder.id
+            id = embedder.id
 
             def embed(self, texts: Sequence[str]) -> np.ndarray:
                 first = [zlib.crc32(" ".join(text.split()[:2]).encode()) % len(vectors) for text in texts]
@@ -268,7 +268,7 @@ async def steady(setting: str, folder: Path, hours: int, feeds: int, a_day: int)
             if step % 6 == 0:
                 await monitor.tidy()
             if step % 36 == 0:
-                await collector.in_engine(learning.embedder.embed, [f"{n} {long}" for n in range(16)])
+                await collector.in_engine(embedder.embed, [f"{n} {long}" for n in range(16)])
             if step % 144 == 0:
                 await monitor.learn_anew()
             if step % 36 == 0 or step == steps:

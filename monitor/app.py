@@ -621,95 +621,110 @@ async def open_monitor(
     """
     _keep_little_memory()
     async with AsyncExitStack() as stack:
-        lock = stack.enter_context(Lock(config.state))
-        if probes and config.probes.listen:
-            address = await stack.enter_async_context(answering(probes, config.probes.listen))
-            log.info("probes", listen=address)
-        progress, telemetry = progress or Progress(), Telemetry()
-        in_store, in_engine, in_parser, in_sender = (
-            progress.watched(name, _one_thread(stack, name, finishes=name in ("store", "sender")))
-            for name in ("store", "engine", "parser", "sender")
+        # not in this frame, which stays: what is learnt first would stay with it, 70 MB, once it is learnt anew
+        yield await _open_monitor(stack, config, env, stream, colour, clock, draw, probes, progress)
+
+
+async def _open_monitor(
+    stack: AsyncExitStack,
+    config: Config,
+    env: Mapping[str, str],
+    stream: TextIO,
+    colour: bool,
+    clock: Clock,
+    draw: Callable[[], float],
+    probes: Probes | None,
+    progress: Progress | None,
+) -> Monitor:
+    lock = stack.enter_context(Lock(config.state))
+    if probes and config.probes.listen:
+        address = await stack.enter_async_context(answering(probes, config.probes.listen))
+        log.info("probes", listen=address)
+    progress, telemetry = progress or Progress(), Telemetry()
+    in_store, in_engine, in_parser, in_sender = (
+        progress.watched(name, _one_thread(stack, name, finishes=name in ("store", "sender")))
+        for name in ("store", "engine", "parser", "sender")
+    )
+    store = await in_store(Store.open, config.state)
+    stack.push_async_callback(in_store, store.close)
+    # a disk that is full, or may only be read, is told now and not after the models
+    await in_store(store.remember, "opened", clock().isoformat())
+    await in_store(turn_back, store, clock())
+    seen = snapshot(config.rules)
+    topics, are_well = _topics_at_start(config)
+    sink, settle, channel = open_sink(config, env, stream, colour, topics, clock)
+    if slack := _slack(sink):
+        await _check_slack(slack, slack_channels(config, topics), in_sender)
+    learning, _ = await asyncio.gather(in_engine(open_learning, config), in_parser(read_ahead, topics))
+    # the first texts take the longest, and a model that fails at them is to fail now
+    await in_engine(learning.embedder.embed, WARM_UP)
+    own = await in_store(own_items, store, learning.embedder.id, clock)
+    learning = await in_engine(learning.among, own)
+    matcher = await _learn_with_cache(learning, topics, store, in_store, in_engine, clock)
+    policy = policy_for(config, channel)
+    judge = Judge(matcher, learning.background, config.alerts.story_window, policy, Spool)
+    await _embed_again(learning, store, judge.stories.span, in_store, in_engine, clock)
+    await in_store(reopen, judge, store, learning.embedder.id)
+    doubts = await in_store(store.doubt_all_sending, clock(), settle)
+    await in_store(store.unblock_all, clock())
+    fetcher = await stack.enter_async_context(Fetcher(_fetch_policy(config, env)))
+    pushes = None
+    if config.websub.callback:
+        pushes = await stack.enter_async_context(
+            open_pushes(config.websub.callback, config.websub.listen, config.state, fetcher, store, in_store, clock)
         )
-        store = await in_store(Store.open, config.state)
-        stack.push_async_callback(in_store, store.close)
-        # a disk that is full, or may only be read, is told now and not after the models
-        await in_store(store.remember, "opened", clock().isoformat())
-        await in_store(turn_back, store, clock())
-        seen = snapshot(config.rules)
-        topics, are_well = _topics_at_start(config)
-        sink, settle, channel = open_sink(config, env, stream, colour, topics, clock)
-        if slack := _slack(sink):
-            await _check_slack(slack, slack_channels(config, topics), in_sender)
-        learning, _ = await asyncio.gather(in_engine(open_learning, config), in_parser(read_ahead, topics))
-        # the first texts take the longest, and a model that fails at them is to fail now
-        await in_engine(learning.embedder.embed, WARM_UP)
-        own = await in_store(own_items, store, learning.embedder.id, clock)
-        learning = await in_engine(learning.among, own)
-        matcher = await _learn_with_cache(learning, topics, store, in_store, in_engine, clock)
-        policy = policy_for(config, channel)
-        judge = Judge(matcher, learning.background, config.alerts.story_window, policy, Spool)
-        await _embed_again(learning, store, judge.stories.span, in_store, in_engine, clock)
-        await in_store(reopen, judge, store, learning.embedder.id)
-        doubts = await in_store(store.doubt_all_sending, clock(), settle)
-        await in_store(store.unblock_all, clock())
-        fetcher = await stack.enter_async_context(Fetcher(_fetch_policy(config, env)))
-        pushes = None
-        if config.websub.callback:
-            pushes = await stack.enter_async_context(
-                open_pushes(config.websub.callback, config.websub.listen, config.state, fetcher, store, in_store, clock)
-            )
-        collector = Collector(
-            fetch=fetcher,
-            parse=_parse_elsewhere(stack, config, in_parser),
-            embed=learning.embedder,
-            memory=store,
-            in_store=in_store,
-            in_engine=in_engine,
-            clock=clock,
-            draw=draw,
-            pace_for=_paces(config, pushes),
-            rules_for=_rules_for(_publishers(config)),
-            note_news=pushes.note_news if pushes else lambda _feed, _now: None,
-            asking=await _open_asking(stack, config, env, in_engine),
-            telemetry=telemetry,
-        )
-        socket = await _open_socket(stack, config, env) if _slack(sink) else None
-        courier = Courier(
-            sink,
-            store,
-            in_store,
-            in_sender,
-            clock,
-            settle,
-            config.alerts.reply_gap,
-            edit_gap=config.alerts.edit_gap,
-            pace=config.slack.pace if _slack(sink) else timedelta(0),
-            repeats=config.slack.on_unknown == "resend",
-            ops=config.ops.channel,
-            gate=lambda: _gate(config, judge.matcher.topics),
-            digests=Schedule.of(config.digest.daily, config.digest.weekly, config.alerts.timezone),
-            telemetry=telemetry,
-            buttons=socket is not None,
-            links=lambda: _addresses(config, judge.matcher.topics.values()),
-        )
-        auditor = None
-        if slack := _slack(sink):
-            auditor = Auditor(slack, store, in_store, in_sender, clock, config.feedback.words, config.alerts.reply_gap)
-        log.info("open", state=str(config.state), topics=len(topics), model=learning.embedder.id, sink=sink.name,
-                 open_items=len(judge.stories), doubts=doubts)  # fmt: skip
-        heartbeat = None
-        if config.heartbeat.url:
-            heartbeat = await stack.enter_async_context(Heartbeat(config.heartbeat.url))
-        # what is wrong at a start, or was when we went, is told, or told to be mended, by a reload soon after
-        are_known = are_well and not await in_store(store.fact, REFUSED)
-        watch = Watch(seen if are_known else None) if config.watch_rules else None
-        monitor = Monitor(
-            config, store, learning, judge, collector, courier, pushes, auditor,
-            _aviary(config, lambda: monitor.learning, store, sink, in_store, in_engine, in_sender, clock), heartbeat,
-            socket, watch, lock.note, env,
-        )  # fmt: skip
-        await in_engine(_give_memory_back)
-        yield monitor
+    collector = Collector(
+        fetch=fetcher,
+        parse=_parse_elsewhere(stack, config, in_parser),
+        embed=learning.embedder,
+        memory=store,
+        in_store=in_store,
+        in_engine=in_engine,
+        clock=clock,
+        draw=draw,
+        pace_for=_paces(config, pushes),
+        rules_for=_rules_for(_publishers(config)),
+        note_news=pushes.note_news if pushes else lambda _feed, _now: None,
+        asking=await _open_asking(stack, config, env, in_engine),
+        telemetry=telemetry,
+    )
+    socket = await _open_socket(stack, config, env) if _slack(sink) else None
+    courier = Courier(
+        sink,
+        store,
+        in_store,
+        in_sender,
+        clock,
+        settle,
+        config.alerts.reply_gap,
+        edit_gap=config.alerts.edit_gap,
+        pace=config.slack.pace if _slack(sink) else timedelta(0),
+        repeats=config.slack.on_unknown == "resend",
+        ops=config.ops.channel,
+        gate=lambda: _gate(config, judge.matcher.topics),
+        digests=Schedule.of(config.digest.daily, config.digest.weekly, config.alerts.timezone),
+        telemetry=telemetry,
+        buttons=socket is not None,
+        links=lambda: _addresses(config, judge.matcher.topics.values()),
+    )
+    auditor = None
+    if slack := _slack(sink):
+        auditor = Auditor(slack, store, in_store, in_sender, clock, config.feedback.words, config.alerts.reply_gap)
+    log.info("open", state=str(config.state), topics=len(topics), model=learning.embedder.id, sink=sink.name,
+             open_items=len(judge.stories), doubts=doubts)  # fmt: skip
+    heartbeat = None
+    if config.heartbeat.url:
+        heartbeat = await stack.enter_async_context(Heartbeat(config.heartbeat.url))
+    # what is wrong at a start, or was when we went, is told, or told to be mended, by a reload soon after
+    are_known = are_well and not await in_store(store.fact, REFUSED)
+    watch = Watch(seen if are_known else None) if config.watch_rules else None
+    monitor = Monitor(
+        config, store, learning, judge, collector, courier, pushes, auditor,
+        _aviary(config, lambda: monitor.learning, store, sink, in_store, in_engine, in_sender, clock), heartbeat,
+        socket, watch, lock.note, env,
+    )  # fmt: skip
+    await in_engine(_give_memory_back)
+    return monitor
 
 
 async def _open_socket(stack: AsyncExitStack, config: Config, env: Mapping[str, str]) -> SocketMode | None:

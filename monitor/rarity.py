@@ -172,7 +172,7 @@ class Ranks:
 
     def _scored(self, rows: NDArray[np.intp], alive: Parts) -> Matrix:
         shared = self.shared_words(self.background.words.take(rows))
-        return self.directions[alive].scores(self.background.rows[rows]) + WORD_WEIGHT * shared
+        return self.directions[alive].scores(self.background.some_rows(rows)) + WORD_WEIGHT * shared
 
 
 class Some:
@@ -248,7 +248,7 @@ class _Directions:
             return np.stack([background.mean(one, alive) for one in rows])[:, live] @ whitening
 
         rows = np.flatnonzero(background.rows_having(alive))
-        some = background.rows[rows[:: max(1, len(rows) // DEVIATION_ITEMS)]]
+        some = background.some_rows(rows[:: max(1, len(rows) // DEVIATION_ITEMS)])
         low, high = np.quantile(np.linalg.norm(some[:, live] @ whitening, axis=1), LENGTHS).tolist()
         ones = np.ones(len(topics), dtype=np.float32)
         bare = cls(live, whitening, whitened(topics), whitened(negatives), ones, (low, high))

@@ -37,7 +37,8 @@ class CompactSpace:
 
     def __init__(self, background: Background) -> None:
         self._background = background
-        self._axes = [_axes(background.rows[:, start:end]) for start, end in background.bounds]
+        rows = background.rows
+        self._axes = [_axes(rows[:, start:end]) for start, end in background.bounds]
         ends = np.cumsum([axes.shape[1] for axes in self._axes]).tolist()
         self.bounds = list(zip([0, *ends], ends, strict=False))
         self.dimension = ends[-1]

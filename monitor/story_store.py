@@ -50,28 +50,25 @@ class Stories(Connected):
 
         Measured from the newest item, not from the clock: a pause or a jump of the clock closes no story.
         """
-        rows = self._recent(span)
+        rows = self._recent(ITEMS, span)
         return [(as_item(row), row["text_hash"], row["story_id"], Relation(row["relation"])) for row in rows]
 
-    def members(self, span: timedelta, model: str) -> list[Member]:
-        """The recent items for which this model has given a vector, in the order seen."""
-        rows = self._recent(span)
-        vectors = self.vectors({row["text_hash"] for row in rows}, model)
-        return [
-            Member(
-                EmbeddedItem(as_item(row), vectors[row["text_hash"]]), row["story_id"], Relation(row["relation"]),
-                bool(row["by_hand"]),
-            )
-            for row in rows
-            if row["text_hash"] in vectors
-        ]  # fmt: skip
+    def members(self, span: timedelta, model: str) -> Iterator[Member]:
+        """The recent items for which this model has given a vector, in the order seen; read a few at a time: all are 200 MB."""
+        for ids in chunks([row["id"] for row in self._recent("SELECT i.id FROM items i", span)]):
+            rows = self._rows(f"{ITEMS} WHERE i.id IN ({','.join('?' * len(ids))}) ORDER BY i.rowid", *ids)
+            vectors = self.vectors({row["text_hash"] for row in rows}, model)
+            for row in rows:
+                if row["text_hash"] in vectors:
+                    embedded = EmbeddedItem(as_item(row), vectors[row["text_hash"]])
+                    yield Member(embedded, row["story_id"], Relation(row["relation"]), bool(row["by_hand"]))
 
-    def _recent(self, span: timedelta) -> list[Row]:
+    def _recent(self, items: str, span: timedelta) -> list[Row]:
         newest = self.newest()
         if newest is None:
             return []
         return self._rows(
-            f"{ITEMS} WHERE i.first_seen >= ? AND i.verdict <> ? ORDER BY i.rowid", as_text(newest - span), Verdict.HELD
+            f"{items} WHERE i.first_seen >= ? AND i.verdict <> ? ORDER BY i.rowid", as_text(newest - span), Verdict.HELD
         )
 
     def newest(self) -> datetime | None:

@@ -288,6 +288,7 @@ class FakeEmbedder:
 
     dimension = 64
     parts = (64,)
+    languages: tuple[frozenset[str], ...] = (frozenset(),)
 
     def __init__(self, name: str = "bag@1") -> None:
         self.id = name

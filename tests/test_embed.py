@@ -269,6 +269,23 @@ def test_torch_is_not_imported_where_it_is_not_wanted(engines: list[str]) -> Non
     assert done.stdout == "\n"
 
 
+WITH_TORCH = """
+import sys
+from monitor.embed import _NOT_FOR_EMBEDDING, open_embedder
+assert open_embedder(["minilm"]).embed(["Troops seen near Kursk", "so far " * 100]).any(axis=1).all()
+print(*sorted(sys.modules.keys() & set(_NOT_FOR_EMBEDDING)))
+import sympy, torch
+assert sympy.Symbol("x") + 1
+assert torch.compile(lambda x: 2 * x, backend="eager")(torch.ones(1)) == 2
+"""
+
+
+@pytest.mark.model
+def test_torch_comes_without_what_embeds_nothing_and_is_whole_afterwards() -> None:
+    done = subprocess.run([sys.executable, "-c", WITH_TORCH], capture_output=True, text=True, timeout=120, check=True)  # noqa: S603 - our own text
+    assert done.stdout == "\n"
+
+
 @pytest.mark.model
 def test_onnx_gives_the_vectors_of_torch_under_the_same_id(shipped: Embedder) -> None:
     """A state may go from one to the other: no vector is made anew, no bar moves."""

@@ -1,11 +1,12 @@
 import subprocess
 import sys
+from array import array
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.language import identify
+from monitor.language import Folded, identify
 
 HEADLINES = {
     "en": "Finance ministers fail to agree on a new round of sanctions",
@@ -123,3 +124,21 @@ def test_any_text_gets_a_code_or_none(text: str, declared: str) -> None:
 def test_the_library_waits_until_it_is_needed() -> None:
     program = "import sys, monitor.language as l; l.identify('北京', 'en'); sys.exit('py3langid' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0  # noqa: S603
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 2**16 - 1), min_size=64, max_size=64), min_size=1, max_size=4),
+    st.lists(st.integers(0, 3), min_size=1, max_size=6),
+)
+def test_a_folded_table_says_what_it_said(pieces: list[list[int]], order: list[int]) -> None:
+    table = array("H", [value for n in order for value in pieces[n % len(pieces)]])
+    folded = Folded(table)
+    assert [folded[place] for place in range(len(table))] == list(table)
+
+
+def test_pieces_that_look_alike_are_told_apart() -> None:
+    """2**63 times any odd number is 2**63 in 64 bits, and twice that is 0: by their sums these two are one."""
+    twice, none = [0, 0, 0, 1 << 15] * 2 + [0] * 56, [0] * 64
+    table = array("H", [*twice, *none])
+    folded = Folded(table)
+    assert [folded[place] for place in range(128)] == list(table)

@@ -431,7 +431,7 @@ def test_held_items_come_back_whole_in_the_order_seen(store: Store) -> None:
 
 def test_held_items_are_in_no_open_story(store: Store) -> None:
     hold(store, "a")
-    assert store.members(timedelta(days=9), MODEL) == []
+    assert list(store.members(timedelta(days=9), MODEL)) == []
     assert store.recent_items(timedelta(days=9)) == []
 
 
@@ -678,7 +678,7 @@ def test_members_come_with_vector_story_and_relation(store: Store) -> None:
     first, second = named("a"), named("b")
     update = make.record(item=second, placement=Placement(first.id, Relation.UPDATE, first.id))
     commit(store, make.record(item=first), update)
-    members = store.members(minutes(60), MODEL)
+    members = list(store.members(minutes(60), MODEL))
     assert [(m.embedded.item, m.story, m.relation) for m in members] == [
         (first, first.id, Relation.ROOT), (second, first.id, Relation.UPDATE),
     ]  # fmt: skip
@@ -687,7 +687,7 @@ def test_members_come_with_vector_story_and_relation(store: Store) -> None:
 
 def test_item_without_this_model_s_vector_is_no_member(store: Store) -> None:
     commit(store, make.record())
-    assert store.members(minutes(60), "other@1") == []
+    assert list(store.members(minutes(60), "other@1")) == []
 
 
 def ordinary(store: Store, count: int = 100, *, ago: float = 600, model: str = MODEL) -> list[str]:
