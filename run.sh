@@ -3,8 +3,6 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-TORCH=2.13.0
-TORCH_INDEX=https://download.pytorch.org/whl/cpu # deploy/install.sh and the Containerfile read these two here
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 usage() {
@@ -23,23 +21,17 @@ EOF
 
 setup() {
     local stamp=.venv/installed
-    cmp -s pyproject.toml "$stamp" && return
+    cat pyproject.toml deploy/requirements.lock | cmp -s - "$stamp" && return
     "${PYTHON:-python3}" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         { echo "run.sh: Python 3.11 or newer is needed; name it in \$PYTHON" >&2; exit 1; }
     echo "run.sh: installing into .venv (a few minutes the first time) ..." >&2
     "${PYTHON:-python3}" -m venv .venv
-    install_torch
+    deploy/packages.sh .venv/bin/pip || {
+        [ $? = 3 ] || exit 1
+        echo "run.sh: NOT BY THE LOCK: what pyproject.toml allows is installed instead, whatever its hashes" >&2
+    }
     .venv/bin/pip install --quiet --editable '.[dev]'
-    cp pyproject.toml "$stamp"
-}
-
-# The registry's Linux build of torch brings gigabytes of CUDA: where there is no GPU, only the CPU build will do.
-install_torch() {
-    if [ "$(uname -s)" != Linux ] || nvidia-smi -L >/dev/null 2>&1; then
-        .venv/bin/pip install --quiet "torch==$TORCH"
-    elif ! .venv/bin/pip install --quiet "torch==$TORCH+cpu" 2>/dev/null; then
-        .venv/bin/pip install --quiet "torch==$TORCH+cpu" --extra-index-url "$TORCH_INDEX"
-    fi
+    cat pyproject.toml deploy/requirements.lock >"$stamp"
 }
 
 # What looks after the lock, apart from what the monitor runs with.
@@ -54,11 +46,11 @@ tools() {
 # Where the lock stands already, uv keeps its versions as far as they go.
 lock() {
     build/tools/bin/uv pip compile --quiet --universal --python-version 3.11 --extra onnx --generate-hashes \
-        --no-emit-index-url --no-header --no-annotate --constraints <(echo "torch==$TORCH") \
+        --no-emit-index-url --no-header --no-annotate --constraints <(sed -n 's/^TORCH=/torch==/p' deploy/packages.sh) \
         --output-file deploy/requirements.lock "$@" pyproject.toml >/dev/null
     sed -i '1i\
 # What the monitor needs, and news-monitor[onnx], on Python 3.11 and later; made by ./run.sh lock.\
-# Install torch first, as run.sh does: its CPU build then counts as the torch that is pinned here, whose hashes are those of\
+# Install torch first, as packages.sh does: its CPU build then counts as the torch that is pinned here, whose hashes are those of\
 # the registry'"'"'s build. Without it pip stops, because of the CUDA packages that this build asks for and nobody pinned.\
 #   pip install --require-hashes -r deploy/requirements.lock' deploy/requirements.lock
 }

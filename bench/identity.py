@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from monitor.config import shipped
 from monitor.errors import ParseError
 from monitor.model import (
     Decision,
@@ -33,7 +34,7 @@ from monitor.model import (
     Verdict,
 )
 from monitor.parse import parse
-from monitor.publishers import load_publishers, shipped_publishers
+from monitor.publishers import load_publishers
 from monitor.recognise import recognise, storm, strangers
 from monitor.store import Store
 
@@ -154,7 +155,7 @@ def main() -> None:
     ask.add_argument("folders", nargs="+", type=Path)
     ask.add_argument("--show", action="store_true", help="name each document and title that was taken for new")
     args = ask.parse_args()
-    publishers, _ = load_publishers(shipped_publishers())
+    publishers, _ = load_publishers(shipped("publishers.toml"))
     counts = dict.fromkeys(CHANGES, 0)
     held = dict.fromkeys(CHANGES, 0)
     feeds = items = 0

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from monitor import heap
 from monitor.group import OpenStories
 from monitor.model import EmbeddedItem, Feed, Item, Member, Relation, Vector
 from monitor.spool import Spool
@@ -77,10 +78,12 @@ def main() -> None:
     ask.add_argument("--items", type=int, default=1_000_000)
     ask.add_argument("--days", type=float, default=3)
     args = ask.parse_args()
+    heap.keep_little()  # as the daemon
     stories = OpenStories(Space(), WINDOW, Spool)
     items = stream(args.items, timedelta(days=args.days))
     for _ in itertools.islice(stream(args.items, timedelta(days=args.days)), 10_000):
         pass  # what making items takes is not grouping's
+    heap.give_back()
     before, spent, roots, last = resident(), 0.0, 0, 0.0
     tenth = max(1, args.items // 10)
     for start in range(0, args.items, BLOCK):

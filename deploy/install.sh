@@ -12,7 +12,8 @@ deploy/install.sh [--wheel FILE] [--no-start]
   --no-start     install, and leave the service as it is
 
 The bot token is read from $SLACK_BOT_TOKEN, or from the first line of standard input if that is no terminal; without one, alerts
-go to the journal until you put it into /etc/news-monitor/slack-bot-token and run this again.
+go to the journal until you put it into /etc/news-monitor/slack-bot-token and run this again. A new configuration is given the
+channel $SLACK_CHANNEL (C0123456789).
 EOF
 }
 
@@ -33,8 +34,6 @@ say() { echo "install.sh: $*" >&2; }
 command -v systemctl >/dev/null || { say "systemd is not here; see Containerfile for the other way"; exit 1; }
 
 opt=/opt/news-monitor etc=/etc/news-monitor unit=/etc/systemd/system/news-monitor.service
-setting() { sed -n "s/^$1=\([^ ]*\).*/\1/p" "$here/run.sh"; }
-torch=$(setting TORCH)
 
 python=python3
 if ! $python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -45,22 +44,21 @@ fi
 say "the program, into $opt/.venv (some minutes the first time)"
 install -d -m 755 "$opt" "$opt/deploy" "$opt/docs"
 [ -x "$opt/.venv/bin/python" ] || $python -m venv "$opt/.venv"
-pip() { "$opt/.venv/bin/pip" --disable-pip-version-check --quiet "$@"; }
-if [ -e /dev/nvidiactl ]; then
-    pip install "torch==$torch"
-else # the usual build brings gigabytes of CUDA
-    pip install "torch==$torch+cpu" 2>/dev/null ||
-        pip install "torch==$torch+cpu" --extra-index-url "$(setting TORCH_INDEX)"
-fi
-pip install --require-hashes -r "$here/deploy/requirements.lock"
-pip install "$source" # nothing more, unless --wheel is of another version
-pip install --force-reinstall --no-deps "$source" # the version may be the same, and the files others
+pip="$opt/.venv/bin/pip"
+"$here/deploy/packages.sh" "$pip"
+# the version may be the same, and the files others
+"$pip" install --quiet --force-reinstall --no-deps "$source"
+"$pip" check >/dev/null || { say "the wheel asks for other packages than this copy's lock:"; "$pip" check; exit 1; }
 install -m 644 "$here"/deploy/* "$opt/deploy/"
 install -m 644 "$here"/docs/* "$opt/docs/"
 
 say "the configuration, in $etc"
 install -d -m 755 "$etc"
-[ -e "$etc/monitor.toml" ] || install -m 644 "$here/deploy/monitor.toml" "$etc/"
+if [ ! -e "$etc/monitor.toml" ]; then
+    install -m 644 "$here/deploy/monitor.toml" "$etc/"
+    [ -z "${SLACK_CHANNEL:-}" ] ||
+        sed -i "/^#\[alerts]/,/^#channel/ { s/^#\[alerts]/[alerts]/; s/^#channel.*/channel = \"$SLACK_CHANNEL\"/ }" "$etc/monitor.toml"
+fi
 if [ ! -e "$etc/rules" ]; then
     cp -r "$here/rules" "$etc/rules"
     chmod -R a+rX "$etc/rules"
@@ -84,15 +82,15 @@ systemctl daemon-reload
 ln -sf "$opt/.venv/bin/monitor" /usr/local/bin/monitor
 
 say "is all well?"
-if [ -e "$etc/slack-bot-token" ]; then
-    CREDENTIALS_DIRECTORY=$etc monitor --config "$etc/monitor.toml" check
-else
-    monitor --config "$etc/monitor.toml" check
-fi
+[ ! -e "$etc/slack-bot-token" ] || export CREDENTIALS_DIRECTORY=$etc
+monitor --config "$etc/monitor.toml" check || {
+    say "mend that, and run this again: the service is as it was"
+    exit 1
+}
 if [ "$start" = yes ]; then
     systemctl enable --quiet news-monitor
     systemctl restart news-monitor
     systemctl enable --quiet --now news-monitor-backup.timer
     say "the service runs: journalctl -u news-monitor -f"
 fi
-say "feeds: monitor --config $etc/monitor.toml feeds import $opt/deploy/feeds.opml"
+say "feeds: monitor --config $etc/monitor.toml feeds import {shipped}"

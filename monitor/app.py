@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import functools
-import gc
 import json
 import random
 import time
@@ -22,6 +20,7 @@ from typing import ParamSpec, TextIO, TypeVar
 
 import structlog
 
+from monitor import heap
 from monitor.audit import SPAN, Auditor, sweep
 from monitor.canary import Aviary, tend
 from monitor.config import (
@@ -29,6 +28,7 @@ from monitor.config import (
     SinkOptions,
     channel_problems,
     opinion_key,
+    shipped,
     sink_names,
     sink_secrets,
     slack_app_token,
@@ -99,7 +99,7 @@ from monitor.pipeline import (
 )
 from monitor.probes import Probes, answering, process_metrics
 from monitor.progress import Progress
-from monitor.publishers import Publishers, load_publishers, shipped_publishers
+from monitor.publishers import Publishers, load_publishers
 from monitor.push import Pushes, open_pushes
 from monitor.readiness import readiness, status_line
 from monitor.retention import START, Mark, Step
@@ -618,7 +618,7 @@ async def open_monitor(
 
     Raises: BusyError, StateError, ConfigError, EngineError.
     """
-    _keep_little_memory()
+    heap.keep_little()
     async with AsyncExitStack() as stack:
         # not in this frame, which stays: what is learnt first would stay with it, 70 MB, once it is learnt anew
         yield await _open_monitor(stack, config, env, stream, colour, clock, draw, probes, progress)
@@ -831,27 +831,10 @@ def _one_thread(stack: AsyncExitStack, name: str, *, finishes: bool = True) -> I
     return call
 
 
-def _keep_little_memory() -> None:
-    """Have the C library give large pieces back once they are free, and keep few for each thread. Only glibc can."""
-    with contextlib.suppress(OSError, AttributeError):
-        library = ctypes.CDLL("libc.so.6")
-        library.mallopt(_ARENA_MAX, 2)
-        library.mallopt(_MMAP_THRESHOLD, 1 << 20)
-
-
-#: of malloc.h
-_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
-
-
 def _give_memory_back() -> None:
-    """Let go of what only learning needs, and have the C library return what it keeps: together a hundred megabytes.
-
-    In the engines' thread, where topics are learnt. Only glibc can return anything.
-    """
+    """Let go of what only learning needs, a hundred megabytes. In the engines' thread, where topics are learnt."""
     forget_dictionaries()
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    heap.give_back()
 
 
 def _topics_at_start(config: Config) -> tuple[list[Topic], bool]:
@@ -977,7 +960,7 @@ async def _open_asking(
 
 def _publishers(config: Config) -> Publishers:
     """What is known of publishers; what is wrong with one of them loses that one alone."""
-    publishers, problems = load_publishers(config.polling.publishers or shipped_publishers())
+    publishers, problems = load_publishers(config.polling.publishers or shipped("publishers.toml"))
     for problem in problems:
         (log.warning if problem.warning else log.error)("publishers", problem=str(problem))
     return publishers

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from tabulate import tabulate
@@ -39,7 +39,7 @@ from monitor.command import (
     tell,
     utc_now,
 )
-from monitor.config import Config, find, load, sink_names
+from monitor.config import SHIPPED, Config, find, load, shipped, sink_names
 from monitor.errors import ConfigError, Problem, RulingError
 from monitor.log import set_up as set_up_log
 from monitor.model import SOURCE_KINDS, DeliveryState, Feed, FeedState
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from monitor.survey import Surveyed
 
 CRITICAL = 3
-NO_FEEDS = "no feeds yet: monitor feeds import deploy/feeds.opml"
+NO_FEEDS = f"no feeds yet: monitor feeds import {SHIPPED}"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -111,7 +111,8 @@ def run(context: click.Context) -> None:
 @click.pass_context
 @command
 def once(context: click.Context, every: bool, backfill: str | None) -> None:
-    """Poll the feeds that are due, deliver what waits, and exit: 1 if an alert could not be delivered."""
+    """Poll the feeds that are due, deliver what waits, let go of what is too old, and exit: 1 if an alert could not be
+    delivered."""
     from monitor.app import open_monitor
     from monitor.store import Store
 
@@ -126,6 +127,7 @@ def once(context: click.Context, every: bool, backfill: str | None) -> None:
                 click.echo(f"monitor: backfill: {told} item{'s' * (told != 1)} to tell of", err=True)
             await monitor.poll_all(only_due=not every)
             await monitor.deliver()
+            await monitor.tidy()
             return await monitor.ask(Store.undelivered)
 
     waiting = asyncio.run(work())
@@ -187,7 +189,7 @@ def check(context: click.Context) -> None:
     slack_app_token(config, os.environ)  # without it the daemon only says so
     state = open_store_to_read(config)
     feeds = state.feeds() if state else []
-    click.echo(f"feeds: {len(feeds)}" + ("" if feeds else " (add some: monitor feeds import deploy/feeds.opml)"))
+    click.echo(f"feeds: {len(feeds)}" + ("" if feeds else f" (add some: monitor feeds import {SHIPPED})"))
     tell([*problems, *digest_problems(config, topics)])
     if not topics:
         click.echo(f"monitor: no topic in {folders(config)}: nothing would ever alert", err=True)
@@ -1116,12 +1118,19 @@ def _survey_lines(surveyed: Surveyed) -> str:
     return "\n".join(lines)
 
 
+class FeedList(click.Path):
+    """An OPML file, or the word for the one that comes with the program."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(shipped("feeds.opml") if value == SHIPPED else value, param, ctx)
+
+
 @feeds.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=FeedList(exists=True, dir_okay=False, path_type=Path))
 @click.pass_context
 @command
 def feeds_import(context: click.Context, file: Path) -> None:
-    """Add all feeds of an OPML file."""
+    """Add all feeds of an OPML file; {shipped}: of the list that comes with the program."""
     from monitor.opml import read_opml
 
     found, problems = read_opml(file.read_bytes(), str(file))

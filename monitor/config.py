@@ -62,7 +62,7 @@ SYSTEM_STATE = Path("/var/lib/news-monitor")
 TOKEN_CREDENTIAL = "slack-bot-token"  # noqa: S105
 APP_TOKEN_CREDENTIAL = "slack-app-token"  # noqa: S105
 _PACKAGE = Path(__file__).parent
-#: what stands in `rules` for the folder of topics that come with the program
+#: what stands in `rules` for the folder of topics that come with the program, and in commands for its feed list
 SHIPPED = "{shipped}"
 #: RFC 9110, section 5.6.2
 _HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
@@ -891,6 +891,12 @@ def is_packaged(path: Path) -> bool:
     return _PACKAGE in path.absolute().parents
 
 
+def shipped(name: str) -> Path:
+    """Return a file that comes with the program: in the wheel, else in the working copy's folder `deploy`."""
+    packed = _PACKAGE / name
+    return packed if packed.is_file() else _PACKAGE.parent / "deploy" / name
+
+
 def _shipped_rules() -> Path:
     """Return the folder of topics that come with the program: in the wheel, else in the working copy."""
     packed = _PACKAGE / "pack"
@@ -929,10 +935,12 @@ def channel_problems(config: Config, topics: Sequence[Topic]) -> list[Problem]:
             problems.append(
                 Problem(topic.path, None, f"notify.channel: {quote(channel)} is a channel's name; {advice}")
             )
-        if not (channel or config.alerts.channel):
-            message = "names no channel: set notify.channel here, or alerts.channel in monitor.toml for all topics"
-            problems.append(Problem(topic.path, None, message))
-    return problems
+    without = [topic for topic in topics if not (topic.notify.channel or config.alerts.channel)]
+    if without and len(without) == len(topics):
+        message = "alerts.channel: there is a token, and neither this nor a topic names a channel"
+        return [*problems, Problem("the configuration", None, message)]
+    message = "names no channel: set notify.channel here, or alerts.channel in monitor.toml for all topics"
+    return problems + [Problem(topic.path, None, message) for topic in without]
 
 
 def digest_problems(config: Config, topics: Iterable[Topic]) -> list[Problem]:

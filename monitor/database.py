@@ -177,6 +177,11 @@ class Connected:
             (key, value),
         )
 
+    def _tally(self, what: str) -> dict[str, int]:
+        """How many rows there are, by key, where there are any: see `tallies` in the schema."""
+        rows = self._rows("SELECT key, n FROM tallies WHERE what = ? AND n > 0", what)
+        return {row["key"]: row["n"] for row in rows}
+
     @contextlib.contextmanager
     def _writing(self, *, durably: bool = True) -> Iterator[None]:
         """A transaction that holds the write lock from its first statement; rolled back if the block raises.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -176,14 +177,15 @@ async def _suggest(monitor: Monitor, settings: Path, say: Say) -> None:
     silent = await monitor.ask(lambda store: store.with_verdict(Verdict.NO_MATCH))
     silent.sort(key=_nearness, reverse=True)
     command = f"monitor --config {settings}"
-    say("\nNEXT (in the virtual environment: . .venv/bin/activate)\n", bold=True)
+    first = "" if shutil.which("monitor") else f" (first: . {sys.prefix}/bin/activate)"
+    say(f"\nNEXT{first}\n", bold=True)
     rows = [
         *[(f"{command} explain {known.item.id[:8]}", "why this one went to a thread") for known in told[:1]],
         *[(f"{command} explain {known.item.id[:8]}", "why this one stayed silent") for known in silent[:1]],
         (f"{command} status", "what stands in the database"),
         ('monitor explain --text "Xi and Putin discuss a BRICS payment system"', "what the topics make of any text"),
         ("monitor rules test", "the tests inside the topic files"),
-        ("monitor feeds import deploy/feeds.opml && monitor run", "the real feeds"),
+        ("monitor feeds import {shipped} && monitor run", "the real feeds"),
     ]
     say(tabulate(rows, tablefmt="plain"))
 

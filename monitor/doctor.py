@@ -117,7 +117,10 @@ def as_data(findings: Sequence[Finding]) -> dict[str, object]:
 def _database(seen: Seen) -> Iterator[Finding]:
     if seen.database:
         yield Finding(
-            "database", Urgency.CRITICAL, seen.database, "deploy/README.md, “Backups”, says how to put one back"
+            "database",
+            Urgency.CRITICAL,
+            seen.database,
+            "stop the monitor, put a backup back (`monitor restore FILE`), start it",
         )
     elif seen.trouble:
         yield Finding(
@@ -171,7 +174,9 @@ def _feeds(seen: Seen) -> Iterator[Finding]:
         return
     feeds = seen.numbers.feeds
     if not feeds:
-        yield Finding("feeds", Urgency.CRITICAL, "there are none", "`monitor feeds import deploy/feeds.opml`")
+        yield Finding(
+            "feeds", Urgency.CRITICAL, "there are none", "`monitor feeds import {shipped}`, or a list of your own"
+        )
     elif not seen.polled:
         last = max((state.last_poll for state in feeds if state.last_poll), default=None)
         says = f"none was polled since {last:%Y-%m-%d %H:%M} UTC" if last else "none was ever polled"
@@ -258,7 +263,12 @@ def _backup(seen: Seen) -> Iterator[Finding]:
     if seen.numbers is None:
         return
     if seen.backup is None:
-        yield Finding("backup", Urgency.WARNING, "there was never one", "install deploy/monitor-backup.timer")
+        yield Finding(
+            "backup",
+            Urgency.WARNING,
+            "there was never one",
+            "`systemctl enable --now news-monitor-backup.timer`, or `monitor backup FOLDER/` each night",
+        )
     elif seen.at - seen.backup > BACKUP_OLD:
         days = (seen.at - seen.backup).days
         yield Finding(

@@ -1246,7 +1246,7 @@ class Vitals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbers(Vitals):
-    """How much there is of everything; to count it all items are read."""
+    """How much there is of everything."""
 
     stories: int
     #: items, by verdict

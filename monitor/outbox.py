@@ -867,8 +867,7 @@ class Outbox(ReadBack):
 
     def outbox_counts(self) -> dict[str, int]:
         """Alerts and notices in the outbox, by state."""
-        rows = self._rows("SELECT state, count(*) AS n FROM outbox WHERE kind <> ? GROUP BY state", AlertKind.EDIT)
-        return {row["state"]: row["n"] for row in rows}
+        return self._tally("outbox")
 
     def undelivered(self) -> dict[str, int]:
         """What was tried and is not delivered, by state. What never was waits for its time, or behind one of these."""

@@ -20,8 +20,6 @@ from monitor.model import Identity, PublisherRules, Zones
 from monitor.text import host_of
 from monitor.toml import Source, explain_validation, in_file_order, parse_zone, quote, read, secrets_in
 
-_PACKAGE = Path(__file__).parent
-
 
 class Publishers:
     """The rules of each publisher, by host, and those of all the others."""
@@ -63,12 +61,6 @@ def load_publishers(path: Path) -> tuple[Publishers, list[Problem]]:
             else:
                 owners[host], by_host[host] = table.name, rules
     return Publishers(by_host, PublisherRules(machine_titles=machine_titles)), in_file_order(problems)
-
-
-def shipped_publishers() -> Path:
-    """Return the file that comes with the program: in the wheel, else in the working copy."""
-    candidates = (_PACKAGE / "publishers.toml", _PACKAGE.parent / "deploy" / "publishers.toml")
-    return next((candidate for candidate in candidates if candidate.is_file()), candidates[-1])
 
 
 def _rules(table: _PublisherTable, machine_titles: tuple[re.Pattern[str], ...]) -> PublisherRules:

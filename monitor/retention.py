@@ -8,9 +8,10 @@ brings back goes the next time.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from monitor.database import Connected, Row, as_json, as_text, chunks
@@ -23,6 +24,10 @@ Step = Callable[[datetime, Mark, int], Mark | None]
 START: Mark = ("", 0)
 #: Pages of a file that is shrunk a little at a time that stay free: the next hours fill them again.
 FREE_PAGES = 4096
+#: Items that a step deletes, at most: what was told, and is only passed over, tells nothing of how long they take.
+AT_ONCE = 25
+#: Pages of the log that a step's commit waits for, at most.
+LOG_PAGES = 100
 
 #: That a feed still has something is noted so late: not at each poll.
 _LATE = timedelta(days=1)
@@ -44,9 +49,22 @@ class Retention(Connected):
             return None
         gone = self._unneeded({row["story_id"] for row in rows}, before)
         items = [row for row in rows if row["story_id"] in gone]
-        with self._writing(durably=False):
-            self._forget(items)
-        return rows[-1]["first_seen"], rows[-1]["n"]
+        last = rows[-1] if len(items) <= AT_ONCE else items[AT_ONCE - 1]
+        with self._step():
+            self._forget(items[:AT_ONCE])
+        return last["first_seen"], last["n"]
+
+    @contextlib.contextmanager
+    def _step(self) -> Iterator[None]:
+        """A step's transaction. Its commit never has to bring more than a few pages of the log to the database: one in
+        so many does, and 1,000 of them, as SQLite has it, take several steps' time."""
+        (pages,) = self._connection.execute("PRAGMA wal_autocheckpoint").fetchone()
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+        try:
+            with self._writing(durably=False):
+                yield
+        finally:
+            self._connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
 
     def _seen(self, before: datetime, mark: Mark, count: int) -> list[Row]:
         return self._rows(
@@ -124,7 +142,7 @@ class Retention(Connected):
         A feed that is silent for a year may offer the same ten items all the while, and nobody reads them again.
         """
         lively = self._rows("SELECT url FROM feeds WHERE last_new >= ?", as_text(before))
-        with self._writing(durably=False):
+        with self._step():
             done = self._connection.execute(
                 """DELETE FROM let_go WHERE name IN (SELECT name FROM let_go WHERE offered < ?
                        AND feed IN (SELECT value FROM json_each(?)) LIMIT ?)""",
@@ -139,7 +157,7 @@ class Retention(Connected):
             return None
         last = rows[-1]
         taken = as_json([outcome for outcome in MatchOutcome if outcome.taken])
-        with self._writing(durably=False):
+        with self._step():
             self._connection.execute(
                 """DELETE FROM matches WHERE item_id IN (SELECT value FROM json_each(?))
                    AND outcome NOT IN (SELECT value FROM json_each(?))""",
@@ -158,7 +176,7 @@ class Retention(Connected):
         return self._delete("opinions WHERE key IN (SELECT key FROM opinions WHERE at < ? LIMIT ?)", before, count)
 
     def _delete(self, which: str, before: datetime, count: int) -> Mark | None:
-        with self._writing(durably=False):
+        with self._step():
             done = self._connection.execute(f"DELETE FROM {which}", (as_text(before), count))
         return START if done.rowcount == count else None
 

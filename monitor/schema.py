@@ -4,6 +4,8 @@ a database of any age must come out the same. Times are ISO 8601 text in UTC wit
 
 from __future__ import annotations
 
+import sqlite3
+
 from sqlite_utils import Database, Migrations
 
 migrations = Migrations("monitor")
@@ -16,9 +18,12 @@ def names() -> list[str]:
 
 def _run(db: Database, script: str) -> None:
     """Run statements one by one: `executescript` would commit the transaction in which a migration runs."""
-    for statement in script.split(";\n"):
-        if statement.strip():
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
             db.conn.execute(statement)
+            statement = ""
 
 
 @migrations()
@@ -443,5 +448,54 @@ def m011_events(db: Database) -> None:
         """
     -- without it, what became of one alert would be looked for among all
     CREATE INDEX events_alert ON events (alert_id, to_state, at);
+    """,
+    )
+
+
+@migrations()
+def m012_tallies(db: Database) -> None:
+    _run(
+        db,
+        """
+    CREATE TABLE tallies (                      -- how many rows there are: to count them, all would be read
+        what TEXT NOT NULL,                     -- 'feed', 'verdict': items; 'story'; 'outbox': by state, without edits
+        key TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        PRIMARY KEY (what, key)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO tallies SELECT 'feed', feed_url, count(*) FROM items GROUP BY feed_url;
+    INSERT INTO tallies SELECT 'verdict', verdict, count(*) FROM items GROUP BY verdict;
+    INSERT INTO tallies SELECT 'story', '', count(*) FROM stories;
+    INSERT INTO tallies SELECT 'outbox', state, count(*) FROM outbox WHERE kind <> 'edit' GROUP BY state;
+
+    CREATE TRIGGER items_added AFTER INSERT ON items BEGIN
+        INSERT INTO tallies VALUES ('feed', new.feed_url, 1), ('verdict', new.verdict, 1)
+            ON CONFLICT (what, key) DO UPDATE SET n = n + 1;
+    END;
+    CREATE TRIGGER items_removed AFTER DELETE ON items BEGIN
+        UPDATE tallies SET n = n - 1 WHERE what = 'feed' AND key = old.feed_url;
+        UPDATE tallies SET n = n - 1 WHERE what = 'verdict' AND key = old.verdict;
+    END;
+    CREATE TRIGGER items_judged AFTER UPDATE OF verdict ON items WHEN new.verdict <> old.verdict BEGIN
+        UPDATE tallies SET n = n - 1 WHERE what = 'verdict' AND key = old.verdict;
+        INSERT INTO tallies VALUES ('verdict', new.verdict, 1) ON CONFLICT (what, key) DO UPDATE SET n = n + 1;
+    END;
+    CREATE TRIGGER stories_added AFTER INSERT ON stories BEGIN
+        UPDATE tallies SET n = n + 1 WHERE what = 'story';
+    END;
+    CREATE TRIGGER stories_removed AFTER DELETE ON stories BEGIN
+        UPDATE tallies SET n = n - 1 WHERE what = 'story';
+    END;
+    CREATE TRIGGER outbox_added AFTER INSERT ON outbox WHEN new.kind <> 'edit' BEGIN
+        INSERT INTO tallies VALUES ('outbox', new.state, 1) ON CONFLICT (what, key) DO UPDATE SET n = n + 1;
+    END;
+    CREATE TRIGGER outbox_removed AFTER DELETE ON outbox WHEN old.kind <> 'edit' BEGIN
+        UPDATE tallies SET n = n - 1 WHERE what = 'outbox' AND key = old.state;
+    END;
+    CREATE TRIGGER outbox_moved AFTER UPDATE OF state, kind ON outbox BEGIN
+        UPDATE tallies SET n = n - 1 WHERE what = 'outbox' AND key = old.state AND old.kind <> 'edit';
+        INSERT INTO tallies SELECT 'outbox', new.state, 1 WHERE new.kind <> 'edit'
+            ON CONFLICT (what, key) DO UPDATE SET n = n + 1;
+    END;
     """,
     )

@@ -514,11 +514,12 @@ class Store(Holds, Retention):
 
     def verdict_counts(self, since: datetime | None = None) -> dict[str, int]:
         """Items by verdict, first seen at or after `since`; else all that ever were, also those that were let go."""
+        if since is None:
+            return dict(Counter(self.let_go_counts()[0]) + Counter(self._tally("verdict")))
         rows = self._rows(
-            "SELECT verdict, count(*) AS n FROM items WHERE first_seen >= ? GROUP BY verdict", as_text(since) or ""
+            "SELECT verdict, count(*) AS n FROM items WHERE first_seen >= ? GROUP BY verdict", as_text(since)
         )
-        gone = Counter({} if since else self.let_go_counts()[0])
-        return dict(gone + Counter({row["verdict"]: row["n"] for row in rows}))
+        return {row["verdict"]: row["n"] for row in rows}
 
     def vitals(self, now: datetime) -> Vitals:
         """What says whether the work is done."""
@@ -539,7 +540,7 @@ class Store(Holds, Retention):
             blockages=vitals.blockages,
             outage=vitals.outage,
             at=vitals.at,
-            stories=self.totals().get("stories", 0) + self.let_go_counts()[1],
+            stories=self._tally("story").get("", 0) + self.let_go_counts()[1],
             verdicts=self.verdict_counts(),
             held=self.held_counts(),
             canary=self.flight(),
@@ -553,8 +554,9 @@ class Store(Holds, Retention):
     def totals(self) -> dict[str, int]:
         """Rows of the main tables, items that a topic took, and how many items and stories there were before these."""
         row = self._one(
-            """SELECT (SELECT count(*) FROM feeds WHERE active = 1) AS feeds, (SELECT count(*) FROM items) AS items,
-                      (SELECT count(*) FROM stories) AS stories,
+            """SELECT (SELECT count(*) FROM feeds WHERE active = 1) AS feeds,
+                      (SELECT coalesce(sum(n), 0) FROM tallies WHERE what = 'feed') AS items,
+                      (SELECT n FROM tallies WHERE what = 'story') AS stories,
                       (SELECT count(DISTINCT story_id) FROM outbox WHERE state <> ?) AS told,
                       (SELECT count(*) FROM outbox WHERE kind <> 'edit') AS alerts,
                       (SELECT count(DISTINCT item_id) FROM matches WHERE outcome IN (?, ?)) AS matched""",
@@ -586,7 +588,7 @@ _TIMES_TO_COME = (
 _AND_ITS_PLACE = """, story_id = excluded.story_id, relation = excluded.relation, parent_id = excluded.parent_id,
     likeness = excluded.likeness, because = excluded.because"""
 
-_FEED_STATES = f"""SELECT f.*, (SELECT count(*) FROM items i WHERE i.feed_url = f.url) AS items,
+_FEED_STATES = f"""SELECT f.*, coalesce((SELECT n FROM tallies WHERE what = 'feed' AND key = f.url), 0) AS items,
     (SELECT count(*) FROM items i WHERE i.feed_url = f.url AND i.verdict = '{Verdict.HELD}') AS held FROM feeds f"""
 
 

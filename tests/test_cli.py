@@ -238,6 +238,19 @@ def test_channels_that_are_named_are_refused_where_there_is_slack(
         ]
 
 
+def test_channels_that_nobody_names_are_told_once_where_there_is_slack(
+    monitor: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(2):
+        (home / "rules" / f"troops{n}.toml").write_text(TROOPS, encoding="utf-8")
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1-2")
+    result = monitor("check")
+    assert (result.exit_code, result.stderr.count("names a channel")) == (78, 1)
+    (home / "rules" / "troops0.toml").write_text(f'{TROOPS}\n[notify]\nchannel = "C0123456789"\n', encoding="utf-8")
+    result = monitor("check")
+    assert (result.exit_code, "troops1.toml: names no channel: set notify.channel here" in result.stderr) == (78, True)
+
+
 def test_topic_whose_channel_is_named_is_refused_where_there_is_slack(
     monitor: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -686,12 +699,11 @@ def test_import_names_what_is_wrong(monitor: Run, home: Path) -> None:
 
 
 def test_shipped_feed_list_can_be_imported(monitor: Run) -> None:
-    shipped = Path(__file__).parents[1] / "deploy" / "feeds.opml"
-    assert monitor("feeds", "import", str(shipped)).exit_code == 0
+    assert monitor("feeds", "import", "{shipped}").stdout == "93 feeds added, 0 were on the list\n"
 
 
 def test_list_of_no_feeds_says_how_to_get_some(monitor: Run) -> None:
-    assert monitor("feeds", "list").stdout == "no feeds yet: monitor feeds import deploy/feeds.opml\n"
+    assert monitor("feeds", "list").stdout == "no feeds yet: monitor feeds import {shipped}\n"
 
 
 def test_listing_makes_no_state(monitor: Run, home: Path) -> None:
@@ -802,7 +814,7 @@ def test_list_is_checked_where_nothing_is_named(monitor: Run, store: Store, serv
 
 
 def test_check_of_an_empty_list_says_how_to_get_feeds(monitor: Run, home: Path) -> None:
-    assert monitor("feeds", "check").stdout == "no feeds yet: monitor feeds import deploy/feeds.opml\n"
+    assert monitor("feeds", "check").stdout == "no feeds yet: monitor feeds import {shipped}\n"
     assert json.loads(monitor("feeds", "check", "--json").stdout) == []
     assert not (home / "state").exists()
 

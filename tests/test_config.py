@@ -291,6 +291,16 @@ def test_topics_in_the_wheel_come_before_those_of_a_working_copy(
     assert load(None, {}).rules == (tmp_path / "site" / "monitor" / "pack",)
 
 
+def test_files_in_the_wheel_come_before_those_of_a_working_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "_PACKAGE", tmp_path / "site" / "monitor")
+    assert config.shipped("feeds.opml") == tmp_path / "site" / "deploy" / "feeds.opml"
+    (tmp_path / "site" / "monitor").mkdir(parents=True)
+    (tmp_path / "site" / "monitor" / "feeds.opml").touch()
+    assert config.shipped("feeds.opml") == tmp_path / "site" / "monitor" / "feeds.opml"
+
+
 def test_topics_named_in_the_file_are_taken_even_if_they_are_not_there(tmp_path: Path) -> None:
     assert load(write(tmp_path / "x.toml", 'rules = "mine"\n'), {}).rules == (tmp_path / "mine",)
 

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -145,21 +146,32 @@ def test_time_to_stop_is_longer_than_the_daemon_takes() -> None:
     assert LAST_POST < 30
 
 
+# -- the wheel ------------------------------------------------------------------------------------
+
+
+def test_wheel_has_the_files_that_the_program_ships() -> None:
+    included = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "monitor").glob("*.py"))
+    names = set(re.findall(r'shipped\("([^"]+)"\)', sources))
+    assert names == {"feeds.opml", "publishers.toml"}
+    for name in names:
+        assert included["wheel"]["force-include"][f"deploy/{name}"] == f"monitor/{name}"
+        assert (DEPLOY / name).is_file()
+
+
 # -- the installer --------------------------------------------------------------------------------
 
+SCRIPTS = [*DEPLOY.glob("*.sh"), *(ROOT / "tests").glob("*.sh"), ROOT / "run.sh", ROOT / ".ci" / "run"]
 
-@pytest.mark.parametrize(
-    "script", [DEPLOY / "install.sh", ROOT / "run.sh", ROOT / ".ci" / "run"], ids=lambda path: path.name
-)
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_parse(script: Path) -> None:
     assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0  # noqa: S603, S607 - ours
     assert script.stat().st_mode & 0o111
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
-@pytest.mark.parametrize(
-    "script", [DEPLOY / "install.sh", ROOT / "run.sh", ROOT / ".ci" / "run"], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_are_well_by_shellcheck(script: Path) -> None:
     done = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True, check=False)  # noqa: S603, S607 - ours
     assert done.returncode == 0, done.stdout

@@ -33,7 +33,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         set(
             "fetch isolate websub probes embed judges send socket_mode sinks heartbeat database story_store readback outbox "
             "holds retention store backup config rules watch publishers archive log sample_feeds "
-            "revision vector_cache array_cache spool".split()
+            "revision vector_cache array_cache spool heap".split()
         ),
         {"leaf"},
     ),
@@ -122,7 +122,7 @@ HOMES = {
     "slack_sdk": {"send"},
     "apprise": {"sinks"},
     "sqlite_utils": {"database", "schema"},
-    "sqlite3": {"database", "backup", "vector_cache"},
+    "sqlite3": {"database", "schema", "backup", "vector_cache"},
     "apscheduler": {"daemon"},
     "pydantic": {"config", "rules", "publishers", "toml"},
     "sentence_transformers": {"embed", "judges"},

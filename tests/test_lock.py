@@ -35,7 +35,7 @@ def test_lock_is_pins_with_hashes_and_nothing_else() -> None:
 
 
 def test_lock_has_the_torch_that_is_installed_first_and_no_cuda() -> None:
-    torch = re.search(r"^TORCH=(\S+)$", (ROOT / "run.sh").read_text(encoding="utf-8"), re.MULTILINE)
+    torch = re.search(r"^TORCH=(\S+)$", (ROOT / "deploy" / "packages.sh").read_text(encoding="utf-8"), re.MULTILINE)
     assert torch
     assert ("torch", torch[1]) in PINS
     assert [name for name, _ in PINS if name.startswith(("nvidia", "cuda", "triton"))] == []
@@ -69,3 +69,33 @@ def test_audit_tells_none_found_from_nobody_asked(said: str, code: int, told: st
     done = subprocess.run([tmp_path / "run.sh", "audit"], capture_output=True, text=True, check=False)  # noqa: S603 - our own script
     assert done.returncode == code
     assert told in done.stdout
+
+
+PIP = """\
+#!/bin/sh
+echo "$*" >>asked
+case $* in *--require-hashes*) echo "ERROR: {said}" >&2; exit {code} ;; esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "ends"),
+    [
+        pytest.param("", 0, 0, id="well"),
+        pytest.param("No matching distribution found for numpy==2.4.6", 1, 3, id="not-to-be-had"),
+        pytest.param("THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", 1, 1, id="another-file"),
+    ],
+)
+def test_packages_tells_what_cannot_be_had_from_what_is_not_what_it_says(
+    said: str, code: int, ends: int, tmp_path: Path
+) -> None:
+    pip = tmp_path / "pip"
+    pip.write_text(PIP.format(said=said, code=code), encoding="utf-8")
+    pip.chmod(0o755)
+    command = [ROOT / "deploy" / "packages.sh", pip]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603 - our own script
+    assert done.returncode == ends
+    assert said in done.stderr
+    first, last = (tmp_path / "asked").read_text(encoding="utf-8").splitlines()
+    assert first.startswith("install --quiet torch==")
+    assert last.endswith("deploy/requirements.lock")

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.config import shipped
 from monitor.errors import Problem
 from monitor.model import Identity, PublisherRules, Zones
-from monitor.publishers import Publishers, load_publishers, shipped_publishers
+from monitor.publishers import Publishers, load_publishers
 
 FULL = """\
 machine_titles = ['^Feed error']
@@ -263,7 +264,7 @@ def test_any_text_is_loaded_or_told_of(tmp_path_factory: pytest.TempPathFactory,
 
 # -- the shipped file -----------------------------------------------------------------------------
 
-SHIPPED, SHIPPED_PROBLEMS = load_publishers(shipped_publishers())
+SHIPPED, SHIPPED_PROBLEMS = load_publishers(shipped("publishers.toml"))
 
 
 def test_shipped_file_has_no_problem() -> None:
@@ -331,7 +332,7 @@ def test_title_that_a_machine_wrote_is_told_from_news(title: str, is_machine_s: 
 
 
 def test_rules_travel_to_the_parsers_process() -> None:
-    publishers, _ = load_publishers(shipped_publishers())
+    publishers, _ = load_publishers(shipped("publishers.toml"))
     for url in ("https://feeds.bbci.co.uk/news/rss.xml", "https://www.yna.co.kr/rss", "https://nobody.example/rss"):
         rules = publishers.rules_for(url)
         assert pickle.loads(pickle.dumps(rules)) == rules  # noqa: S301 - our own

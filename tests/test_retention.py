@@ -15,15 +15,16 @@ from pathlib import Path
 import make
 import pytest
 from click.testing import CliRunner
-from fakes import FakeEmbedder, FakeFetch
+from fakes import FakeEmbedder, FakeFetch, background, ordinary
 from home import Clock, Home, open_home
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor import retention
+from monitor import app, retention
 from monitor.app import STEP, as_many
 from monitor.cli import main
 from monitor.database import FILE
+from monitor.learning import Learning
 from monitor.model import (
     Decision,
     FeedbackKind,
@@ -47,6 +48,12 @@ DAY = timedelta(days=1)
 #: what is older may go
 BEFORE = NOW - 90 * DAY
 OLD, YOUNG = BEFORE - DAY, NOW - DAY
+
+SHIPS = """
+title = "Ships"
+description = "Warships, as the wires tell of them."
+examples = ["Warships sail for drills", "A warship is seen off the coast", "Warships leave harbour"]
+"""
 
 
 @pytest.fixture
@@ -151,6 +158,40 @@ def test_feedback_keeps_what_it_is_about(store: Store) -> None:
     store.keep_feedback({alert.id: [(FeedbackKind.WRONG, "U0ANNA")]}, OLD)
     all_of(store.let_go_items)
     assert [alert.item.title for alert, _ in store.feedback_on_alerts(OLD - DAY)] == ["told"]
+
+
+def test_a_step_that_may_look_at_many_deletes_a_few(store: Store) -> None:
+    commit(store, *(record(f"item {n}") for n in range(2 * retention.AT_ONCE)), record("young", YOUNG))
+    mark = store.let_go_items(BEFORE, START, 1_000)
+    assert mark is not None
+    assert len(titles(store)) == retention.AT_ONCE + 1
+    store.let_go_items(BEFORE, mark, 1_000)
+    assert titles(store) == {"young"}
+
+
+def test_after_a_step_the_log_is_emptied_as_before(tmp_path: Path) -> None:
+    with closing(Store.open(tmp_path)) as store:
+        pages = store._rows("PRAGMA wal_autocheckpoint")  # noqa: SLF001 - nobody else asks
+        store.add_feed(FEED, OLD)
+        commit(store, record("old"))
+        all_of(store.let_go_items)
+        assert store._rows("PRAGMA wal_autocheckpoint") == pages  # noqa: SLF001 - as above
+
+
+def test_monitor_once_lets_go_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "open_learning", lambda _: Learning(FakeEmbedder(), ordinary, background()))
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "ships.toml").write_text(SHIPS, encoding="utf-8")
+    (tmp_path / "monitor.toml").write_text('state = "state"\n', encoding="utf-8")
+    with closing(Store.open(tmp_path / "state")) as store:
+        store.add_feed(FEED, OLD)
+        commit(store, record("old", OLD - DAY), record("young", YOUNG))
+        store.let_go_vectors(NOW + DAY, START, 10)  # of another model than the one at work
+        store.remove_feed(FEED.url)
+    result = CliRunner().invoke(main, ["--config", str(tmp_path / "monitor.toml"), "once"])
+    assert result.exit_code == 0, result.output
+    with closing(Store.open(tmp_path / "state")) as store:
+        assert titles(store) == {"young"}
 
 
 def test_what_is_gone_still_counts_as_seen(store: Store) -> None:
