@@ -26,6 +26,8 @@ from monitor.words import WordWeights
 START = datetime(2024, 1, 1, tzinfo=UTC)
 WINDOW = timedelta(hours=72)
 BLOCK = 1_000
+#: Items after which making more takes no more memory.
+WARM_UP = 10_000
 LANGUAGES = ("en", "ru", "uk", "zh", "es")
 
 
@@ -80,8 +82,8 @@ def main() -> None:
     args = ask.parse_args()
     heap.keep_little()  # as the daemon
     stories = OpenStories(Space(), WINDOW, Spool)
-    items = stream(args.items, timedelta(days=args.days))
-    for _ in itertools.islice(stream(args.items, timedelta(days=args.days)), 10_000):
+    items = stream(WARM_UP + args.items, timedelta(days=args.days))
+    for _ in itertools.islice(items, WARM_UP):
         pass  # what making items takes is not grouping's
     heap.give_back()
     before, spent, roots, last = resident(), 0.0, 0, 0.0

@@ -34,7 +34,7 @@ def word_ids(text: str) -> WordIds:
     return np.array(sorted(map(word_id, stems(text))), dtype=np.uint32)
 
 
-@lru_cache(maxsize=1 << 16)  # a few thousand are most of every text
+@lru_cache(maxsize=1 << 14)  # a few thousand are most of every text
 def word_id(stem: str) -> int:
     return zlib.crc32(stem.encode("utf-8", "ignore"))
 
