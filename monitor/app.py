@@ -621,7 +621,7 @@ async def open_monitor(
     """
     heap.keep_little()
     async with AsyncExitStack() as stack:
-        # not in this frame, which stays: what is learnt first would stay with it, 70 MB, once it is learnt anew
+        # not in this frame, which stays: what is learnt first would stay with it once it is learnt anew
         yield await _open_monitor(stack, config, env, stream, colour, clock, draw, probes, progress)
 
 

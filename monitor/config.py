@@ -893,14 +893,18 @@ def is_packaged(path: Path) -> bool:
 
 def shipped(name: str) -> Path:
     """Return a file that comes with the program: in the wheel, else in the working copy's folder `deploy`."""
-    packed = _PACKAGE / name
-    return packed if packed.is_file() else _PACKAGE.parent / "deploy" / name
+    return _packed(name, _PACKAGE.parent / "deploy" / name)
 
 
 def _shipped_rules() -> Path:
-    """Return the folder of topics that come with the program: in the wheel, else in the working copy."""
-    packed = _PACKAGE / "pack"
-    return packed if packed.is_dir() else _PACKAGE.parent / "rules"
+    """Return the folder of topics that come with the program."""
+    return _packed("pack", _PACKAGE.parent / "rules")
+
+
+def _packed(name: str, unpacked: Path) -> Path:
+    """Return what lies in the wheel under this name, else where the working copy has it."""
+    packed = _PACKAGE / name
+    return packed if packed.exists() else unpacked
 
 
 # -- channels -------------------------------------------------------------------------------------

@@ -64,9 +64,8 @@ class _Later(type):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         module = importlib.import_module(cls.__module__)
-        if isinstance(
-            module, _StandIn
-        ):  # what is called while others are imported marks a function, or looks at a value
+        # what is called while others are imported marks a function, or looks at a value
+        if isinstance(module, _StandIn):
             return args[0] if args and args[0] is not None else _unmarked
         return getattr(module, cls.__name__)(*args, **kwargs)
 
