@@ -286,8 +286,8 @@ class _Stories:
         self._number_of: dict[str, int] = {}
         # by row: the number of its story, and the row before in that (-1: none)
         self._numbers, self._before = np.zeros(0, np.int32), np.zeros(0, np.int32)
-        # by number: its last row, and the effective times, Unix, of its earliest and its latest item
-        self._last, self._from, self._to = np.zeros(0, np.int32), np.zeros(0), np.zeros(0)
+        # by number: its last row, and when its first item took effect and its latest, in Unix minutes around them
+        self._last, self._from, self._to = np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int32)
 
     def add(self, row: int, story_id: str, at: float) -> None:
         """Put a row, which is the next and whose item's id is known by now, in a story."""
@@ -302,11 +302,12 @@ class _Stories:
                 roomy(column, row + 1) for column in (self._numbers, self._before, self._last)
             )
             self._from, self._to = roomy(self._from, row + 1), roomy(self._to, row + 1)
+        start, end = math.floor(at / 60), math.ceil(at / 60)
         if number == row:
-            self._before[row], self._from[row], self._to[row] = -1, at, at
+            self._before[row], self._from[row], self._to[row] = -1, start, end
         else:
             self._before[row] = self._last[number]
-            self._from[number], self._to[number] = min(self._from[number], at), max(self._to[number], at)
+            self._from[number], self._to[number] = min(self._from[number], start), max(self._to[number], end)
         self._numbers[row], self._last[number] = number, row
 
     def row(self, item_id: str) -> int | None:
@@ -319,7 +320,8 @@ class _Stories:
     def silence_at(self, rows: Rows, at: float) -> NDArray[np.float64]:
         """How long, in seconds, the rows' stories had been silent then, or were to be; 0 or less while they were told."""
         numbers = self.numbers(rows)
-        return np.maximum(self._from.take(numbers) - at, at - self._to.take(numbers))
+        silence = np.maximum(60.0 * self._from.take(numbers) - at, at - 60.0 * self._to.take(numbers))
+        return np.asarray(silence, dtype=np.float64)
 
     def numbers(self, rows: Rows) -> NDArray[np.int32]:
         return self._numbers.take(rows)

@@ -37,7 +37,7 @@ Number = TypeVar("Number", bound=np.generic)
 
 _RELATIONS = list(Relation)
 _COLUMNS = {
-    "at": np.float64, "seen": np.float64, "relation": np.int8, "tongue": np.int16, "language": np.int16,
+    "at": np.float64, "seen": np.int32, "relation": np.int8, "tongue": np.int16, "language": np.int16,
     "feed": np.int32, "link": np.uint32, "words": np.uint32, "word_count": np.uint32, "text": np.int64,
     "text_size": np.uint16,
 }  # fmt: skip
@@ -186,9 +186,10 @@ class Members:
         return _RELATIONS[int(self._columns["relation"][row])]
 
     def seen_since(self, before_newest: float) -> Rows:
-        """The rows that were first seen so many seconds, or fewer, before the one seen last."""
+        """The rows that were first seen so many seconds, or fewer, before the one seen last; to the minute."""
         seen = self._columns["seen"][: len(self)]
-        return np.flatnonzero(seen >= seen.max(initial=0) - before_newest)
+        newest = seen.max() if len(seen) else 0
+        return np.flatnonzero(seen >= newest - before_newest / 60)
 
     # -- keeping ----------------------------------------------------------------------------------
 
@@ -199,7 +200,7 @@ class Members:
         if row >= len(self._columns["at"]):
             self._columns = {name: roomy(column, row + 1) for name, column in self._columns.items()}
         self._columns["at"][row] = item.at.timestamp()
-        self._columns["seen"][row] = item.first_seen.timestamp()
+        self._columns["seen"][row] = item.first_seen.timestamp() // 60
         self._columns["relation"][row] = _RELATIONS.index(relation)
         self._write(row, item, one)
         return row

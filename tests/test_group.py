@@ -359,6 +359,13 @@ def test_forgetting_keeps_what_was_seen_within_the_window_and_a_day() -> None:
     assert open_stories.story(items[7].item.id).title == "Event 8"
 
 
+def test_an_archive_from_before_1970_is_forgotten_like_any() -> None:
+    open_stories = stories()
+    put(open_stories, *(news(f"Event {n}", (n * 24 - 500_000) * HOUR, event=n) for n in range(1, 13)))
+    open_stories.forget()
+    assert len(open_stories) == 5
+
+
 def test_an_old_item_seen_only_now_is_kept() -> None:
     open_stories = stories()
     put(open_stories, news("Event 1", -300 * HOUR, event=1, seen=0 * HOUR), news("Event 2", event=2))
