@@ -36,7 +36,7 @@ from monitor.config import (
     slack_token,
 )
 from monitor.config import FeedOptions as ConfiguredFeed
-from monitor.database import FILE, Lock, chunks
+from monitor.database import FILE, Lock
 from monitor.decode import decode
 from monitor.digest import Schedule
 from monitor.errors import (
@@ -54,6 +54,7 @@ from monitor.hearing import Hearing, hear, note_link
 from monitor.heartbeat import Heartbeat
 from monitor.isolate import Isolated
 from monitor.judges import CrossEncoderJudge, EndpointJudge
+from monitor.kept_vectors import KeptVectors
 from monitor.learning import (
     TERMINAL_CHANNEL,
     Learning,
@@ -114,7 +115,7 @@ from monitor.stories import Openness
 from monitor.survey import Surveyor
 from monitor.sweep import LATE
 from monitor.terms import forget_dictionaries
-from monitor.text import gist, host_of, longest_prefix, sink_of, text_hash
+from monitor.text import host_of, longest_prefix, sink_of
 from monitor.toml import parse_clock, parse_quiet_hours, parse_zone
 from monitor.trial import run_tests, texts_of_tests
 from monitor.watch import REFUSED, Watch, snapshot
@@ -138,8 +139,6 @@ ANSWER = 5.0  # seconds
 
 #: What the models are tried with: a text for each of the shipped ones.
 WARM_UP = ("News of the day", "Новости дня")
-#: Of what a reload learns and tests, so many texts are embedded before an item may be.
-EMBEDDED_AT_ONCE = 32
 #: Of what is wrong with topic files, so many lines are told.
 TOLD_PROBLEMS = 12
 #: Near misses are kept a month: so long a rule author may ask why an item kept silent.
@@ -229,6 +228,7 @@ class Monitor:
         self._store = store
         self._learning = learning
         self._collector = collector
+        self._kept = KeptVectors(store, collector.in_store, collector.in_engine, collector.clock)
         self._courier = courier
         self._pushes = pushes
         self._auditor = auditor
@@ -461,7 +461,7 @@ class Monitor:
         return problems
 
     async def _read_rules(self) -> list[Problem]:
-        in_store, in_engine, clock = self._collector.in_store, self._collector.in_engine, self._collector.clock
+        in_store, in_engine = self._collector.in_store, self._collector.in_engine
         topics, found = check_topics(self.config.rules, sink_names(self.config), self.config.rules_policy.asked())
         problems = [problem for problem in found if problem.level is Level.ERROR]
         if slack := _slack(self._courier.sink):
@@ -470,15 +470,15 @@ class Monitor:
         if problems:
             return problems
         learning = self._learning
-        matcher = await _learn_with_cache(learning, topics, self._store, in_store, in_engine, clock)
-        vectors = await _embed_with_cache(texts_of_tests(topics), learning, self._store, in_store, in_engine, clock)
+        matcher = await self._kept.matcher(topics, learning)
+        vectors = await self._kept.of(texts_of_tests(topics), learning)
         judge = Judge(matcher, learning.background, self.config.alerts.story_window, self.judge.policy)
         for topic in topics:
             problems += await in_engine(_failures, topic, judge, vectors)
         if problems:
             return problems
         if self._learning is not learning:  # what is ordinary was learnt anew meanwhile
-            matcher = await _learn_with_cache(self._learning, topics, self._store, in_store, in_engine, clock)
+            matcher = await self._kept.matcher(topics, self._learning)
         # in the store's thread, where items are judged: no item meets two sets of topics
         await in_store(self.judge.learn, matcher)
         await in_engine(_give_memory_back)
@@ -571,12 +571,12 @@ class Monitor:
 
     async def learn_anew(self) -> None:
         """Learn from the monitor's own recent items what is ordinary now, and the topics against that."""
-        in_store, in_engine, clock = self._collector.in_store, self._collector.in_engine, self._collector.clock
-        own = await in_store(own_items, self._store, self._learning.embedder.id, clock)
+        in_store, in_engine = self._collector.in_store, self._collector.in_engine
+        own = await in_store(own_items, self._store, self._learning.embedder.id, self._collector.clock)
         learning = await in_engine(self._learning.among, own)
         before = self.judge.matcher
         topics = list(before.topics.values())
-        matcher = await _learn_with_cache(learning, topics, self._store, in_store, in_engine, clock)
+        matcher = await self._kept.matcher(topics, learning)
         if self.judge.matcher is not before:
             return  # the rules were read again meanwhile: the next time will do
         self._learning = learning
@@ -660,10 +660,11 @@ async def _open_monitor(
     await in_engine(learning.embedder.embed, WARM_UP)
     own = await in_store(own_items, store, learning.embedder.id, clock)
     learning = await in_engine(learning.among, own)
-    matcher = await _learn_with_cache(learning, topics, store, in_store, in_engine, clock)
+    kept = KeptVectors(store, in_store, in_engine, clock)
+    matcher = await kept.matcher(topics, learning, _told_as(probes))
     policy = policy_for(config, channel)
     judge = Judge(matcher, learning.background, config.alerts.story_window, policy, Spool)
-    await _embed_again(learning, store, judge.stories.span, in_store, in_engine, clock)
+    await kept.embed_again(judge.stories.span, learning, _told_as(probes))
     await in_store(reopen, judge, store, learning.embedder.id)
     doubts = await in_store(store.doubt_all_sending, clock(), settle)
     await in_store(store.unblock_all, clock())
@@ -893,48 +894,14 @@ async def _check_slack(sink: SlackSink, channels: list[str], in_sender: InThread
         log.error("slack", problem=problem)
 
 
-async def _learn_with_cache(
-    learning: Learning, topics: Sequence[Topic], store: Store, in_store: InThread, in_engine: InThread, clock: Clock
-) -> Matcher:
-    """Learn the topics, asking the engines only for texts that they have not seen."""
-    vectors = await _embed_with_cache(topic_texts(topics), learning, store, in_store, in_engine, clock)
-    return await in_engine(learning.matcher, topics, vectors)
+def _told_as(probes: Probes | None) -> Report:
+    """What a start reports, told to those who wait for it."""
 
+    def report(doing: str, done: int, of: int) -> None:
+        if probes:
+            probes.starting = f"{doing}, {done} of {of}"
 
-async def _embed_with_cache(
-    wanted: Sequence[str], learning: Learning, store: Store, in_store: InThread, in_engine: InThread, clock: Clock
-) -> dict[str, Vector]:
-    """Embed texts, a few at a time: items need not wait for all of them."""
-    texts = {text_hash(text): text for text in wanted}
-    vectors: dict[str, Vector] = await in_store(store.vectors, list(texts), learning.embedder.id)
-    missing = [key for key in texts if key not in vectors]
-    for known in chunks(list(vectors)):
-        await in_store(store.use_vectors, known, learning.embedder.id, clock())
-    for begin in range(0, len(missing), EMBEDDED_AT_ONCE):
-        keys = missing[begin : begin + EMBEDDED_AT_ONCE]
-        made = await in_engine(learning.embedder.embed, [texts[key] for key in keys])
-        fresh = dict(zip(keys, made, strict=True))
-        await in_store(store.keep_vectors, fresh, learning.embedder.id, clock())
-        vectors |= fresh
-    return {texts[key]: vector for key, vector in vectors.items()}
-
-
-async def _embed_again(
-    learning: Learning, store: Store, span: timedelta, in_store: InThread, in_engine: InThread, clock: Clock
-) -> None:
-    """After a change of model: embed the open stories' items with the new one. Vectors of two models never meet."""
-    model = learning.embedder.id
-    before = await in_store(store.fact, "model")
-    if before == model:
-        return
-    texts = {key: gist(item.title, item.text) for item, key, _, _ in await in_store(store.recent_items, span)}
-    known = await in_store(store.vectors, list(texts), model)
-    missing = [key for key in texts if key not in known]
-    if before:
-        log.warning("model changed", before=before, now=model, items_embedded_again=len(missing))
-    made = await in_engine(learning.embedder.embed, [texts[key] for key in missing])
-    await in_store(store.keep_vectors, dict(zip(missing, made, strict=True)), model, clock())
-    await in_store(store.remember, "model", model)
+    return report
 
 
 async def _open_asking(

@@ -42,6 +42,8 @@ LEARN = 86400.0  # seconds
 LOOK = 5.0  # seconds
 #: So long nothing is begun after the database could not be read or written: polls that are not written down stay due.
 STATE_WAIT = 30.0  # seconds
+#: Between two looks at how far a start is, and the time from then on that systemd gives it if it got on.
+START_LOOK, START_MORE = 10.0, 300  # seconds
 #: A post in flight is finished before we go; systemd waits 30 s.
 LAST_POST = 8.0  # seconds
 #: What is finished before we go, since it reaches out and writes down what came of it; the rest is done again, or not begun.
@@ -64,11 +66,13 @@ async def serve(
     """
     progress, probes, stop = Progress(), Probes(), _stopped_by(signal.SIGTERM, signal.SIGINT)
     async with AsyncExitStack() as stack:
-        notify(env, "STATUS=loading the models")
+        notify(env, f"STATUS={probes.starting}")
         opened = open_monitor(probes, progress)
         opening = asyncio.ensure_future(opened.__aenter__())
         stopping = asyncio.ensure_future(stop.wait())
+        telling = asyncio.create_task(_tell_of_start(env, probes, progress))
         await asyncio.wait([opening, stopping], return_when=asyncio.FIRST_COMPLETED)
+        telling.cancel()
         stopping.cancel()
         if not opening.done():
             log.info("stopped", because="told to, before the models were loaded")
@@ -77,6 +81,16 @@ async def serve(
         stack.push_async_exit(opened)
         if not stop.is_set():
             await run(monitor, env, probes, progress, reread)
+
+
+async def _tell_of_start(env: Mapping[str, str], probes: Probes, progress: Progress) -> None:
+    """Tell systemd how far a start is, and have it wait on while it gets on: another model reads all open items first."""
+    before = 0
+    while True:
+        await asyncio.sleep(START_LOOK)
+        if progress.done > before:
+            before = progress.done
+            notify(env, f"EXTEND_TIMEOUT_USEC={START_MORE * 1_000_000}\nSTATUS={probes.starting}")
 
 
 def _stopped_by(*numbers: signal.Signals) -> asyncio.Event:

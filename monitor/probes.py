@@ -25,6 +25,8 @@ Checks = Mapping[str, str]
 class Probes:
     """What is answered; the monitor replaces it as it comes to work. Until then it is alive, and not ready."""
 
+    #: what a start is at
+    starting: str = "loading the models"
     #: content type and text
     metrics: Callable[[], Awaitable[tuple[str, bytes]]] | None = None
     healthy: Callable[[], Checks] = dict
@@ -53,7 +55,7 @@ async def answering(probes: Probes, address: str) -> AsyncIterator[str]:
         return _said(probes.healthy())
 
     async def readyz(_: web.Request) -> web.Response:
-        return _said(await probes.ready() if probes.ready else {"start": "the models are being loaded"})
+        return _said(await probes.ready() if probes.ready else {"start": probes.starting})
 
     application = web.Application()
     application.add_routes([web.get("/metrics", metrics), web.get("/healthz", healthz), web.get("/readyz", readyz)])

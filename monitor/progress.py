@@ -26,6 +26,8 @@ class Progress:
         #: who -> calls that are not done, and when it last began with nothing to do, or was done with something
         self._pending: dict[str, int] = {}
         self._moved: dict[str, float] = {}
+        #: calls that are done, of all threads
+        self.done = 0
 
     def watched(self, who: str, in_thread: InThread) -> InThread:
         """The same thread, seen."""
@@ -64,4 +66,5 @@ class Progress:
 
     def _end(self, who: str) -> None:
         self._pending[who] -= 1
+        self.done += 1
         self._moved[who] = self._clock()

@@ -348,12 +348,19 @@ async def test_sigusr1_logs_what_is_being_done(tmp_path: Path) -> None:
     assert "daemon.py" in state["threads"]["MainThread"]
 
 
+def _nothing() -> None:
+    """A call that is done at once."""
+
+
 async def served(monitor: FakeMonitor, folder: Path, wait: float = 0.0, **load: Any) -> list[str]:
     """Serve a monitor that takes its time to open, and tell it to stop after so many seconds."""
     systemd = Systemd(str(folder / "notify"))
 
     @contextlib.asynccontextmanager
-    async def opened(_: Probes, __: Progress) -> AsyncIterator[FakeMonitor]:
+    async def opened(probes: Probes, progress: Progress) -> AsyncIterator[FakeMonitor]:
+        for _ in range(load.get("calls", 0)):
+            await progress.watched("engine", asyncio.to_thread)(_nothing)
+            probes.starting = "reading, 1 of 2"
         await asyncio.sleep(load.get("takes", 0.0))
         if "error" in load:
             raise load["error"]
@@ -382,6 +389,14 @@ async def test_sigterm_while_the_models_load_ends_at_once(tmp_path: Path) -> Non
     monitor = FakeMonitor()
     words = await served(monitor, tmp_path, 0.1, takes=60)
     assert (words, monitor.asked.total()) == (["STATUS=loading the models"], 0)
+
+
+async def test_start_that_gets_on_is_given_time_and_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "START_LOOK", 0.01)
+    words = await served(FakeMonitor(), tmp_path, 0.3, takes=60, calls=1)
+    assert words == ["STATUS=loading the models", "EXTEND_TIMEOUT_USEC=300000000\nSTATUS=reading, 1 of 2"]
 
 
 async def test_what_opening_raises_comes_out(tmp_path: Path) -> None:

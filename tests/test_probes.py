@@ -24,7 +24,7 @@ async def asked(probes: Probes, path: str) -> tuple[int, str]:
 
 async def test_monitor_that_starts_is_alive_and_not_ready() -> None:
     assert await asked(Probes(), "/healthz") == (200, "")
-    assert await asked(Probes(), "/readyz") == (503, "failed start: the models are being loaded\n")
+    assert await asked(Probes(), "/readyz") == (503, "failed start: loading the models\n")
     assert await asked(Probes(), "/metrics") == (503, "starting\n")
 
 
