@@ -75,7 +75,7 @@ async def serve(
         telling.cancel()
         stopping.cancel()
         if not opening.done():
-            log.info("stopped", because="told to, before the models were loaded")
+            log.info("stopped", because="told to, before it was ready")
             return
         monitor = await opening
         stack.push_async_exit(opened)
