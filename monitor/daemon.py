@@ -42,7 +42,7 @@ LEARN = 86400.0  # seconds
 LOOK = 5.0  # seconds
 #: So long nothing is begun after the database could not be read or written: polls that are not written down stay due.
 STATE_WAIT = 30.0  # seconds
-#: Between two looks at how far a start is, and the time from then on that systemd gives it if it got on.
+#: Between two looks at how far a start is, and the time that systemd is asked for if it got on.
 START_LOOK, START_MORE = 10.0, 300  # seconds
 #: A post in flight is finished before we go; systemd waits 30 s.
 LAST_POST = 8.0  # seconds
