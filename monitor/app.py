@@ -660,11 +660,11 @@ async def _open_monitor(
     await in_engine(learning.embedder.embed, WARM_UP)
     own = await in_store(own_items, store, learning.embedder.id, clock)
     learning = await in_engine(learning.among, own)
-    kept = KeptVectors(store, in_store, in_engine, clock)
-    matcher = await kept.matcher(topics, learning, _told_as(probes))
+    kept, report = KeptVectors(store, in_store, in_engine, clock), _told_to(probes)
+    matcher = await kept.matcher(topics, learning, report)
     policy = policy_for(config, channel)
     judge = Judge(matcher, learning.background, config.alerts.story_window, policy, Spool)
-    await kept.embed_again(judge.stories.span, learning, _told_as(probes))
+    await kept.embed_again(judge.stories.span, learning, report)
     await in_store(reopen, judge, store, learning.embedder.id)
     doubts = await in_store(store.doubt_all_sending, clock(), settle)
     await in_store(store.unblock_all, clock())
@@ -894,8 +894,8 @@ async def _check_slack(sink: SlackSink, channels: list[str], in_sender: InThread
         log.error("slack", problem=problem)
 
 
-def _told_as(probes: Probes | None) -> Report:
-    """What a start reports, told to those who wait for it."""
+def _told_to(probes: Probes | None) -> Report:
+    """What a start is at, told to those who wait for it."""
 
     def report(doing: str, done: int, of: int) -> None:
         if probes:

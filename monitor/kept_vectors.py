@@ -75,8 +75,7 @@ class KeptVectors:
         self, texts: Mapping[str, str], learning: Learning, doing: str, report: Report
     ) -> AsyncIterator[dict[str, Vector]]:
         """Embed texts, by their hashes, and keep the vectors."""
-        # those of one length together: an engine takes as long for each as for the longest
-        keys = sorted(texts, key=lambda key: len(texts[key]))
+        keys = list(texts)
         for begin in range(0, len(keys), EMBEDDED_AT_ONCE):
             report(doing, begin, len(keys))
             some = keys[begin : begin + EMBEDDED_AT_ONCE]

@@ -1,13 +1,13 @@
 """Vectors that are asked for: known ones are not made again, and what is made is kept at once."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import make
 import pytest
 from fakes import FakeEmbedder, background, ordinary
+from world import at_once
 
 from monitor.kept_vectors import EMBEDDED_AT_ONCE, KeptVectors
 from monitor.learning import Learning
@@ -31,19 +31,13 @@ class Mortal(FakeEmbedder):
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(tmp_path)
-    yield opened
-    opened.close()
-
-
-async def here(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    return function(*args, **kwargs)
+def store() -> Iterator[Store]:
+    with closing(Store.in_memory()) as opened:
+        yield opened
 
 
 def kept(store: Store) -> KeptVectors:
-    in_thread: Callable[..., Awaitable[Any]] = here
-    return KeptVectors(store, in_thread, in_thread, lambda: make.NOW)
+    return KeptVectors(store, at_once, at_once, lambda: make.NOW)
 
 
 def learning(embedder: FakeEmbedder) -> Learning:
